@@ -1,0 +1,119 @@
+"""An account: balances, what is on hold, its orders, and what trading left behind."""
+
+from typing import TypeVar
+
+from emulator.engine.ledger import LedgerEntry, TradeRecord
+from emulator.engine.limits import AccountTier
+from emulator.engine.orders import Order
+
+HISTORY = 50_000
+"""Most closed orders, trades and ledger entries (each) that an account keeps."""
+
+_DAY_NS = 86_400 * 10**9
+_T = TypeVar("_T")
+
+
+class Account:
+    """One trading account.  Balances and holds are integers in units of the asset's decimals.
+
+    A ``house`` account is the market's: it has no limits, pays no fees and keeps no history.
+    """
+
+    __slots__ = (
+        "_volume_base",
+        "_volume_days",
+        "balances",
+        "by_cl_ord_id",
+        "cancel_after_ns",
+        "closed",
+        "holds",
+        "house",
+        "ledger",
+        "name",
+        "open",
+        "open_per_pair",
+        "tier",
+        "trades",
+        "vip",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        tier: AccountTier = AccountTier.PRO,
+        vip: bool = False,
+        house: bool = False,
+        volume_usd: int = 0,
+    ) -> None:
+        self.name = name
+        self.tier = tier
+        self.vip = vip
+        self.house = house
+        self.balances: dict[str, int] = {}
+        self.holds: dict[str, int] = {}
+        self.open: dict[str, Order] = {}
+        self.open_per_pair: dict[str, int] = {}
+        self.by_cl_ord_id: dict[str, Order] = {}
+        self.closed: dict[str, Order] = {}
+        self.trades: dict[str, TradeRecord] = {}
+        self.ledger: dict[str, LedgerEntry] = {}
+        self.cancel_after_ns = 0
+        self._volume_base = volume_usd
+        self._volume_days: dict[int, int] = {}
+
+    def available(self, asset: str) -> int:
+        """Return what may still be spent of ``asset``."""
+        return self.balances.get(asset, 0) - self.holds.get(asset, 0)
+
+    def move(self, asset: str, change: int) -> int:
+        """Add ``change`` to the balance and return the new balance."""
+        balance = self.balances[asset] = self.balances.get(asset, 0) + change
+        return balance
+
+    def hold(self, order: Order, amount: int) -> None:
+        """Set what ``order`` keeps on hold to ``amount``."""
+        asset = order.instrument.quote.id if order.buy else order.instrument.base.id
+        self.holds[asset] = self.holds.get(asset, 0) + amount - order.hold
+        order.hold = amount
+
+    def opened(self, order: Order) -> None:
+        """Enter ``order`` among the open ones."""
+        pair = order.instrument.id
+        self.open[order.txid] = order
+        self.open_per_pair[pair] = self.open_per_pair.get(pair, 0) + 1
+        if order.cl_ord_id is not None:
+            self.by_cl_ord_id[order.cl_ord_id] = order
+
+    def ended(self, order: Order) -> None:
+        """Move ``order`` from the open ones to the history and release its hold."""
+        if order.hold:
+            self.hold(order, 0)
+        del self.open[order.txid]
+        self.open_per_pair[order.instrument.id] -= 1
+        if order.cl_ord_id is not None:
+            self.by_cl_ord_id.pop(order.cl_ord_id, None)
+        remember(self.closed, order.txid, order)
+
+    def find(self, txid: str) -> Order | None:
+        """Return an order by txid, open or ended."""
+        return self.open.get(txid) or self.closed.get(txid)
+
+    def volume_usd(self, now_ns: int) -> int:
+        """Return the volume of the last 30 days in whole USD, the profile's starting volume included."""
+        today = now_ns // _DAY_NS
+        if self._volume_days and next(iter(self._volume_days)) <= today - 30:
+            self._volume_days = {day: v for day, v in self._volume_days.items() if day > today - 30}
+        return self._volume_base + sum(self._volume_days.values()) // 100
+
+    def add_volume(self, now_ns: int, usd_cents: int) -> None:
+        """Count a trade towards the 30-day volume."""
+        today = now_ns // _DAY_NS
+        self._volume_days[today] = self._volume_days.get(today, 0) + usd_cents
+
+
+def remember(history: dict[str, _T], key: str, value: _T) -> None:
+    """Keep ``value``, and forget the oldest one beyond ``HISTORY``."""
+    history[key] = value
+    if len(history) > HISTORY:
+        del history[next(iter(history))]

@@ -1,0 +1,133 @@
+"""What comes out of an engine.
+
+Orders in events are the engine's own objects: read them, never change them.  What later commands
+may change (filled quantity, cost) stands in the event itself.
+"""
+
+from enum import Enum, auto
+
+import msgspec
+
+from emulator.engine.ledger import LedgerEntry, TradeRecord
+from emulator.engine.orders import Order
+
+
+class Reject(Enum):
+    """Why a command was refused; each protocol has its own text for each (see its codec)."""
+
+    UNKNOWN_PAIR = auto()
+    UNKNOWN_ORDER = auto()
+    INVALID_PRICE = auto()
+    TICK_SIZE = auto()
+    INVALID_QTY = auto()
+    ORDER_MINIMUM = auto()
+    COST_MINIMUM = auto()
+    INVALID_DISPLAY = auto()
+    INVALID_TIME_IN_FORCE = auto()
+    INVALID_EXPIRY = auto()
+    POST_ONLY_NEEDS_LIMIT = auto()
+    POST_ONLY_WOULD_CROSS = auto()
+    CLIENT_ID_NOT_UNIQUE = auto()
+    EDIT_NOT_ALLOWED = auto()
+    ORDERS_LIMIT = auto()
+    INSUFFICIENT_FUNDS = auto()
+    DEADLINE_ELAPSED = auto()
+
+
+class Rejected(msgspec.Struct, frozen=True, gc=False):
+    """A command was refused and changed nothing."""
+
+    reason: Reject
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """An order was taken; it is live from now on.  Fills, if any, follow."""
+
+    order: Order
+
+
+class Filled(msgspec.Struct, frozen=True):
+    """A fill of a client's order, with the state of the order after it."""
+
+    order: Order
+    trade: TradeRecord
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """An order left the venue: ``order.status`` and ``order.reason`` say how."""
+
+    order: Order
+    time_ns: int
+
+
+class Amended(msgspec.Struct, frozen=True):
+    """An order was changed in place."""
+
+    order: Order
+    amend_id: str
+    time_ns: int
+
+
+class Refilled(msgspec.Struct, frozen=True):
+    """An iceberg shows its next slice."""
+
+    order: Order
+    shown: int
+    time_ns: int
+
+
+class Posted(msgspec.Struct, frozen=True, gc=False):
+    """A ledger entry was written."""
+
+    account: str
+    entry: LedgerEntry
+
+
+class Traded(msgspec.Struct, frozen=True, gc=False):
+    """A public trade.  ``taker_buy`` is the side of the incoming order."""
+
+    pair: str
+    trade_id: int
+    price: int
+    qty: int
+    taker_buy: bool
+    market_order: bool
+    time_ns: int
+
+
+class BookChanged(msgspec.Struct, frozen=True, gc=False):
+    """Levels that changed: ``(key, displayed quantity)``; key is +price for bids, -price for asks."""
+
+    pair: str
+    changes: tuple[tuple[int, int], ...]
+    time_ns: int
+
+
+class CancelledAll(msgspec.Struct, frozen=True, gc=False):
+    """Answer to CancelAll; an ``Ended`` for each order follows."""
+
+    account: str
+    count: int
+
+
+class CancelAfterSet(msgspec.Struct, frozen=True, gc=False):
+    """Answer to CancelAllAfter; ``trigger_ns`` is 0 when disarmed."""
+
+    account: str
+    time_ns: int
+    trigger_ns: int
+
+
+Event = (
+    Rejected
+    | Accepted
+    | Filled
+    | Ended
+    | Amended
+    | Refilled
+    | Posted
+    | Traded
+    | BookChanged
+    | CancelledAll
+    | CancelAfterSet
+)

@@ -1,0 +1,116 @@
+"""Matching: an incoming order against the other side of the book, price first, then time."""
+
+from collections.abc import Callable
+
+from emulator.engine.book import Book, BookSide
+from emulator.engine.orders import Order, Reason, SelfTrade
+
+
+class Listener:
+    """What happens while an order matches; the engine fills these in."""
+
+    __slots__ = ("completed", "prevented", "refilled", "traded")
+
+    def __init__(
+        self,
+        traded: Callable[[Order, Order, int, int], None],
+        completed: Callable[[Order], None],
+        refilled: Callable[[Order], None],
+        prevented: Callable[[Order], None],
+    ) -> None:
+        self.traded = traded
+        """``(taker, maker, price, quantity)``: a fill, before either side knows of it."""
+        self.completed = completed
+        """A resting order has been filled and has left the book."""
+        self.refilled = refilled
+        """A resting iceberg shows its next slice, at the back of its queue."""
+        self.prevented = prevented
+        """A resting order of the taker's own account has left the book instead of trading."""
+
+
+def crosses(book: Book, buy: bool, price: int) -> bool:
+    """Tell whether an order at ``price`` would trade at once."""
+    side = book.asks if buy else book.bids
+    return bool(side.keys) and side.keys[-1] >= price * side.sign
+
+
+def match(book: Book, taker: Order, limit: int | None, now_ns: int, listener: Listener) -> Reason | None:
+    """Trade ``taker`` against the book up to ``limit`` (None: any price).
+
+    Returns why the rest of the order may not go on, or None when it may rest.
+    """
+    side = book.asks if taker.buy else book.bids
+    worst = None if limit is None else limit * side.sign
+    keys, levels = side.keys, side.levels
+    while taker.filled < taker.qty and keys:
+        key = keys[-1]
+        if worst is not None and key < worst:
+            break
+        maker = levels[key].head
+        assert maker is not None  # noqa: S101 - a level without orders is never in the book
+        if maker.account is taker.account and not taker.account.house:
+            if taker.self_trade is not SelfTrade.CANCEL_NEWEST:
+                book.remove(maker, now_ns)
+                listener.prevented(maker)
+            if taker.self_trade is not SelfTrade.CANCEL_OLDEST:
+                return Reason.SELF_TRADE
+            continue
+        _trade(book, taker, maker, now_ns, listener)
+    return None
+
+
+def _trade(book: Book, taker: Order, maker: Order, now_ns: int, listener: Listener) -> None:
+    quantity = taker.qty - taker.filled
+    if maker.shown < quantity:
+        quantity = maker.shown
+    listener.traded(taker, maker, maker.price, quantity)
+    if maker.shown > quantity:
+        book.reduce(maker, quantity, now_ns)
+        return
+    book.remove(maker, now_ns)
+    left = maker.qty - maker.filled
+    if left:
+        maker.shown = min(maker.display, left)
+        maker.touched_ns = now_ns
+        book.add(maker, now_ns)
+        listener.refilled(maker)
+    else:
+        maker.shown = 0
+        listener.completed(maker)
+
+
+def fillable(book: Book, taker: Order, limit: int) -> bool:
+    """Tell whether all of ``taker`` would trade at ``limit`` or better (fill or kill)."""
+    side = book.asks if taker.buy else book.bids
+    worst = limit * side.sign
+    wanted = taker.qty
+    for key in reversed(side.keys):
+        if key < worst:
+            break
+        order = side.levels[key].head
+        while order is not None:
+            if order.account is not taker.account:
+                wanted -= order.qty - order.filled
+            elif taker.self_trade is not SelfTrade.CANCEL_OLDEST:
+                return False
+            if wanted <= 0:
+                return True
+            order = order.next
+    return False
+
+
+def cost_to_take(side: BookSide, taker: Order) -> int:
+    """Return the exact cost of filling ``taker`` from ``side``, or of all there is when that is less."""
+    cost, quantity = 0, taker.qty
+    for key in reversed(side.keys):
+        level = side.levels[key]
+        order = level.head
+        while order is not None:
+            if order.account is not taker.account:
+                part = min(order.qty - order.filled, quantity)
+                cost += part * level.price
+                quantity -= part
+                if not quantity:
+                    return cost
+            order = order.next
+    return cost

@@ -1,0 +1,218 @@
+"""An order, and the closed sets of words that describe one."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from emulator.engine.instruments import Instrument, Side, rescale_ceil, rescale_floor, rescale_half_up
+
+if TYPE_CHECKING:
+    from emulator.engine.accounts import Account
+    from emulator.engine.book import Level
+
+
+class OrderType(StrEnum):
+    """Order types that the engine takes."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+    ICEBERG = "iceberg"
+
+
+class TimeInForce(StrEnum):
+    """How long an order may rest."""
+
+    GTC = "GTC"
+    IOC = "IOC"
+    GTD = "GTD"
+    FOK = "FOK"
+
+
+class SelfTrade(StrEnum):
+    """What gives way when an order would trade with its own account."""
+
+    CANCEL_NEWEST = "cancel-newest"
+    CANCEL_OLDEST = "cancel-oldest"
+    CANCEL_BOTH = "cancel-both"
+
+
+class Status(StrEnum):
+    """Life cycle of an order, in Kraken's words."""
+
+    PENDING = "pending"
+    OPEN = "open"
+    CLOSED = "closed"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+
+class Reason(StrEnum):
+    """Why an order ended without being filled.
+
+    The first four were recorded live; the wording of the others is not known and is ours.
+    """
+
+    USER = "User requested"
+    REPLACED = "Order replaced"
+    POST_ONLY = "Post only order"
+    CANCEL_AFTER = "CancelAllOrdersAfter Timeout"
+    SELF_TRADE = "Self trade prevention"
+    IOC = "IOC remainder"
+    FOK = "FOK not filled"
+    NO_LIQUIDITY = "Insufficient liquidity"
+    EXPIRED = "Order expired"
+
+
+class Order:
+    """One order.  Prices, quantities and costs are in its instrument's units (see instruments).
+
+    While it rests it is a node of its price level's queue (``prev``, ``next``, ``level``) and
+    ``shown`` is the part of it that the book displays: all that remains, or an iceberg's slice.
+    """
+
+    __slots__ = (
+        "account",
+        "amended",
+        "buy",
+        "cl_ord_id",
+        "closed_ns",
+        "cost",
+        "display",
+        "expire_ns",
+        "fee",
+        "fee_exact",
+        "fee_in_base",
+        "filled",
+        "hold",
+        "instrument",
+        "level",
+        "next",
+        "opened_ns",
+        "post_only",
+        "prev",
+        "price",
+        "qty",
+        "rate_cap_ppm",
+        "reason",
+        "reduce_only",
+        "refid",
+        "self_trade",
+        "seq",
+        "shown",
+        "status",
+        "tif",
+        "touched_ns",
+        "trades",
+        "txid",
+        "type",
+        "userref",
+    )
+
+    def __init__(
+        self,
+        seq: int,
+        txid: str,
+        account: "Account",
+        instrument: Instrument,
+        side: Side,
+        type_: OrderType,
+        qty: int,
+        price: int,
+        now_ns: int,
+    ) -> None:
+        self.seq = seq
+        self.txid = txid
+        self.account = account
+        self.instrument = instrument
+        self.buy = side is Side.BUY
+        self.type = type_
+        self.qty = qty
+        self.price = price
+        self.opened_ns = now_ns
+        self.touched_ns = now_ns
+        self.closed_ns = 0
+        self.shown = 0
+        self.filled = 0
+        self.cost = 0
+        self.fee = 0
+        self.fee_exact = 0
+        self.fee_in_base = False
+        self.rate_cap_ppm = 0
+        self.hold = 0
+        self.display = 0
+        self.tif = TimeInForce.GTC
+        self.post_only = False
+        self.reduce_only = False
+        self.self_trade = SelfTrade.CANCEL_NEWEST
+        self.expire_ns = 0
+        self.userref: int | None = None
+        self.cl_ord_id: str | None = None
+        self.refid: str | None = None
+        self.status = Status.OPEN
+        self.reason: Reason | None = None
+        self.amended = False
+        self.trades: list[str] = []
+        self.level: Level | None = None
+        self.prev: Order | None = None
+        self.next: Order | None = None
+
+    @property
+    def side(self) -> Side:
+        """Side of the order."""
+        return Side.BUY if self.buy else Side.SELL
+
+    @property
+    def remaining(self) -> int:
+        """Quantity that is not filled, hidden part included."""
+        return self.qty - self.filled
+
+    @property
+    def fee_asset(self) -> str:
+        """Id of the asset that fees are paid in."""
+        return self.instrument.base.id if self.fee_in_base else self.instrument.quote.id
+
+    @property
+    def fee_decimals(self) -> int:
+        """Decimals of ``fee``: the pair's cost decimals, or its lot decimals for a fee in base."""
+        return self.instrument.lot_decimals if self.fee_in_base else self.instrument.cost_decimals
+
+    def hold_needed(self, price: int) -> int:
+        """Return the funds that what remains can cost at ``price`` or better.
+
+        In units of the quote asset for a buy and of the base asset for a sell.  It is an upper
+        bound of what fills can debit, whatever their number: costs are rounded down fill by fill,
+        fees are rounded on the order's total.
+        """
+        pair = self.instrument
+        left = self.qty - self.filled
+        if self.buy:
+            amount = rescale_ceil(price * left, pair.exact_decimals, pair.quote.decimals)
+            return amount if self.fee_in_base else amount + self._fee_ahead(price * left)
+        amount = rescale_ceil(left, pair.lot_decimals, pair.base.decimals)
+        return amount + self._fee_ahead(left) if self.fee_in_base else amount
+
+    def charge(self, price: int, quantity: int, rate_ppm: int) -> tuple[int, int]:
+        """Book a fill and return ``(fee at fee_decimals, fee in units of its asset)`` of this fill.
+
+        The fee is rounded half up on the order's total, so that fills add up to the order's fee.
+        """
+        pair = self.instrument
+        cost = price * quantity
+        before = self._fee_units(self.fee)
+        self.filled += quantity
+        self.cost += cost
+        self.fee_exact += (quantity if self.fee_in_base else cost) * min(rate_ppm, self.rate_cap_ppm)
+        exact = (pair.lot_decimals if self.fee_in_base else pair.exact_decimals) + 6
+        total = rescale_half_up(self.fee_exact, exact, self.fee_decimals)
+        fee = total - self.fee
+        self.fee = total
+        return fee, self._fee_units(total) - before
+
+    def _fee_units(self, fee: int) -> int:
+        asset = self.instrument.base if self.fee_in_base else self.instrument.quote
+        return rescale_floor(fee, self.fee_decimals, asset.decimals)
+
+    def _fee_ahead(self, amount: int) -> int:
+        pair = self.instrument
+        exact = (pair.lot_decimals if self.fee_in_base else pair.exact_decimals) + 6
+        total = rescale_half_up(self.fee_exact + amount * self.rate_cap_ppm, exact, self.fee_decimals)
+        return self._fee_units(total) - self._fee_units(self.fee)

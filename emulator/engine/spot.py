@@ -1,0 +1,575 @@
+"""The spot trading engine: commands in, events out.
+
+``SpotEngine.apply(command, now_ns)`` is the whole interface, besides ``deadline()`` and
+``advance(now_ns)`` for what happens by itself (expiry, the dead man's switch).  It never waits,
+never reads a clock, and gives the same events for the same commands at the same times.
+"""
+
+import heapq
+from collections.abc import Callable, Iterable, Mapping
+
+from emulator.engine import commands, events, matching
+from emulator.engine.accounts import Account, remember
+from emulator.engine.book import Book
+from emulator.engine.events import Event, Reject
+from emulator.engine.ids import IdSequence
+from emulator.engine.instruments import Catalogue, Instrument
+from emulator.engine.ledger import LedgerEntry, TradeRecord
+from emulator.engine.limits import LIMITS
+from emulator.engine.orders import Order, OrderType, Reason, Status, TimeInForce
+from emulator.engine.valuation import Valuation
+
+BATCH = range(2, 16)
+"""How many orders a batch may hold."""
+MIN_DISPLAY = 15
+"""An iceberg shows at least this fraction (one fifteenth) of its quantity."""
+LONGEST_EXPIRY_NS = 31 * 86_400 * 10**9
+"""Good-till-date orders end at most a month ahead."""
+
+
+class Market:
+    """One pair as the engine trades it."""
+
+    __slots__ = ("book", "instrument", "last_price", "next_trade_id")
+
+    def __init__(self, instrument: Instrument, first_trade_id: int) -> None:
+        self.instrument = instrument
+        self.book = Book()
+        self.last_price = 0
+        self.next_trade_id = first_trade_id
+
+
+class SpotEngine:
+    """Kraken's spot engine.
+
+    ``post_only_rejects`` refuses a post-only order that would cross; by default it is accepted and
+    cancelled at once, which is what was recorded live.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        accounts: Iterable[Account],
+        *,
+        seed: int = 0,
+        first_trade_ids: Mapping[str, int] | None = None,
+        post_only_rejects: bool = False,
+    ) -> None:
+        first = first_trade_ids or {}
+        self.catalogue = catalogue
+        self.accounts = {account.name: account for account in accounts}
+        self.markets = {name: Market(pair, first.get(name, 1)) for name, pair in catalogue.pairs.items()}
+        self.valuation = Valuation(self.markets)
+        self.fees: dict[str, int] = {}
+        """What the venue has earned, by asset."""
+        self.now_ns = 0
+        self._post_only_rejects = post_only_rejects
+        self._orders = IdSequence("O", seed, "order")
+        self._trades = IdSequence("T", seed, "trade")
+        self._amends = IdSequence("T", seed, "amend")
+        self._ledger = IdSequence("L", seed, "ledger")
+        self._timers: list[tuple[int, int, Order | Account]] = []
+        self._timer_count = 0
+        self._out: list[Event] = []
+        self._listener = matching.Listener(self._traded, self._completed, self._refilled, self._prevented)
+        self._handlers: dict[type, Callable[..., None]] = {
+            commands.PlaceOrder: self._place,
+            commands.AmendOrder: self._amend,
+            commands.EditOrder: self._edit,
+            commands.CancelOrder: self._cancel,
+            commands.CancelAll: self._cancel_all,
+            commands.CancelAllAfter: self._cancel_all_after,
+            commands.Deposit: self._deposit,
+        }
+
+    # -- the interface ----------------------------------------------------------------------------
+
+    def apply(self, command: commands.Command, now_ns: int) -> list[Event]:
+        """Carry out ``command`` and return what happened, in order.
+
+        The answer to the command is the first event of the kinds Accepted, Rejected, Amended,
+        CancelledAll, CancelAfterSet, or the Ended of a CancelOrder.
+        """
+        self.now_ns = now_ns
+        out: list[Event] = []
+        self._out = out
+        self._handlers[type(command)](command)
+        return out
+
+    def check(self, order: commands.PlaceOrder, now_ns: int) -> Reject | None:
+        """Return why ``order`` would be refused, funds and limits left aside; None when it is sound."""
+        self.now_ns = now_ns
+        market = self.markets.get(order.pair)
+        return Reject.UNKNOWN_PAIR if market is None else self._fault(order, market)
+
+    def deadline(self) -> int | None:
+        """Return when something happens by itself next, in nanoseconds since the epoch."""
+        return self._timers[0][0] if self._timers else None
+
+    def advance(self, now_ns: int) -> list[Event]:
+        """Carry out everything that is due at ``now_ns``."""
+        self.now_ns = now_ns
+        out: list[Event] = []
+        self._out = out
+        while self._timers and self._timers[0][0] <= now_ns:
+            due_ns, _, subject = heapq.heappop(self._timers)
+            if isinstance(subject, Order):
+                if subject.status is Status.OPEN and subject.expire_ns == due_ns:
+                    self._finish(subject, Status.EXPIRED, Reason.EXPIRED)
+                    self._publish_book(self.markets[subject.instrument.id])
+            elif subject.cancel_after_ns == due_ns:
+                subject.cancel_after_ns = 0
+                self._cancel_orders(list(subject.open.values()), Reason.CANCEL_AFTER)
+        return out
+
+    # -- placing ----------------------------------------------------------------------------------
+
+    def _fault(self, order: commands.PlaceOrder, market: Market) -> Reject | None:
+        """Return what is wrong with ``order`` itself."""
+        pair = market.instrument
+        if order.qty <= 0:
+            return Reject.INVALID_QTY
+        if order.qty < pair.order_min:
+            return Reject.ORDER_MINIMUM
+        if order.type is OrderType.MARKET:
+            return Reject.POST_ONLY_NEEDS_LIMIT if order.post_only else self._fault_of_ids(order)
+        if order.price is None or order.price <= 0:
+            return Reject.INVALID_PRICE
+        if order.price % pair.tick:
+            return Reject.TICK_SIZE
+        if order.price * order.qty < pair.cost_min:
+            return Reject.COST_MINIMUM
+        if order.type is OrderType.ICEBERG and not order.qty <= order.display * MIN_DISPLAY:
+            return Reject.INVALID_DISPLAY
+        if order.post_only and order.tif in (TimeInForce.IOC, TimeInForce.FOK):
+            return Reject.INVALID_TIME_IN_FORCE
+        if (
+            order.tif is TimeInForce.GTD
+            and not self.now_ns < order.expire_ns <= self.now_ns + LONGEST_EXPIRY_NS
+        ):
+            return Reject.INVALID_EXPIRY
+        return self._fault_of_ids(order)
+
+    def _fault_of_ids(self, order: commands.PlaceOrder) -> Reject | None:
+        account = self.accounts[order.account]
+        if order.cl_ord_id is not None and order.cl_ord_id in account.by_cl_ord_id:
+            return Reject.CLIENT_ID_NOT_UNIQUE
+        return None
+
+    def _place(self, command: commands.PlaceOrder) -> None:
+        market = self.markets.get(command.pair)
+        if market is None:
+            self._refuse(Reject.UNKNOWN_PAIR)
+            return
+        account = self.accounts[command.account]
+        if account.house:
+            self._place_house(command, market, account)
+            return
+        fault = self._late(command.deadline_ns) or self._fault(command, market)
+        if fault is None and account.open_per_pair.get(command.pair, 0) >= LIMITS[account.tier].open_orders:
+            fault = Reject.ORDERS_LIMIT
+        if fault is not None:
+            self._refuse(fault)
+            return
+        self._enter(self._new_order(command, market, account), market, refund=0)
+
+    def _place_house(self, command: commands.PlaceOrder, market: Market, account: Account) -> None:
+        """The market's own orders: always funded, never archived, and nobody is told but the public."""
+        order = Order(
+            self._orders.count + 1,
+            "",
+            account,
+            market.instrument,
+            command.side,
+            command.type,
+            command.qty,
+            command.price or 0,
+            self.now_ns,
+        )
+        self._orders.count += 1
+        order.tif = command.tif
+        self._out.append(events.Accepted(order))
+        self._run(order, market)
+        self._publish_book(market)
+
+    def _new_order(self, command: commands.PlaceOrder, market: Market, account: Account) -> Order:
+        txid = self._orders.next()
+        order = Order(
+            self._orders.count,
+            txid,
+            account,
+            market.instrument,
+            command.side,
+            command.type,
+            command.qty,
+            command.price or 0,
+            self.now_ns,
+        )
+        order.tif = command.tif
+        order.post_only = command.post_only
+        order.reduce_only = command.reduce_only
+        order.display = command.display
+        order.expire_ns = command.expire_ns if command.tif is TimeInForce.GTD else 0
+        order.cl_ord_id = command.cl_ord_id
+        order.userref = command.userref
+        order.self_trade = command.self_trade
+        order.fee_in_base = command.fee_in_base
+        order.rate_cap_ppm = max(market.instrument.fees.rates_ppm(account.volume_usd(self.now_ns)))
+        return order
+
+    def _funds_fault(self, order: Order, market: Market, refund: int) -> Reject | None:
+        """Put the order's funds on hold, or return why that cannot be done."""
+        account, pair = order.account, order.instrument
+        price = order.price
+        if order.type is OrderType.MARKET and order.buy:
+            # A market order is held at the average price it would trade at, rounded up.
+            cost = matching.cost_to_take(market.book.asks, order)
+            price = -(-cost // order.qty)
+        needed = order.hold_needed(price)
+        if needed > account.available(pair.quote.id if order.buy else pair.base.id) + refund:
+            return Reject.INSUFFICIENT_FUNDS
+        account.hold(order, needed)
+        return None
+
+    def _enter(self, order: Order, market: Market, refund: int, replaced: Order | None = None) -> None:
+        """Take a new order into the venue; ``refund`` is what the order it replaces will release."""
+        if (
+            order.post_only
+            and self._post_only_rejects
+            and matching.crosses(market.book, order.buy, order.price)
+        ):
+            self._refuse(Reject.POST_ONLY_WOULD_CROSS)
+            return
+        fault = self._funds_fault(order, market, refund)
+        if fault is not None:
+            self._refuse(fault)
+            return
+        if replaced is not None:
+            self._finish(replaced, Status.CANCELED, Reason.REPLACED)
+        self._out.append(events.Accepted(order))
+        order.account.opened(order)
+        if order.tif is TimeInForce.GTD:
+            self._at(order.expire_ns, order)
+        self._run(order, market)
+        self._publish_book(market)
+
+    def _run(self, order: Order, market: Market) -> None:
+        """Match an order that has been accepted, then let the rest of it rest or end."""
+        book = market.book
+        limit = None if order.type is OrderType.MARKET else order.price
+        if order.post_only and limit is not None and matching.crosses(book, order.buy, limit):
+            self._finish(order, Status.CANCELED, Reason.POST_ONLY)
+            return
+        if order.tif is TimeInForce.FOK and limit is not None and not matching.fillable(book, order, limit):
+            self._finish(order, Status.CANCELED, Reason.FOK)
+            return
+        stopped = None
+        if matching.crosses(book, order.buy, order.price) if limit is not None else True:
+            stopped = matching.match(book, order, limit, self.now_ns, self._listener)
+        if order.filled == order.qty:
+            self._finish(order, Status.CLOSED, None)
+        elif stopped is not None:
+            self._finish(order, Status.CANCELED, stopped)
+        elif limit is None:
+            self._finish(order, Status.CANCELED, Reason.NO_LIQUIDITY)
+        elif order.tif in (TimeInForce.IOC, TimeInForce.FOK):
+            self._finish(order, Status.CANCELED, Reason.IOC)
+        else:
+            self._rest(order, market)
+
+    def _rest(self, order: Order, market: Market) -> None:
+        left = order.remaining
+        order.shown = min(order.display, left) if order.type is OrderType.ICEBERG else left
+        order.touched_ns = self.now_ns
+        if order.filled and not order.account.house:
+            order.account.hold(order, order.hold_needed(order.price))
+        market.book.add(order, self.now_ns)
+
+    # -- what happens while matching --------------------------------------------------------------
+
+    def _traded(self, taker: Order, maker: Order, price: int, quantity: int) -> None:
+        pair = maker.instrument
+        market = self.markets[pair.id]
+        trade_id = market.next_trade_id
+        market.next_trade_id += 1
+        market.last_price = price
+        self._out.append(
+            events.Traded(
+                pair.id, trade_id, price, quantity, taker.buy, taker.type is OrderType.MARKET, self.now_ns
+            )
+        )
+        quote = pair.quote_amount(price * quantity)
+        base = pair.base_amount(quantity)
+        self._settle(taker, trade_id, price, quantity, base, quote, maker=False)
+        self._settle(maker, trade_id, price, quantity, base, quote, maker=True)
+
+    def _settle(
+        self, order: Order, trade_id: int, price: int, quantity: int, base: int, quote: int, *, maker: bool
+    ) -> None:
+        """Book one side of a fill: order, balances, fee, records and events."""
+        account, pair = order.account, order.instrument
+        if account.house:
+            order.filled += quantity
+            sign = 1 if order.buy else -1
+            account.move(pair.base.id, sign * base)
+            account.move(pair.quote.id, -sign * quote)
+            return
+        maker_ppm, taker_ppm = pair.fees.rates_ppm(account.volume_usd(self.now_ns))
+        fee, fee_amount = order.charge(price, quantity, maker_ppm if maker else taker_ppm)
+        self.fees[order.fee_asset] = self.fees.get(order.fee_asset, 0) + fee_amount
+        exec_id = self._trades.next()
+        ledgers = self._post_trade(order, exec_id, base, quote, fee_amount)
+        if maker:
+            account.hold(order, order.hold_needed(order.price))
+        account.add_volume(self.now_ns, self.valuation.usd_cents(pair.quote.id, quote))
+        trade = TradeRecord(
+            exec_id,
+            order.txid,
+            pair.id,
+            trade_id,
+            self.now_ns,
+            order.buy,
+            order.type.value,
+            maker,
+            price,
+            quantity,
+            fee,
+            order.fee_asset,
+            order.filled,
+            order.cost,
+            order.fee,
+            (ledgers[0].id, ledgers[1].id),
+        )
+        order.trades.append(exec_id)
+        remember(account.trades, exec_id, trade)
+        self._out.append(events.Filled(order, trade))
+        self._out.extend(events.Posted(account.name, entry) for entry in ledgers)
+
+    def _post_trade(
+        self, order: Order, exec_id: str, base: int, quote: int, fee: int
+    ) -> tuple[LedgerEntry, LedgerEntry]:
+        """Write the two ledger entries of a fill, the debit first."""
+        pair, account = order.instrument, order.account
+        base_fee, quote_fee = (fee, 0) if order.fee_in_base else (0, fee)
+        if order.buy:
+            debit = self._post(account, exec_id, "trade", pair.quote.id, -quote, quote_fee)
+            return debit, self._post(account, exec_id, "trade", pair.base.id, base, base_fee)
+        debit = self._post(account, exec_id, "trade", pair.base.id, -base, base_fee)
+        return debit, self._post(account, exec_id, "trade", pair.quote.id, quote, quote_fee)
+
+    def _post(
+        self, account: Account, refid: str, type_: str, asset: str, amount: int, fee: int
+    ) -> LedgerEntry:
+        balance = account.move(asset, amount - fee)
+        entry = LedgerEntry(self._ledger.next(), refid, self.now_ns, type_, asset, amount, fee, balance)
+        remember(account.ledger, entry.id, entry)
+        return entry
+
+    def _completed(self, order: Order) -> None:
+        self._finish(order, Status.CLOSED, None)
+
+    def _refilled(self, order: Order) -> None:
+        self._out.append(events.Refilled(order, order.shown, self.now_ns))
+
+    def _prevented(self, order: Order) -> None:
+        self._finish(order, Status.CANCELED, Reason.SELF_TRADE)
+
+    # -- ending -----------------------------------------------------------------------------------
+
+    def _finish(self, order: Order, status: Status, reason: Reason | None) -> None:
+        """End ``order``: out of the book, hold released, into the history."""
+        if order.level is not None:
+            self.markets[order.instrument.id].book.remove(order, self.now_ns)
+        order.status = status
+        order.reason = reason
+        order.closed_ns = self.now_ns
+        account = order.account
+        if not account.house:
+            account.ended(order)
+            self._out.append(events.Ended(order, self.now_ns))
+
+    def _find_open(self, account: Account, txid: str | None, cl_ord_id: str | None) -> Order | None:
+        if txid is not None:
+            return account.open.get(txid)
+        return account.by_cl_ord_id.get(cl_ord_id or "")
+
+    def _cancel(self, command: commands.CancelOrder) -> None:
+        order = self._find_open(self.accounts[command.account], command.txid, command.cl_ord_id)
+        if order is None:
+            self._refuse(Reject.UNKNOWN_ORDER)
+        else:
+            self._cancel_orders([order], Reason.USER)
+
+    def cancel_house(self, order: Order, now_ns: int) -> list[Event]:
+        """Cancel a resting order of the market itself; nothing happens when it is gone."""
+        self.now_ns = now_ns
+        out: list[Event] = []
+        self._out = out
+        if order.level is not None:
+            self._finish(order, Status.CANCELED, Reason.USER)
+            self._publish_book(self.markets[order.instrument.id])
+        return out
+
+    def _cancel_all(self, command: commands.CancelAll) -> None:
+        orders = list(self.accounts[command.account].open.values())
+        self._out.append(events.CancelledAll(command.account, len(orders)))
+        self._cancel_orders(orders, Reason.USER)
+
+    def _cancel_orders(self, orders: list[Order], reason: Reason) -> None:
+        for order in orders:
+            self._finish(order, Status.CANCELED, reason)
+        for name in dict.fromkeys(order.instrument.id for order in orders):
+            self._publish_book(self.markets[name])
+
+    def _cancel_all_after(self, command: commands.CancelAllAfter) -> None:
+        account = self.accounts[command.account]
+        account.cancel_after_ns = self.now_ns + command.timeout_s * 10**9 if command.timeout_s else 0
+        if account.cancel_after_ns:
+            self._at(account.cancel_after_ns, account)
+        self._out.append(events.CancelAfterSet(account.name, self.now_ns, account.cancel_after_ns))
+
+    # -- changing ---------------------------------------------------------------------------------
+
+    def _amend(self, command: commands.AmendOrder) -> None:
+        account = self.accounts[command.account]
+        order = self._find_open(account, command.txid, command.cl_ord_id)
+        if order is None:
+            self._refuse(self._late(command.deadline_ns) or Reject.UNKNOWN_ORDER)
+            return
+        price = order.price if command.price is None else command.price
+        qty = order.qty if command.qty is None else command.qty
+        display = order.display if command.display is None else command.display
+        market = self.markets[order.instrument.id]
+        fault = self._late(command.deadline_ns) or self._amend_fault(
+            order, market, command, price, qty, display
+        )
+        if fault is None:
+            fault = self._rehold(order, price, max(qty, order.filled))
+        if fault is not None:
+            self._refuse(fault)
+            return
+        self._requeue(order, market, price, qty, display)
+
+    def _amend_fault(
+        self,
+        order: Order,
+        market: Market,
+        command: commands.AmendOrder,
+        price: int,
+        qty: int,
+        display: int,
+    ) -> Reject | None:
+        pair = order.instrument
+        if qty <= 0:
+            return Reject.INVALID_QTY
+        if price <= 0:
+            return Reject.INVALID_PRICE
+        if price % pair.tick:
+            return Reject.TICK_SIZE
+        if order.filled < qty < pair.order_min:
+            return Reject.ORDER_MINIMUM
+        if qty > order.filled and price * qty < pair.cost_min:
+            return Reject.COST_MINIMUM
+        if order.type is OrderType.ICEBERG and qty - order.filled > display * MIN_DISPLAY:
+            return Reject.INVALID_DISPLAY
+        if command.display is not None and order.type is not OrderType.ICEBERG:
+            return Reject.INVALID_DISPLAY
+        moved = price != order.price
+        if (
+            (command.post_only or order.post_only)
+            and moved
+            and matching.crosses(market.book, order.buy, price)
+        ):
+            return Reject.POST_ONLY_WOULD_CROSS
+        return None
+
+    def _rehold(self, order: Order, price: int, qty: int) -> Reject | None:
+        """Hold what the amended order needs, or leave all as it was and return the fault."""
+        account, pair = order.account, order.instrument
+        old_qty, order.qty = order.qty, qty
+        needed = order.hold_needed(price)
+        order.qty = old_qty
+        asset = pair.quote.id if order.buy else pair.base.id
+        if needed > account.available(asset) + order.hold:
+            return Reject.INSUFFICIENT_FUNDS
+        account.hold(order, needed)
+        return None
+
+    def _requeue(self, order: Order, market: Market, price: int, qty: int, display: int) -> None:
+        """Give ``order`` its new values; less quantity or another display keep its place in the queue."""
+        keeps_place = price == order.price and qty <= order.qty
+        order.amended = True
+        order.display = display
+        left = max(qty - order.filled, 0)
+        shown = min(display, left) if order.type is OrderType.ICEBERG else left
+        if keeps_place and left:
+            order.qty = qty
+            market.book.reduce(order, order.shown - shown, self.now_ns)
+            self._told_amended(order)
+        elif not left:
+            order.qty = order.filled
+            self._told_amended(order)
+            self._finish(order, Status.CANCELED, Reason.USER)
+        else:
+            market.book.remove(order, self.now_ns)
+            order.price, order.qty = price, qty
+            self._told_amended(order)
+            self._run(order, market)
+        self._publish_book(market)
+
+    def _told_amended(self, order: Order) -> None:
+        self._out.append(events.Amended(order, self._amends.next(), self.now_ns))
+
+    def _edit(self, command: commands.EditOrder) -> None:
+        account = self.accounts[command.account]
+        old = account.open.get(command.txid)
+        if old is None:
+            self._refuse(self._late(command.deadline_ns) or Reject.UNKNOWN_ORDER)
+            return
+        market = self.markets[old.instrument.id]
+        place = commands.PlaceOrder(
+            account=command.account,
+            pair=old.instrument.id,
+            side=old.side,
+            type=old.type,
+            qty=old.qty if command.qty is None else command.qty,
+            price=old.price if command.price is None else command.price,
+            tif=old.tif,
+            post_only=command.post_only,
+            reduce_only=command.reduce_only or old.reduce_only,
+            display=old.display if command.display is None else command.display,
+            expire_ns=old.expire_ns,
+            userref=command.userref,
+            self_trade=old.self_trade,
+            fee_in_base=old.fee_in_base if command.fee_in_base is None else command.fee_in_base,
+        )
+        fault = self._late(command.deadline_ns)
+        if fault is None and (old.cl_ord_id is not None or place.qty < old.filled):
+            fault = Reject.EDIT_NOT_ALLOWED
+        fault = fault or self._fault(place, market)
+        if fault is not None:
+            self._refuse(fault)
+            return
+        self._enter(self._new_order(place, market, account), market, refund=old.hold, replaced=old)
+
+    # -- the rest ---------------------------------------------------------------------------------
+
+    def _deposit(self, command: commands.Deposit) -> None:
+        account = self.accounts[command.account]
+        entry = self._post(account, self._trades.next(), "deposit", command.asset, command.amount, 0)
+        self._out.append(events.Posted(account.name, entry))
+
+    def _refuse(self, reason: Reject) -> None:
+        self._out.append(events.Rejected(reason))
+
+    def _late(self, deadline_ns: int) -> Reject | None:
+        return Reject.DEADLINE_ELAPSED if deadline_ns and self.now_ns > deadline_ns else None
+
+    def _at(self, due_ns: int, subject: Order | Account) -> None:
+        self._timer_count += 1
+        heapq.heappush(self._timers, (due_ns, self._timer_count, subject))
+
+    def _publish_book(self, market: Market) -> None:
+        if market.book.touched:
+            changes = market.book.changes()
+            self._out.append(events.BookChanged(market.instrument.id, changes, self.now_ns))
