@@ -1,2 +1,112 @@
-def main() -> None:
-    """Entry."""
+"""The command line: arguments to calls.  Nothing heavy is imported before it is needed."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from emulator import __version__
+
+_EPILOG = """
+examples:
+  kraken-emulator up --tier tokyo              the venue, 140 ms away
+  kraken-emulator up --tier us,tokyo           the same venue from two distances
+  kraken-emulator up --market off --ports auto --endpoints-file endpoints.json
+  kraken-emulator tiers                        what the tiers are
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the argument parser."""
+    root = argparse.ArgumentParser(
+        prog="kraken-emulator",
+        description="A whole Kraken on one machine, at a distance you choose.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _add_up(commands.add_parser("up", help="start the venue and keep it running"))
+    table = commands.add_parser("tiers", help="list the connectivity tiers")
+    table.add_argument("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
+    commands.add_parser("version", help="print the version")
+    return root
+
+
+def _add_up(up: argparse.ArgumentParser) -> None:
+    up.description = "Start the venue and keep it running until Ctrl-C."
+    up.epilog = "Each option can also be set as KRAKEN_EMULATOR_<NAME> or in a TOML file given by --config."
+    add = up.add_argument
+    add("--tier", metavar="NAME[,NAME]", help="connectivity tiers to open (default: local, no delay)")
+    add("--link", metavar="RUNG", help="how tiers are made real: auto, stream or none (default: auto)")
+    add("--seed", type=int, metavar="N", help="decides ids, keys, market and jitter (default: 0)")
+    add("--market", metavar="WHO", help="who else trades: synthetic or off (default: synthetic)")
+    add("--market-profile", metavar="NAME|FILE", help="prices and rates of the synthetic market")
+    add("--accounts", metavar="NAME|FILE", help="accounts profile (default: default, 16 funded accounts)")
+    add("--host", metavar="ADDR", help="address to bind (default: 127.0.0.1; anything else is a risk)")
+    add("--ports", metavar="HOW", help="fixed, or auto for free ones (default: fixed)")
+    add("--http-port", type=int, metavar="N", help="first tier's plain port (default: 7480, next tier +100)")
+    add("--tls-port", type=int, metavar="N", help="first tier's TLS port (default: 7443, next tier +100)")
+    add("--endpoints-file", metavar="FILE", help="write the endpoints as JSON when everything answers")
+    add("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
+    add("--state-folder", metavar="DIR", help="where the local CA lives (default: the user's data folder)")
+    add("--post-only", metavar="HOW", help="a crossing post-only order: cancel or reject (default: cancel)")
+    add("--config", metavar="FILE", help="settings file (TOML, the same names)")
+    add("--json", action="store_true", help="print the endpoints as one line of JSON")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command; exit code 2 with one line for what cannot be done."""
+    arguments = vars(parser().parse_args(argv))
+    _COMMANDS[arguments.pop("command")](arguments)
+
+
+def _version(_: dict[str, Any]) -> None:
+    print(f"kraken-emulator {__version__}")
+
+
+def _tiers(arguments: dict[str, Any]) -> None:
+    from emulator.clock import duration
+    from emulator.link.tiers import ProfileError, load_tiers
+    from emulator.settings import SettingsError, load, tier_folders
+
+    try:
+        tiers = load_tiers(*tier_folders(load(arguments, os.environ)))
+    except (SettingsError, ProfileError) as error:
+        _fail(error)
+    rows = [("tier", "RTT", "jitter p50/p99/p99.9, one way", "what it is")]
+    for tier in sorted(tiers.values(), key=lambda tier: tier.rtt_us):
+        jitter = tier.jitter
+        spread = f"{jitter.p50_us:g}/{jitter.p99_us:g}/{jitter.p999_us:g} µs"
+        estimated = " (estimated)" if jitter.estimated else ""
+        rows.append((tier.name, duration(tier.rtt_us), spread + estimated, f"{tier.title}: {tier.access}"))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]))
+
+
+def _up(arguments: dict[str, Any]) -> None:
+    from emulator import app
+    from emulator.settings import load
+
+    config, as_json = arguments.pop("config"), arguments.pop("json")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        settings = load(arguments, os.environ, config)
+        if settings.host not in ("127.0.0.1", "::1", "localhost"):
+            print(
+                f"warning: listening on {settings.host}: whoever reaches it can use the demo keys",
+                file=sys.stderr,
+            )
+        app.run(settings, as_json=as_json)
+    except app.StartError as error:
+        _fail(error)
+
+
+def _fail(error: Exception) -> NoReturn:
+    print(f"kraken-emulator: error: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
+_COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {"up": _up, "tiers": _tiers, "version": _version}

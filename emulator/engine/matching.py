@@ -87,15 +87,20 @@ def fillable(book: Book, taker: Order, limit: int) -> bool:
     for key in reversed(side.keys):
         if key < worst:
             break
+        hidden = 0  # icebergs refill at the back of the queue, behind whatever stands there now
         order = side.levels[key].head
         while order is not None:
             if order.account is not taker.account:
-                wanted -= order.qty - order.filled
+                wanted -= order.shown
+                hidden += order.qty - order.filled - order.shown
             elif taker.self_trade is not SelfTrade.CANCEL_OLDEST:
                 return False
             if wanted <= 0:
                 return True
             order = order.next
+        wanted -= hidden
+        if wanted <= 0:
+            return True
     return False
 
 

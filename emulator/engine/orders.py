@@ -190,10 +190,11 @@ class Order:
         amount = rescale_ceil(left, pair.lot_decimals, pair.base.decimals)
         return amount + self._fee_ahead(left) if self.fee_in_base else amount
 
-    def charge(self, price: int, quantity: int, rate_ppm: int) -> tuple[int, int]:
+    def charge(self, price: int, quantity: int, rate_ppm: int, proceeds: int) -> tuple[int, int]:
         """Book a fill and return ``(fee at fee_decimals, fee in units of its asset)`` of this fill.
 
         The fee is rounded half up on the order's total, so that fills add up to the order's fee.
+        Where it is paid out of the ``proceeds`` and they are too small for it, a later fill pays it.
         """
         pair = self.instrument
         cost = price * quantity
@@ -203,6 +204,8 @@ class Order:
         self.fee_exact += (quantity if self.fee_in_base else cost) * min(rate_ppm, self.rate_cap_ppm)
         exact = (pair.lot_decimals if self.fee_in_base else pair.exact_decimals) + 6
         total = rescale_half_up(self.fee_exact, exact, self.fee_decimals)
+        if self.buy is self.fee_in_base and self._fee_units(total) - before > proceeds:
+            total = self.fee
         fee = total - self.fee
         self.fee = total
         return fee, self._fee_units(total) - before

@@ -96,11 +96,14 @@ class SpotEngine:
         self._handlers[type(command)](command)
         return out
 
-    def check(self, order: commands.PlaceOrder, now_ns: int) -> Reject | None:
-        """Return why ``order`` would be refused, funds and limits left aside; None when it is sound."""
+    def check(self, command: commands.PlaceOrder | commands.EditOrder, now_ns: int) -> Reject | None:
+        """Return why ``command`` would be refused, funds and limits left aside; None when it is sound."""
         self.now_ns = now_ns
-        market = self.markets.get(order.pair)
-        return Reject.UNKNOWN_PAIR if market is None else self._fault(order, market)
+        if isinstance(command, commands.EditOrder):
+            old = self.accounts[command.account].open.get(command.txid)
+            return Reject.UNKNOWN_ORDER if old is None else self._edit_fault(_replacement(command, old), old)
+        market = self.markets.get(command.pair)
+        return Reject.UNKNOWN_PAIR if market is None else self._fault(command, market)
 
     def deadline(self) -> int | None:
         """Return when something happens by itself next, in nanoseconds since the epoch."""
@@ -315,7 +318,8 @@ class SpotEngine:
             account.move(pair.quote.id, -sign * quote)
             return
         maker_ppm, taker_ppm = pair.fees.rates_ppm(account.volume_usd(self.now_ns))
-        fee, fee_amount = order.charge(price, quantity, maker_ppm if maker else taker_ppm)
+        rate_ppm = maker_ppm if maker else taker_ppm
+        fee, fee_amount = order.charge(price, quantity, rate_ppm, base if order.buy else quote)
         self.fees[order.fee_asset] = self.fees.get(order.fee_asset, 0) + fee_amount
         exec_id = self._trades.next()
         ledgers = self._post_trade(order, exec_id, base, quote, fee_amount)
@@ -498,10 +502,13 @@ class SpotEngine:
     def _requeue(self, order: Order, market: Market, price: int, qty: int, display: int) -> None:
         """Give ``order`` its new values; less quantity or another display keep its place in the queue."""
         keeps_place = price == order.price and qty <= order.qty
+        left = max(qty - order.filled, 0)
+        shown = left
+        if order.type is OrderType.ICEBERG:
+            # A slice that is partly taken is not refilled where it stands.
+            shown = min(order.shown if display == order.display else display, left)
         order.amended = True
         order.display = display
-        left = max(qty - order.filled, 0)
-        shown = min(display, left) if order.type is OrderType.ICEBERG else left
         if keeps_place and left:
             order.qty = qty
             market.book.reduce(order, order.shown - shown, self.now_ns)
@@ -526,31 +533,18 @@ class SpotEngine:
         if old is None:
             self._refuse(self._late(command.deadline_ns) or Reject.UNKNOWN_ORDER)
             return
-        market = self.markets[old.instrument.id]
-        place = commands.PlaceOrder(
-            account=command.account,
-            pair=old.instrument.id,
-            side=old.side,
-            type=old.type,
-            qty=old.qty if command.qty is None else command.qty,
-            price=old.price if command.price is None else command.price,
-            tif=old.tif,
-            post_only=command.post_only,
-            reduce_only=command.reduce_only or old.reduce_only,
-            display=old.display if command.display is None else command.display,
-            expire_ns=old.expire_ns,
-            userref=command.userref,
-            self_trade=old.self_trade,
-            fee_in_base=old.fee_in_base if command.fee_in_base is None else command.fee_in_base,
-        )
-        fault = self._late(command.deadline_ns)
-        if fault is None and (old.cl_ord_id is not None or place.qty < old.filled):
-            fault = Reject.EDIT_NOT_ALLOWED
-        fault = fault or self._fault(place, market)
+        place = _replacement(command, old)
+        fault = self._late(command.deadline_ns) or self._edit_fault(place, old)
         if fault is not None:
             self._refuse(fault)
             return
+        market = self.markets[old.instrument.id]
         self._enter(self._new_order(place, market, account), market, refund=old.hold, replaced=old)
+
+    def _edit_fault(self, place: commands.PlaceOrder, old: Order) -> Reject | None:
+        if old.cl_ord_id is not None or place.qty < old.filled:
+            return Reject.EDIT_NOT_ALLOWED
+        return self._fault(place, self.markets[old.instrument.id])
 
     # -- the rest ---------------------------------------------------------------------------------
 
@@ -573,3 +567,23 @@ class SpotEngine:
         if market.book.touched:
             changes = market.book.changes()
             self._out.append(events.BookChanged(market.instrument.id, changes, self.now_ns))
+
+
+def _replacement(edit: commands.EditOrder, old: Order) -> commands.PlaceOrder:
+    """Return the order that takes the place of ``old``."""
+    return commands.PlaceOrder(
+        account=edit.account,
+        pair=old.instrument.id,
+        side=old.side,
+        type=old.type,
+        qty=old.qty if edit.qty is None else edit.qty,
+        price=old.price if edit.price is None else edit.price,
+        tif=old.tif,
+        post_only=edit.post_only,
+        reduce_only=edit.reduce_only or old.reduce_only,
+        display=old.display if edit.display is None else edit.display,
+        expire_ns=old.expire_ns,
+        userref=edit.userref,
+        self_trade=old.self_trade,
+        fee_in_base=old.fee_in_base if edit.fee_in_base is None else edit.fee_in_base,
+    )

@@ -1,1 +1,1 @@
-"""."""
+"""Spot REST: ``https://api.kraken.com/0/public/…`` and ``/0/private/…``."""

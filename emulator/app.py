@@ -1,0 +1,302 @@
+"""Composition root: builds the engine, the market, the gateways and the links; starts and stops them."""
+
+import asyncio
+import gc
+import os
+import signal
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from emulator import settings as settings_
+from emulator.clock import Clock, duration
+from emulator.engine.accounts import Account
+from emulator.engine.commands import Deposit
+from emulator.engine.instruments import Catalogue, scaled
+from emulator.engine.spot import SpotEngine
+from emulator.gateways.front import server as front
+from emulator.gateways.front.tls import Authority, over_tls
+from emulator.gateways.keys import PERMISSIONS, ApiKey, KeyRing, demo_credentials
+from emulator.gateways.spot_rest import server as spot_rest
+from emulator.gateways.spot_ws_v2 import server as spot_ws_v2
+from emulator.gateways.spot_ws_v2.session import Gateway
+from emulator.gateways.tape import Tape
+from emulator.gateways.tokens import Tokens
+from emulator.gateways.venue import Venue
+from emulator.link import ladder, tiers
+from emulator.link.timer import DueQueue
+from emulator.market.driver import Driver
+from emulator.market.history import SyntheticPast
+from emulator.market.profile import MarketProfileError
+from emulator.market.profile import load as load_market
+from emulator.market.synthetic import SyntheticMarket
+from emulator.settings import AccountProfile, Settings, SettingsError
+
+MARKET_ACCOUNT = "market"
+StartError = (SettingsError, tiers.ProfileError, ladder.LinkError, MarketProfileError)
+"""What can be wrong with what the user asked for; each is one line."""
+PORT_STEP = 100
+"""Distance between the ports of one tier and the next."""
+
+
+class TierEndpoints(msgspec.Struct, frozen=True):
+    """Where one tier is reached."""
+
+    name: str
+    rtt_us: float
+    rung: str
+    http_port: int
+    tls_port: int
+    measured_us: float | None = None
+    """Round trip of a REST call through the link when the venue became ready."""
+
+
+class App:
+    """One venue behind its tiers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.accounts = settings_.load_accounts(settings)
+        self.catalogue = Catalogue.from_json((settings_.PROFILES / "instruments" / "spot.json").read_bytes())
+        self.tiers = load_tiers(settings)
+        self.rung = ladder.choose(settings.link)
+        self.authority = Authority(settings_.state_folder(settings))
+        self.endpoints: tuple[TierEndpoints, ...] = ()
+        self._servers: list[asyncio.Server] = []
+        self._stops: list[Callable[[], None]] = []
+        self._front: front.Server | None = None
+
+    async def start(self) -> None:
+        """Open everything; return when every listener answers."""
+        venue = self._build_venue()
+        gateway = Gateway(venue)
+        first_id = int.from_bytes(os.urandom(7), "big") << 8
+        self._front = front.Server(spot_rest.Server(venue), spot_ws_v2.Server(gateway, first_id))
+        queue = DueQueue(asyncio.get_running_loop())
+        self._stops.append(queue.close)
+        context = self._tls_context()
+        endpoints = []
+        for position, tier in enumerate(self.tiers):
+            plain = self.rung.wrap(tier, queue, self._front.protocol, seed=self.settings.seed)
+            secure = self.rung.wrap(
+                tier, queue, over_tls(self._front.protocol, context), seed=self.settings.seed + 1
+            )
+            step = position * PORT_STEP
+            http_port = await self._listen(plain, self.settings.http_port, step)
+            tls_port = await self._listen(secure, self.settings.tls_port, step)
+            endpoints.append(TierEndpoints(tier.name, tier.rtt_us, self.rung.name, http_port, tls_port))
+        # What exists now lives as long as the process: keep the collector from walking it while orders flow.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 50, 100_000)
+        self.endpoints = tuple([await self._answering(endpoint) for endpoint in endpoints])
+
+    async def stop(self) -> None:
+        """Close everything, clients first."""
+        for server in self._servers:
+            server.close()
+        if self._front is not None:
+            await self._front.close()
+        for stop in reversed(self._stops):
+            stop()
+
+    # -- building ---------------------------------------------------------------------------------
+
+    def _build_venue(self) -> Venue:
+        settings, clock = self.settings, Clock()
+        now_ns = clock.now_ns()
+        profile = past = None
+        if settings.market == "synthetic":
+            path = settings_.profile("market", settings.market_profile)
+            profile = load_market(path, self.catalogue)
+            past = SyntheticPast(self.catalogue, profile, settings.seed, now_ns)
+        accounts = [_account(row) for row in self.accounts]
+        accounts.append(Account(MARKET_ACCOUNT, house=True))
+        engine = SpotEngine(
+            self.catalogue,
+            accounts,
+            seed=settings.seed,
+            first_trade_ids={name: past.first_trade_id(name) for name in self.catalogue.pairs}
+            if past
+            else None,
+            post_only_rejects=settings.post_only == "reject",
+        )
+        for row in self.accounts:
+            for name, amount in (row.balances or {}).items():
+                asset = self.catalogue.assets.get(name)
+                if asset is None:
+                    raise SettingsError(f"account {row.name}: unknown asset {name!r}")
+                engine.apply(Deposit(row.name, name, _amount(row, name, amount, asset.decimals)), now_ns)
+        keys = KeyRing(_key(settings.seed, row) for row in self.accounts)
+        venue = Venue(engine, clock, keys, Tokens(settings.seed), Tape(engine, past, now_ns))
+        self._stops.append(venue.close)
+        if profile is not None:
+            market = SyntheticMarket(engine, MARKET_ACCOUNT, profile, settings.seed, venue.publish)
+            driver = Driver(market, clock.now_ns)
+            driver.start()
+            self._stops.append(driver.stop)
+        return venue
+
+    def _tls_context(self) -> ssl.SSLContext:
+        try:
+            return self.authority.context()
+        except OSError as error:
+            where = self.authority.ca_path.parent
+            raise SettingsError(
+                f"cannot keep the certificate authority in {where}: {error.strerror}"
+            ) from None
+
+    async def _listen(self, factory: Callable[[], Any], port: int, step: int) -> int:
+        """Open one listener and return its port."""
+        wanted = 0 if self.settings.ports == "auto" or port == 0 else port + step
+        loop = asyncio.get_running_loop()
+        try:
+            server = await loop.create_server(factory, self.settings.host, wanted, backlog=1024)
+        except (OSError, OverflowError) as error:
+            reason = "is taken" if getattr(error, "errno", None) == 98 else f"cannot be bound: {error}"
+            hint = "another emulator? use --ports auto"
+            raise SettingsError(f"port {wanted} on {self.settings.host} {reason} ({hint})") from None
+        self._servers.append(server)
+        return int(server.sockets[0].getsockname()[1])
+
+    async def _answering(self, endpoint: TierEndpoints) -> TierEndpoints:
+        """Return ``endpoint`` with its measured round trip once both of its listeners have answered."""
+        host = "127.0.0.1" if self.settings.host in ("0.0.0.0", "::") else self.settings.host  # noqa: S104
+        trusting = ssl.create_default_context(cafile=str(self.authority.ca_path))
+        trusting.check_hostname = False
+        plain, _ = await asyncio.gather(
+            _round_trip(host, endpoint.http_port, None), _round_trip(host, endpoint.tls_port, trusting)
+        )
+        return msgspec.structs.replace(endpoint, measured_us=plain)
+
+    # -- telling ----------------------------------------------------------------------------------
+
+    def endpoints_json(self) -> dict[str, Any]:
+        """Return the endpoints in the form of ``--endpoints-file`` (docs/architecture.md)."""
+        host = self.settings.host
+        accounts = []
+        for row in self.accounts:
+            key, secret = demo_credentials(self.settings.seed, row.name)
+            accounts.append({"name": row.name, "spot": {"key": key, "secret": secret}})
+        return {
+            "tiers": {
+                e.name: {
+                    "rung": e.rung,
+                    "rtt_us": e.rtt_us,
+                    **_urls(host, e.http_port, ""),
+                    "tls": {**_urls(host, e.tls_port, "s"), "ca": str(self.authority.ca_path)},
+                }
+                for e in self.endpoints
+            },
+            "accounts": accounts,
+            "pid": os.getpid(),
+        }
+
+
+def load_tiers(settings: Settings) -> tuple[tiers.Tier, ...]:
+    """Return the tiers that were asked for; raises SettingsError or ProfileError."""
+    known = tiers.load_tiers(*settings_.tier_folders(settings))
+    for name in settings.tier:
+        if name not in known:
+            raise SettingsError(f"unknown tier {name!r}; there are: {', '.join(known)}")
+    return tuple(known[name] for name in settings.tier)
+
+
+def _account(row: AccountProfile) -> Account:
+    return Account(row.name, tier=row.tier, vip=row.vip, volume_usd=row.volume_usd)
+
+
+def _key(seed: int, row: AccountProfile) -> ApiKey:
+    unknown = set(row.permissions or ()) - PERMISSIONS
+    if unknown:
+        raise SettingsError(f"account {row.name}: unknown permission {min(unknown)!r}")
+    public, secret = demo_credentials(seed, row.name)
+    permissions = PERMISSIONS if row.permissions is None else row.permissions
+    return ApiKey(row.name, public, secret, permissions=permissions, nonce_window=row.nonce_window)
+
+
+def _amount(row: AccountProfile, asset: str, amount: str, decimals: int) -> int:
+    try:
+        return scaled(amount, decimals)
+    except (ValueError, ArithmeticError):
+        raise SettingsError(f"account {row.name}: bad balance {amount!r} of {asset}") from None
+
+
+def _urls(host: str, port: int, tls: str) -> dict[str, str]:
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return {"rest": f"http{tls}://{where}", "ws": f"ws{tls}://{where}", "ws_auth": f"ws{tls}://{where}"}
+
+
+async def _round_trip(host: str, port: int, context: ssl.SSLContext | None) -> float:
+    """Return the round trip of the second REST call on a connection, in microseconds."""
+    reader, writer = await asyncio.open_connection(host, port, ssl=context)
+    loop, taken = asyncio.get_running_loop(), 0.0
+    for _ in range(2):
+        began = loop.time()
+        writer.write(b"GET /0/public/Time HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+        await reader.readexactly(length)
+        taken = loop.time() - began
+    writer.close()
+    return taken * 1e6
+
+
+# -- running ---------------------------------------------------------------------------------------------
+
+
+def run(settings: Settings, *, as_json: bool) -> None:
+    """Run the venue until SIGINT or SIGTERM."""
+    app = App(settings)
+    asyncio.run(_run(app, as_json=as_json))
+
+
+async def _run(app: App, *, as_json: bool) -> None:
+    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopped.set)
+    try:
+        await app.start()
+        endpoints = app.endpoints_json()
+        if app.settings.endpoints_file:
+            write_atomically(Path(app.settings.endpoints_file), msgspec.json.encode(endpoints))
+        print(msgspec.json.encode(endpoints).decode() if as_json else ready_text(app), flush=True)
+        await stopped.wait()
+    finally:
+        await app.stop()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole: a reader sees all of it or nothing."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        raise SettingsError(f"cannot write {path}: {error.strerror}") from None
+
+
+def ready_text(app: App) -> str:
+    """Return what a person reads when the venue is ready."""
+    settings, endpoints = app.settings, app.endpoints_json()
+    market = (
+        "no market" if settings.market == "off" else f"{len(app.catalogue.pairs)} pairs, synthetic market"
+    )
+    lines = [f"Kraken spot, seed {settings.seed}, {market}", ""]
+    for tier in app.endpoints:
+        urls = endpoints["tiers"][tier.name]
+        lines += [
+            f"{tier.name:<8}{duration(tier.rtt_us)} RTT, link {tier.rung}"
+            f" (a REST call just took {duration(tier.measured_us or 0)})",
+            f"  REST       {urls['rest']}      {urls['tls']['rest']}",
+            f"  WebSocket  {urls['ws']}/v2     {urls['tls']['ws']}/v2",
+        ]
+    lines += ["", f"CA       {app.authority.ca_path}", "accounts (API key, private key):"]
+    shown = endpoints["accounts"][:3]
+    lines += [f"  {row['name']:<8}{row['spot']['key']}\n          {row['spot']['secret']}" for row in shown]
+    rest = ", ".join(row["name"] for row in endpoints["accounts"][3:])
+    lines += [f"  and {rest}: --json or --endpoints-file gives all keys", "", "ready; Ctrl-C stops"]
+    return "\n".join(lines)

@@ -1,0 +1,37 @@
+"""Kraken's error strings (reference: spot REST section 10), shared by spot REST and WebSocket."""
+
+from emulator.engine.events import Reject
+
+
+class VenueError(Exception):
+    """A refusal in the venue's own words; ``str(error)`` is what goes on the wire."""
+
+
+REJECT_TEXT = {
+    Reject.UNKNOWN_PAIR: "EQuery:Unknown asset pair",
+    Reject.UNKNOWN_ORDER: "EOrder:Unknown order",
+    Reject.INVALID_PRICE: "EOrder:Invalid price",
+    Reject.TICK_SIZE: "EOrder:Tick size check failed",
+    Reject.INVALID_QTY: "EGeneral:Invalid arguments:volume",
+    Reject.ORDER_MINIMUM: "EGeneral:Invalid arguments:volume minimum not met",
+    Reject.COST_MINIMUM: "EOrder:Cost minimum not met",
+    Reject.INVALID_DISPLAY: "EGeneral:Invalid arguments:displayvol",
+    Reject.INVALID_TIME_IN_FORCE: "EGeneral:Invalid arguments:timeinforce",
+    Reject.INVALID_EXPIRY: "EGeneral:Invalid arguments:expiretm",
+    Reject.POST_ONLY_NEEDS_LIMIT: "EGeneral:Invalid arguments:oflags",
+    Reject.POST_ONLY_WOULD_CROSS: "EOrder:Post only order",
+    Reject.CLIENT_ID_NOT_UNIQUE: "EGeneral:Invalid arguments:cl_ord_id not unique",
+    Reject.EDIT_NOT_ALLOWED: "EOrder:Invalid order",
+    Reject.ORDERS_LIMIT: "EOrder:Orders limit exceeded",
+    Reject.INSUFFICIENT_FUNDS: "EOrder:Insufficient funds",
+    Reject.DEADLINE_ELAPSED: "EService:Deadline elapsed",
+}
+
+BAD_ARGUMENTS = "EGeneral:Invalid arguments"
+PERMISSION_DENIED = "EGeneral:Permission denied"
+INTERNAL = "EGeneral:Internal error"
+
+
+def bad_argument(name: str) -> VenueError:
+    """Return the error for a bad parameter ``name``."""
+    return VenueError(f"{BAD_ARGUMENTS}:{name}")

@@ -1,0 +1,27 @@
+"""Kraken's hostnames, and what each of them serves."""
+
+from emulator.gateways.spot_ws_v2.session import Role
+
+HOSTNAMES = (
+    "api.kraken.com",
+    "ws.kraken.com",
+    "ws-auth.kraken.com",
+    "ws-l3.kraken.com",
+    "beta-ws.kraken.com",
+    "beta-ws-auth.kraken.com",
+    "futures.kraken.com",
+    "colo-london.vip-fix.kraken.com",
+)
+"""Names that the venue's certificate is valid for, besides localhost and the loopback addresses."""
+
+_ROLES = {
+    "ws.kraken.com": Role.PUBLIC,
+    "beta-ws.kraken.com": Role.PUBLIC,
+    "ws-auth.kraken.com": Role.PRIVATE,
+    "beta-ws-auth.kraken.com": Role.PRIVATE,
+}
+
+
+def websocket_role(host: str) -> Role:
+    """Return what a WebSocket client of ``host`` (a Host header) may use: everything on unknown hosts."""
+    return _ROLES.get(host.partition(":")[0].lower(), Role.ANY)

@@ -1,0 +1,154 @@
+"""The protocol that every HTTP connection starts with.
+
+It reads the first request's head and hands the connection to aiohttp (REST) or to a WebSocket
+gateway.  A later upgrade on a connection that REST has used is handed over as well: pooled clients
+do that when everything is on one port.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Callable
+
+from aiohttp import web
+
+from emulator.gateways.front.hosts import websocket_role
+from emulator.gateways.spot_rest import server as spot_rest
+from emulator.gateways.spot_ws_v2 import server as spot_ws_v2
+
+HEAD_TIMEOUT_S = 20.0
+"""How long a client may take to send its first request's head."""
+LARGEST_HEAD = 16 << 10
+MOST_CONNECTIONS = 4_096
+
+_UPGRADE = re.compile(rb"^upgrade:[ \t]*websocket[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_HOST = re.compile(rb"^host:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_END = b"\r\n\r\n"
+_log = logging.getLogger(__name__)
+
+
+class Server:
+    """What all connections of the front share; ``protocol`` makes the protocol of a new one."""
+
+    def __init__(self, rest: spot_rest.Server, ws_v2: spot_ws_v2.Server) -> None:
+        self._rest = rest
+        self._websockets: dict[bytes, Callable[[bytes], asyncio.Protocol]] = {
+            b"/v2": lambda host: ws_v2.connection(websocket_role(host.decode("latin-1"))),
+        }
+        self._ws_v2 = ws_v2
+        self._http = web.Server(self._handle, access_log=None, logger=_quiet)
+        self.fronts: set[Front] = set()
+
+    def protocol(self) -> asyncio.Protocol:
+        """Return the protocol of one new connection."""
+        return Front(self)
+
+    def http(self) -> asyncio.Protocol:
+        """Return aiohttp's protocol for a connection."""
+        return self._http()
+
+    def websocket(self, head: bytes) -> asyncio.Protocol | None:
+        """Return the protocol of the WebSocket gateway that ``head`` asks for, None when there is none."""
+        target = head.split(b" ", 2)[1].partition(b"?")[0].rstrip(b"/")
+        make = self._websockets.get(target)
+        host = _HOST.search(head)
+        return None if make is None else make(host[1] if host else b"")
+
+    async def close(self) -> None:
+        """Say goodbye to every client: close frames to WebSockets, the end of the stream to others."""
+        self._ws_v2.close()
+        await self._http.shutdown(timeout=1.0)
+        for front in list(self.fronts):
+            front.close()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path.startswith((spot_rest.PUBLIC_PATH, spot_rest.PRIVATE_PATH)):
+            return await self._rest.handle(request)
+        return web.Response(status=404, text="Not Found\n")
+
+
+class Front(asyncio.Protocol):
+    """A connection whose protocol is not known yet; later, the way in for its REST requests."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._head = b""
+        self._inner: asyncio.Protocol | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the first request, within bounds."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101
+        self._transport = transport
+        if len(self._server.fronts) >= MOST_CONNECTIONS:
+            _log.warning("connection refused: %d are open", MOST_CONNECTIONS)
+            transport.abort()
+            return
+        self._server.fronts.add(self)
+        self._timer = asyncio.get_running_loop().call_later(HEAD_TIMEOUT_S, transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        """Find out what the client wants, or pass its bytes on."""
+        if self._inner is not None:
+            if data.startswith(b"GET ") and _END in data and _UPGRADE.search(data):
+                self._inner.connection_lost(None)
+                self._choose(data)
+            else:
+                self._inner.data_received(data)
+            return
+        self._head += data
+        if _END in self._head or len(self._head) > LARGEST_HEAD or not _looks_like_http(self._head):
+            head, self._head = self._head, b""
+            self._choose(head)
+
+    def _choose(self, head: bytes) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        upgrade = head.startswith(b"GET ") and _UPGRADE.search(head.partition(_END)[0] + b"\r\n")
+        websocket = self._server.websocket(head) if upgrade else None
+        line = self._transport.get_extra_info("delay_line")
+        if line is not None:
+            line.answers_later = websocket is None
+        if websocket is not None:
+            self._server.fronts.discard(self)
+            self._transport.set_protocol(websocket)
+        self._inner = websocket or self._server.http()
+        self._inner.connection_made(self._transport)
+        self._inner.data_received(head)
+
+    def close(self) -> None:
+        """End the connection."""
+        self._transport.close()
+
+    def eof_received(self) -> bool | None:
+        """Pass the end of the client's stream on."""
+        return None if self._inner is None else self._inner.eof_received()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the client."""
+        self._server.fronts.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._inner is not None:
+            self._inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Pass the transport's back-pressure on."""
+        if self._inner is not None:
+            self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass the end of the transport's back-pressure on."""
+        if self._inner is not None:
+            self._inner.resume_writing()
+
+
+def _looks_like_http(head: bytes) -> bool:
+    """Tell whether a request line may still come of ``head``: garbage is answered at once."""
+    return head[:1].isalpha() or not head
+
+
+_quiet = logging.getLogger(f"{__name__}.http")
+_quiet.addHandler(logging.NullHandler())
+_quiet.propagate = False

@@ -1,0 +1,81 @@
+"""Decimal text and the engine's scaled integers.  No float ever touches a price or a balance."""
+
+import re
+from datetime import UTC, datetime
+from decimal import Decimal
+
+LONGEST = 40
+"""Longest number (in characters) that a client may send."""
+
+
+_NUMBER = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
+
+
+class TooPreciseError(ValueError):
+    """The number has more decimals than its unit."""
+
+
+def text(value: int, decimals: int) -> str:
+    """Return ``value`` in units of ``10 ** -decimals`` as decimal text, trailing zeros and all."""
+    if not decimals:
+        return str(value)
+    if value < 0:
+        return "-" + text(-value, decimals)
+    digits = str(value)
+    if len(digits) <= decimals:
+        digits = digits.zfill(decimals + 1)
+    return f"{digits[:-decimals]}.{digits[-decimals:]}"
+
+
+def number(value: str) -> Decimal:
+    """Return the finite number that ``value`` spells; raises ValueError."""
+    if len(value) > LONGEST or not _NUMBER.fullmatch(value):
+        raise ValueError("not a number")
+    result = Decimal(value)
+    if abs(result.adjusted()) > LONGEST:
+        raise ValueError("not a number")
+    return result
+
+
+def units(value: str, decimals: int, *, truncate: bool = False) -> int:
+    """Return the number that ``value`` spells in units of ``10 ** -decimals``.
+
+    Raises ValueError when it is not a number, TooPreciseError when it has more decimals than that and
+    ``truncate`` does not allow it.  Trailing zeros do not count.
+    """
+    scaled = number(value).scaleb(decimals)
+    whole = int(scaled)
+    if whole != scaled and not truncate:
+        raise TooPreciseError(value)
+    return whole
+
+
+def rfc3339(time_ns: int, decimals: int = 6) -> str:
+    """Return a time as ``2026-11-02T10:00:00.123456Z`` with 0, 6 or 9 decimals."""
+    seconds, fraction = divmod(time_ns, 10**9)
+    stamp = _second(seconds)
+    if decimals == 6:
+        return f"{stamp}.{fraction // 1000:06d}Z"
+    return f"{stamp}.{fraction:09d}Z" if decimals else f"{stamp}Z"
+
+
+_stamps: dict[int, str] = {}
+
+
+def _second(seconds: int) -> str:
+    """Return ``seconds`` since the epoch as text; a handful of recent ones are remembered."""
+    stamp = _stamps.get(seconds)
+    if stamp is None:
+        if len(_stamps) > 1000:
+            _stamps.clear()
+        stamp = _stamps[seconds] = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return stamp
+
+
+def parse_rfc3339(value: str) -> int:
+    """Return nanoseconds since the epoch of an RFC 3339 time; raises ValueError."""
+    when = datetime.fromisoformat(value)
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    whole = when.replace(microsecond=0)
+    return int(whole.timestamp()) * 10**9 + when.microsecond * 1000

@@ -1,0 +1,204 @@
+"""Private endpoints that read: balances, orders and trades.  The table is in endpoints."""
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from typing import Any
+
+from emulator.engine.accounts import Account
+from emulator.engine.orders import Order
+from emulator.gateways import order_fields
+from emulator.gateways.errors import VenueError, bad_argument
+from emulator.gateways.keys import ApiKey
+from emulator.gateways.numbers import text
+from emulator.gateways.spot_rest import codec
+from emulator.gateways.spot_rest.codec import Params
+from emulator.gateways.tokens import LIFE_S
+from emulator.gateways.venue import Venue
+
+PAGE = 50
+MOST_ORDERS_ASKED = 50
+MOST_TRADES_ASKED = 20
+_TRADE_TYPES = ("all", "any position", "closed position", "closing position", "no position")
+
+
+def account_of(venue: Venue, key: ApiKey) -> Account:
+    """Return the account that a key belongs to."""
+    return venue.engine.accounts[key.account]
+
+
+# -- balances --------------------------------------------------------------------------------------------
+
+
+def balance(venue: Venue, key: ApiKey, params: Params) -> Any:
+    """``Balance``: totals, what is on hold included."""
+    assets, modern = venue.engine.catalogue.assets, params.flag("assetVersion")
+    held = account_of(venue, key).balances
+    return {
+        assets[name].name if modern else name: codec.amount(assets[name], value)
+        for name, value in held.items()
+    }
+
+
+def balance_ex(venue: Venue, key: ApiKey, _: Params) -> Any:
+    """``BalanceEx``: totals and what open orders hold of them."""
+    assets, account = venue.engine.catalogue.assets, account_of(venue, key)
+    return {
+        name: {
+            "balance": codec.amount(assets[name], value),
+            "hold_trade": codec.amount(assets[name], account.holds.get(name, 0)),
+        }
+        for name, value in account.balances.items()
+    }
+
+
+def trade_balance(venue: Venue, key: ApiKey, params: Params) -> Any:
+    """``TradeBalance``: everything valued in one asset at last prices; no position is ever open."""
+    target = venue.names.asset(params.get("asset") or "ZUSD")
+    if target is None:
+        raise VenueError("EQuery:Unknown asset")
+    assets, equity = venue.engine.catalogue.assets, Fraction(0)
+    for name, value in account_of(venue, key).balances.items():
+        rate = venue.engine.valuation.rate(name, target.id)
+        if rate is not None:
+            equity += Fraction(value, 10 ** assets[name].decimals) * rate
+    total = codec.amount(target, int(equity * 10**target.decimals))
+    zero = text(0, target.decimals)
+    return {
+        "eb": total,
+        "tb": total,
+        "m": zero,
+        "uv": zero,
+        "n": zero,
+        "c": zero,
+        "v": zero,
+        "e": total,
+        "mf": total,
+    }
+
+
+def websockets_token(venue: Venue, key: ApiKey, _: Params) -> Any:
+    """``GetWebSocketsToken``."""
+    return {"token": venue.tokens.issue(key, venue.clock.now_ns()), "expires": LIFE_S}
+
+
+# -- orders ----------------------------------------------------------------------------------------------
+
+
+def _wanted(order: Order, params: Params) -> bool:
+    userref, cl_ord_id = params.integer("userref"), params.get("cl_ord_id")
+    return (userref is None or order.userref == userref) and (
+        cl_ord_id is None or order.cl_ord_id == cl_ord_id
+    )
+
+
+def open_orders(venue: Venue, key: ApiKey, params: Params) -> Any:
+    """``OpenOrders``: newest first."""
+    trades = params.flag("trades")
+    orders = reversed(account_of(venue, key).open.values())
+    return {"open": {o.txid: codec.order_object(o, trades=trades) for o in orders if _wanted(o, params)}}
+
+
+def closed_orders(venue: Venue, key: ApiKey, params: Params) -> Any:
+    """``ClosedOrders``: 50 a page, the last closed first."""
+    account, trades = account_of(venue, key), params.flag("trades")
+    closetime = params.get("closetime") or "both"
+    if closetime not in ("open", "close", "both"):
+        raise bad_argument("closetime")
+    after, until = (_border(params, name, account) for name in ("start", "end"))
+
+    def within(order: Order) -> bool:
+        times = {"open": (order.opened_ns,), "close": (order.closed_ns,)}.get(
+            closetime, (order.opened_ns, order.closed_ns)
+        )
+        return any((after is None or t > after) and (until is None or t <= until) for t in times)
+
+    found = [o for o in reversed(account.closed.values()) if _wanted(o, params) and within(o)]
+    return _page(
+        "closed",
+        {o.txid: codec.order_object(o, trades=trades) for o in _slice(found, params)},
+        len(found),
+        params,
+    )
+
+
+def _border(params: Params, name: str, account: Account) -> int | None:
+    """Return ``start`` or ``end`` in nanoseconds: a unix time, or the time of an order or a trade."""
+    value = params.get(name)
+    if value is None or value == "0":
+        return None
+    order = account.find(value)
+    if order is not None:
+        return order.opened_ns
+    trade = account.trades.get(value)
+    return trade.time_ns if trade is not None else codec.time_ns(value, name)
+
+
+def _slice(rows: list[Any], params: Params) -> list[Any]:
+    first = params.integer("ofs", 0) or 0
+    if first < 0:
+        raise bad_argument("ofs")
+    return rows[first : first + PAGE]
+
+
+def _page(name: str, rows: Mapping[str, Any], count: int, params: Params) -> dict[str, Any]:
+    return {name: rows} if params.flag("without_count") else {name: rows, "count": count}
+
+
+def query_orders(venue: Venue, key: ApiKey, params: Params) -> Any:
+    """``QueryOrders``: by txid, open or closed."""
+    account, trades = account_of(venue, key), params.flag("trades")
+    asked = _ids(params, MOST_ORDERS_ASKED)
+    found = [order for order in map(account.find, asked) if order is not None]
+    if not found:
+        raise VenueError("EOrder:Unknown order")
+    return {o.txid: codec.order_object(o, trades=trades) for o in found if _wanted(o, params)}
+
+
+def _ids(params: Params, most: int) -> list[str]:
+    asked = params.names("txid")
+    if not 0 < len(asked) <= most:
+        raise bad_argument("txid")
+    if not all(order_fields.is_txid(txid) for txid in asked):
+        raise VenueError("EOrder:Invalid order")
+    return asked
+
+
+# -- trades ----------------------------------------------------------------------------------------------
+
+
+def trades_history(venue: Venue, key: ApiKey, params: Params) -> Any:
+    """``TradesHistory``: 50 a page, newest first."""
+    account = account_of(venue, key)
+    kind = params.get("type") or "all"
+    if kind not in _TRADE_TYPES:
+        raise bad_argument("type")
+    after, until = (_border(params, name, account) for name in ("start", "end"))
+    found = [
+        trade
+        for trade in reversed(account.trades.values())
+        if (after is None or trade.time_ns > after) and (until is None or trade.time_ns <= until)
+    ]
+    if kind not in ("all", "no position"):
+        found = []
+    rows = _trades(venue, account, (trade.exec_id for trade in _slice(found, params)), params)
+    return _page("trades", rows, len(found), params)
+
+
+def query_trades(venue: Venue, key: ApiKey, params: Params) -> Any:
+    """``QueryTrades``: by trade id."""
+    account = account_of(venue, key)
+    rows = _trades(venue, account, _ids(params, MOST_TRADES_ASKED), params)
+    if not rows:
+        raise VenueError("EQuery:Unknown trade")
+    return rows
+
+
+def _trades(venue: Venue, account: Account, ids: Iterable[str], params: Params) -> dict[str, Any]:
+    rows = {}
+    for exec_id in ids:
+        trade = account.trades.get(exec_id)
+        if trade is not None:
+            row = rows[exec_id] = codec.trade_object(venue.engine.catalogue.pairs[trade.pair], trade)
+            if params.flag("ledgers"):
+                row["ledgers"] = trade.ledgers
+    return rows

@@ -1,0 +1,67 @@
+"""Endpoints of spot REST: method name to function and permissions.
+
+To add an endpoint: write its function in ``market_data`` (public), ``account`` (reads) or
+``trading``, and add its row here.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from emulator.gateways.keys import ApiKey
+from emulator.gateways.spot_rest import account, market_data, trading
+from emulator.gateways.spot_rest.codec import Params
+from emulator.gateways.venue import Venue
+
+PUBLIC: dict[str, Callable[[Venue, Params], Any]] = {
+    "Time": market_data.time,
+    "SystemStatus": market_data.system_status,
+    "Assets": market_data.assets,
+    "AssetPairs": market_data.asset_pairs,
+    "Ticker": market_data.ticker,
+    "OHLC": market_data.ohlc,
+    "Depth": market_data.depth,
+    "Trades": market_data.trades,
+    "Spread": market_data.spread,
+}
+
+
+class Private(msgspec.Struct, frozen=True):
+    """One private endpoint; the key needs at least one permission of every group in ``needs``."""
+
+    call: Callable[[Venue, ApiKey, Params], Any]
+    needs: tuple[frozenset[str], ...] = ()
+
+
+def _any(*permissions: str) -> frozenset[str]:
+    return frozenset(permissions)
+
+
+_FUNDS = (_any("query-funds"),)
+_OPEN = (_any("query-open-trades"),)
+_CLOSED = (_any("query-closed-trades"),)
+_ORDERS = (_any("query-open-trades", "query-closed-trades"),)
+_MODIFY = (_any("modify-trades"),)
+_REPLACE = (_any("modify-trades"), _any("close-trades"))
+_CANCEL = (_any("modify-trades", "close-trades"),)
+
+PRIVATE: dict[str, Private] = {
+    "Balance": Private(account.balance, _FUNDS),
+    "BalanceEx": Private(account.balance_ex, _FUNDS),
+    "TradeBalance": Private(account.trade_balance, _OPEN),
+    "OpenOrders": Private(account.open_orders, _OPEN),
+    "ClosedOrders": Private(account.closed_orders, _CLOSED),
+    "QueryOrders": Private(account.query_orders, _ORDERS),
+    "TradesHistory": Private(account.trades_history, _CLOSED),
+    "QueryTrades": Private(account.query_trades, _CLOSED),
+    "GetWebSocketsToken": Private(account.websockets_token, (_any("create-ws-token"),)),
+    "AddOrder": Private(trading.add_order, _MODIFY),
+    "AddOrderBatch": Private(trading.add_order_batch, _REPLACE),
+    "AmendOrder": Private(trading.amend_order, _CANCEL),
+    "EditOrder": Private(trading.edit_order, _REPLACE),
+    "CancelOrder": Private(trading.cancel_order, _CANCEL),
+    "CancelOrderBatch": Private(trading.cancel_order_batch, _CANCEL),
+    "CancelAll": Private(trading.cancel_all, _CANCEL),
+    "CancelAllOrdersAfter": Private(trading.cancel_all_orders_after, _CANCEL),
+}

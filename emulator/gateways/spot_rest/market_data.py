@@ -1,0 +1,316 @@
+"""Public endpoints: market data.  Each function answers one method; the table is in endpoints."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from emulator.engine.fees import FeeSchedule
+from emulator.engine.instruments import Asset, Instrument, rescale_half_up
+from emulator.gateways.errors import VenueError, bad_argument
+from emulator.gateways.numbers import rfc3339, text
+from emulator.gateways.spot_rest import codec
+from emulator.gateways.spot_rest.codec import Params
+from emulator.gateways.tape import INTERVALS
+from emulator.gateways.venue import Venue
+
+DEEPEST = 500
+MOST_TRADES = 1_000
+_BOOK_DECIMALS = 3
+"""Volumes of the old public book have exactly three decimals."""
+_SECONDS_BELOW = 10**12
+"""A ``since`` below this is in seconds, else in nanoseconds."""
+
+
+def time(venue: Venue, _: Params) -> Any:
+    """``Time``."""
+    now = venue.clock.now_ns() // 10**9
+    stamp = datetime.fromtimestamp(now, UTC).strftime("%a, %e %b %y %H:%M:%S +0000")
+    return {"unixtime": now, "rfc1123": stamp}
+
+
+def system_status(venue: Venue, _: Params) -> Any:
+    """``SystemStatus``."""
+    return {"status": "online", "timestamp": rfc3339(venue.clock.now_ns(), 0)}
+
+
+# -- names -----------------------------------------------------------------------------------------------
+
+
+def find_pair(venue: Venue, name: str) -> Instrument:
+    """Return the pair that a client calls ``name``."""
+    pair = venue.names.pair(name)
+    if pair is None:
+        raise VenueError("EQuery:Unknown asset pair")
+    return pair
+
+
+def _key(pair: Instrument, asked: str, params: Params) -> str:
+    """Return the key of ``pair`` in a result: its id, or the name it was asked by when that has a slash."""
+    if params.flag("assetVersion"):
+        return pair.symbol
+    return asked if "/" in asked else pair.id
+
+
+def _tokenized(params: Params, name: str) -> bool:
+    return params.get(name) == "tokenized_asset"
+
+
+def _one_pair(venue: Venue, params: Params) -> tuple[Instrument, str]:
+    asked = params.required("pair")
+    pair = find_pair(venue, asked)
+    return pair, _key(pair, asked, params)
+
+
+def _pairs(venue: Venue, params: Params) -> dict[str, Instrument]:
+    """Return the pairs that were asked for, by their key in the result; all when none was named."""
+    asked = params.names("pair")
+    if not asked:
+        return {_key(pair, pair.id, params): pair for pair in venue.engine.catalogue.pairs.values()}
+    found = ((find_pair(venue, name), name) for name in asked)
+    return {_key(pair, name, params): pair for pair, name in found}
+
+
+# -- assets and pairs ------------------------------------------------------------------------------------
+
+
+def assets(venue: Venue, params: Params) -> Any:
+    """``Assets``."""
+    if _tokenized(params, "aclass"):
+        return {}
+    asked = params.names("asset")
+    found: list[Asset] = []
+    for name in asked:
+        asset = venue.names.asset(name)
+        if asset is None:
+            raise VenueError("EQuery:Unknown asset")
+        found.append(asset)
+    chosen = found if asked else list(venue.engine.catalogue.assets.values())
+    modern = params.flag("assetVersion")
+    return {asset.name if modern else asset.id: _asset(asset) for asset in chosen}
+
+
+def _asset(asset: Asset) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "aclass": "currency",
+        "altname": asset.altname,
+        "decimals": asset.decimals,
+        "display_decimals": asset.display_decimals,
+    }
+    if asset.collateral_value is not None:
+        row["collateral_value"] = codec.raw(asset.collateral_value)
+    if asset.margin_rate is not None:
+        row["margin_rate"] = asset.margin_rate
+    row["status"] = asset.status
+    return row
+
+
+def asset_pairs(venue: Venue, params: Params) -> Any:
+    """``AssetPairs``."""
+    view = _VIEWS.get(params.get("info") or "info")
+    if view is None:
+        raise bad_argument("info")
+    elsewhere = "international" not in (params.names("execution_venue") or ["international"])
+    if _tokenized(params, "aclass_base") or elsewhere:
+        return {}
+    modern = params.flag("assetVersion")
+    return {key: view(pair, modern) for key, pair in _pairs(venue, params).items()}
+
+
+def _percent(ppm: int) -> msgspec.Raw:
+    digits = text(ppm, 4).rstrip("0")
+    return codec.raw(digits + "0" if digits.endswith(".") else digits)
+
+
+def _schedule(fees: FeeSchedule) -> dict[str, Any]:
+    return {
+        "fees": [[volume, _percent(ppm)] for volume, ppm in fees.taker],
+        "fees_maker": [[volume, _percent(ppm)] for volume, ppm in fees.maker],
+    }
+
+
+def _full(pair: Instrument, modern: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "altname": pair.altname,
+        "wsname": pair.wsname,
+        "aclass_base": "currency",
+        "base": pair.base.name if modern else pair.base.id,
+        "aclass_quote": "currency",
+        "quote": pair.quote.name if modern else pair.quote.id,
+        "lot": "unit",
+        "cost_decimals": pair.cost_decimals,
+        "pair_decimals": pair.price_decimals,
+        "lot_decimals": pair.lot_decimals,
+        "lot_multiplier": 1,
+        **_leverage(pair, modern),
+        **_fees(pair, modern),
+        **_margin(pair, modern),
+        "ordermin": pair.order_min_text,
+        "costmin": pair.cost_min_text,
+        "tick_size": pair.tick_text,
+        "status": "online",
+        "execution_venue": "international",
+    }
+    if pair.long_position_limit is not None:
+        row["long_position_limit"] = pair.long_position_limit
+        row["short_position_limit"] = pair.short_position_limit
+    return row
+
+
+def _leverage(pair: Instrument, _: bool) -> dict[str, Any]:
+    return {"leverage_buy": pair.leverage_buy, "leverage_sell": pair.leverage_sell}
+
+
+def _fees(pair: Instrument, modern: bool) -> dict[str, Any]:
+    return {**_schedule(pair.fees), "fee_volume_currency": "USD" if modern else "ZUSD"}
+
+
+def _margin(_: Instrument, __: bool) -> dict[str, Any]:
+    return {"margin_call": 80, "margin_stop": 40}
+
+
+_VIEWS: dict[str, Callable[[Instrument, bool], dict[str, Any]]] = {
+    "info": _full,
+    "leverage": _leverage,
+    "fees": _fees,
+    "margin": _margin,
+}
+
+
+# -- prices ----------------------------------------------------------------------------------------------
+
+
+def ticker(venue: Venue, params: Params) -> Any:
+    """``Ticker``."""
+    if _tokenized(params, "asset_class"):
+        return {}
+    return {key: _ticker(venue, pair) for key, pair in _pairs(venue, params).items()}
+
+
+def _ticker(venue: Venue, pair: Instrument) -> dict[str, Any]:
+    now_ns = venue.clock.now_ns()
+    tape, book = venue.tape.pairs[pair.id], venue.engine.markets[pair.id].book
+    today, day = tape.today(now_ns), tape.day(now_ns)
+    last_price, last_qty = tape.last_price()
+    first = today.open or last_price
+
+    def best(side: Any) -> list[str]:
+        level = side.best()
+        at, size = (level.price, level.qty) if level is not None else (0, 0)
+        whole = str(size // 10**pair.lot_decimals)
+        return [codec.at_cost_decimals(pair, at), whole, _book_volume(pair, size)]
+
+    def vwap(totals: Any) -> str:
+        average = pair.average_price(totals.cost, totals.volume, pair.cost_decimals)
+        return text(average, pair.cost_decimals)
+
+    return {
+        "a": best(book.asks),
+        "b": best(book.bids),
+        "c": [codec.at_cost_decimals(pair, last_price), codec.volume(pair, last_qty)],
+        "v": [codec.volume(pair, today.volume), codec.volume(pair, day.volume)],
+        "p": [vwap(today), vwap(day)],
+        "t": [today.trades, day.trades],
+        "l": [codec.at_cost_decimals(pair, today.low or first), codec.at_cost_decimals(pair, day.low)],
+        "h": [codec.at_cost_decimals(pair, today.high or first), codec.at_cost_decimals(pair, day.high)],
+        "o": codec.at_cost_decimals(pair, first),
+    }
+
+
+def ohlc(venue: Venue, params: Params) -> Any:
+    """``OHLC``: up to 720 committed candles and the running one."""
+    pair, key = _one_pair(venue, params)
+    interval = params.integer("interval", 1)
+    if interval not in INTERVALS:
+        raise bad_argument("interval")
+    since = params.integer("since", 0) or 0
+    candles = venue.tape.pairs[pair.id].filled_candles(interval, venue.clock.now_ns())
+    rows = []
+    for candle in candles:
+        if candle.start_s > since:
+            vwap = pair.average_price(candle.cost, candle.volume, pair.price_decimals)
+            rows.append(
+                [
+                    candle.start_s,
+                    codec.price(pair, candle.open),
+                    codec.price(pair, candle.high),
+                    codec.price(pair, candle.low),
+                    codec.price(pair, candle.close),
+                    codec.price(pair, vwap) if candle.trades else "0.0",
+                    codec.volume(pair, candle.volume),
+                    candle.trades,
+                ]
+            )
+    last = candles[-2].start_s if len(candles) > 1 else since
+    return {key: rows, "last": last}
+
+
+def _book_volume(pair: Instrument, quantity: int) -> str:
+    return text(rescale_half_up(quantity, pair.lot_decimals, _BOOK_DECIMALS), _BOOK_DECIMALS)
+
+
+def depth(venue: Venue, params: Params) -> Any:
+    """``Depth``."""
+    pair, key = _one_pair(venue, params)
+    count = params.integer("count", 100)
+    if count is None or not 1 <= count <= DEEPEST:
+        raise bad_argument("count")
+    book = venue.engine.markets[pair.id].book
+    asks, bids = (
+        [
+            [
+                codec.at_cost_decimals(pair, level.price),
+                _book_volume(pair, level.qty),
+                level.changed_ns // 10**9,
+            ]
+            for level in side.top(count)
+        ]
+        for side in (book.asks, book.bids)
+    )
+    return {key: {"asks": asks, "bids": bids}}
+
+
+def trades(venue: Venue, params: Params) -> Any:
+    """``Trades``: the oldest after ``since``, or the newest."""
+    pair, key = _one_pair(venue, params)
+    count = params.integer("count", MOST_TRADES)
+    if count is None or not 1 <= count <= MOST_TRADES:
+        raise bad_argument("count")
+    tape, since = venue.tape.pairs[pair.id], params.get("since")
+    if since is None:
+        found = tape.last_trades(count)
+        since = str(venue.clock.now_ns())
+    else:
+        found = tape.trades_after(_since_ns(since), count)
+    rows = [
+        [
+            codec.at_cost_decimals(pair, trade.price),
+            codec.volume(pair, trade.qty),
+            codec.seconds(trade.time_ns, 7),
+            "b" if trade.taker_buy else "s",
+            "m" if trade.market_order else "l",
+            "",
+            trade.trade_id,
+        ]
+        for trade in found
+    ]
+    return {key: rows, "last": str(found[-1].time_ns) if found else since}
+
+
+def _since_ns(value: str) -> int:
+    nanoseconds = codec.time_ns(value, "since")
+    return nanoseconds if nanoseconds < _SECONDS_BELOW * 10**9 else nanoseconds // 10**9
+
+
+def spread(venue: Venue, params: Params) -> Any:
+    """``Spread``: the newest changes of best bid and ask."""
+    pair, key = _one_pair(venue, params)
+    since = params.integer("since", 0) or 0
+    rows = [
+        [second, codec.at_cost_decimals(pair, bid), codec.at_cost_decimals(pair, ask)]
+        for second, bid, ask in venue.tape.pairs[pair.id].spreads
+        if second >= since
+    ]
+    last = rows[-1][0] if rows else venue.clock.now_ns() // 10**9
+    return {key: rows, "last": last}

@@ -1,0 +1,68 @@
+"""Sockets of spot REST: one aiohttp handler that looks the method up and prints the envelope."""
+
+import asyncio
+import logging
+
+from aiohttp import web
+
+from emulator.gateways.errors import INTERNAL, VenueError
+from emulator.gateways.spot_rest import codec
+from emulator.gateways.spot_rest.codec import Params
+from emulator.gateways.spot_rest.endpoints import PRIVATE, PUBLIC
+from emulator.gateways.spot_rest.session import allow, authenticate
+from emulator.gateways.venue import Venue
+
+PUBLIC_PATH = "/0/public/"
+PRIVATE_PATH = "/0/private/"
+BODY_TIMEOUT_S = 20.0
+UNKNOWN_METHOD = "EGeneral:Unknown method"
+_HEADERS = {"Content-Type": "application/json; charset=utf-8"}
+_log = logging.getLogger(__name__)
+
+
+class Server:
+    """Answers ``/0/…``: status 200 whatever the venue says, as Kraken does."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+
+    async def handle(self, request: web.BaseRequest) -> web.Response:
+        """Answer one request."""
+        body = b""
+        if request.method == "POST" and request.can_read_body:
+            try:
+                async with asyncio.timeout(BODY_TIMEOUT_S):
+                    body = await request.read()
+            except TimeoutError:
+                return web.Response(status=408)
+        try:
+            answer = codec.result(self._call(request, body))
+        except VenueError as error:
+            answer = codec.errors(str(error))
+        except Exception:
+            _log.exception("%s failed", request.path)
+            answer = codec.errors(INTERNAL)
+        return web.Response(body=answer, headers=_HEADERS)
+
+    def _call(self, request: web.BaseRequest, body: bytes) -> object:
+        path = request.path
+        if path.startswith(PUBLIC_PATH):
+            public = PUBLIC.get(path[len(PUBLIC_PATH) :])
+            if public is None or request.method not in ("GET", "POST"):
+                raise VenueError(UNKNOWN_METHOD)
+            return public(self._venue, _params(request, body))
+        private = PRIVATE.get(path[len(PRIVATE_PATH) :])
+        if private is None or request.method != "POST":
+            raise VenueError(UNKNOWN_METHOD)
+        headers = request.headers
+        params = _params(request, body)
+        public_key, signature = headers.get("API-Key", ""), headers.get("API-Sign", "")
+        key = authenticate(self._venue.keys, request.rel_url.raw_path, public_key, signature, body, params)
+        allow(key, private.needs)
+        return private.call(self._venue, key, params)
+
+
+def _params(request: web.BaseRequest, body: bytes) -> Params:
+    if request.method == "POST" and body:
+        return Params.from_body(body, request.headers.get("Content-Type", ""))
+    return Params.from_query(request.rel_url.raw_query_string)

@@ -1,0 +1,29 @@
+"""Who is calling: the checks of a private call, in Kraken's order (reference: spot REST 1.6)."""
+
+from emulator.gateways.errors import PERMISSION_DENIED, VenueError
+from emulator.gateways.keys import ApiKey, KeyRing
+from emulator.gateways.spot_rest.codec import Params
+
+
+def authenticate(
+    keys: KeyRing, path: str, public_key: str, signature: str, body: bytes, params: Params
+) -> ApiKey:
+    """Return the key of a call that is really signed by it; its nonce is consumed.
+
+    Raises VenueError: unknown key, then a signature that does not fit the raw body, then the nonce.
+    """
+    key = keys.find(public_key)
+    if key is None:
+        raise VenueError("EAPI:Invalid key")
+    nonce = params.get("nonce") or ""
+    if not signature or not key.signed(path, nonce, body, signature):
+        raise VenueError("EAPI:Invalid signature")
+    if not nonce.isascii() or not nonce.isdigit() or len(nonce) > 20 or not key.take_nonce(int(nonce)):
+        raise VenueError("EAPI:Invalid nonce")
+    return key
+
+
+def allow(key: ApiKey, needed: tuple[frozenset[str], ...]) -> None:
+    """Refuse unless the key has at least one permission of every group that is ``needed``."""
+    if not all(key.permissions & group for group in needed):
+        raise VenueError(PERMISSION_DENIED)

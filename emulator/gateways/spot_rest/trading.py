@@ -1,0 +1,303 @@
+"""Private endpoints that trade.  The table is in endpoints."""
+
+from typing import Any
+
+from emulator.engine import commands
+from emulator.engine.accounts import Account
+from emulator.engine.events import Accepted, Amended, CancelAfterSet, CancelledAll
+from emulator.engine.instruments import Instrument, Side
+from emulator.engine.orders import Order, OrderType, SelfTrade, TimeInForce
+from emulator.engine.spot import BATCH
+from emulator.gateways import order_fields
+from emulator.gateways.errors import BAD_ARGUMENTS, REJECT_TEXT, VenueError, bad_argument
+from emulator.gateways.keys import ApiKey
+from emulator.gateways.numbers import rfc3339
+from emulator.gateways.spot_rest import codec
+from emulator.gateways.spot_rest.account import account_of
+from emulator.gateways.spot_rest.codec import Params
+from emulator.gateways.spot_rest.market_data import find_pair
+from emulator.gateways.venue import Venue
+
+MOST_CANCELS = 50
+LONGEST_TIMEOUT_S = 86_400
+_TYPES = {word.value: word for word in OrderType}
+_SIDES = {word.value: word for word in Side}
+_TIFS = {word.value: word for word in TimeInForce}
+_SELF_TRADE = {word.value: word for word in SelfTrade}
+_FLAGS = frozenset({"post", "fcib", "fciq", "nompp"})
+
+
+def _word(table: dict[str, Any], value: str, name: str) -> Any:
+    result = table.get(value)
+    if result is None:
+        raise bad_argument(name)
+    return result
+
+
+def _flags(params: Params) -> frozenset[str]:
+    flags = frozenset(params.names("oflags"))
+    if "viqc" in flags:
+        raise bad_argument("viqc")
+    if not flags <= _FLAGS:
+        raise bad_argument("oflags")
+    return flags
+
+
+def _deadline(venue: Venue, params: Params) -> int:
+    value = params.get("deadline")
+    return 0 if value is None else order_fields.deadline(value, venue.clock.now_ns())
+
+
+def _expiry(venue: Venue, params: Params) -> int:
+    """Return ``expiretm``: ``+<seconds>`` from now, or a unix time; 0 for none."""
+    value = params.get("expiretm") or "0"
+    if value.startswith("+"):
+        return venue.clock.now_ns() + codec.time_ns(value[1:], "expiretm")
+    return codec.time_ns(value, "expiretm")
+
+
+def _refuse_not_offered(params: Params) -> None:
+    """Refuse what belongs to margin, triggers and schedules, which this venue does not offer yet."""
+    if (params.get("leverage") or "none") not in ("none", "0", "1", "1:1"):
+        raise VenueError("EOrder:Cannot open position")
+    if params.get("starttm") not in (None, "0"):
+        raise bad_argument("starttm")
+    if params.get("price2") not in (None, "0"):
+        raise bad_argument("price2")
+    if params.group("close") is not None:
+        raise bad_argument("close")
+
+
+def place_order(
+    venue: Venue, key: ApiKey, pair: Instrument, params: Params, deadline_ns: int
+) -> commands.PlaceOrder:
+    """Return the command for the parameters of one order."""
+    order_type = _word(_TYPES, params.required("ordertype"), "ordertype")
+    side = _word(_SIDES, params.required("type"), "type")
+    _refuse_not_offered(params)
+    flags = _flags(params)
+    userref, cl_ord_id, display = params.integer("userref"), params.get("cl_ord_id"), params.get("displayvol")
+    if userref is not None and cl_ord_id is not None:
+        raise VenueError(BAD_ARGUMENTS)
+    expire_ns = _expiry(venue, params)
+    tif = _word(_TIFS, (params.get("timeinforce") or ("GTD" if expire_ns else "GTC")).upper(), "timeinforce")
+    return commands.PlaceOrder(
+        account=key.account,
+        pair=pair.id,
+        side=side,
+        type=order_type,
+        qty=order_fields.quantity(params.required("volume"), pair),
+        price=None if order_type is OrderType.MARKET else order_fields.price(params.required("price"), pair),
+        tif=tif,
+        post_only="post" in flags,
+        reduce_only=params.flag("reduce_only"),
+        display=0 if display is None else order_fields.quantity(display, pair, "displayvol"),
+        expire_ns=expire_ns,
+        cl_ord_id=None if cl_ord_id is None else order_fields.client_order_id(cl_ord_id),
+        userref=None if userref is None else order_fields.userref(userref),
+        self_trade=_word(_SELF_TRADE, params.get("stptype") or "cancel-newest", "stptype"),
+        fee_in_base="fcib" in flags,
+        deadline_ns=deadline_ns,
+    )
+
+
+def _checked(venue: Venue, command: commands.PlaceOrder | commands.EditOrder) -> None:
+    """Refuse what the engine would refuse, funds and limits aside."""
+    fault = venue.engine.check(command, venue.clock.now_ns())
+    if fault is not None:
+        raise VenueError(REJECT_TEXT[fault])
+
+
+def _described(pair: Instrument, command: commands.PlaceOrder) -> dict[str, str]:
+    """Return ``descr`` of an order that was only validated."""
+    side, type_ = command.side.value, command.type.value
+    return {"order": codec.describe(pair, side, type_, command.qty, command.price)}
+
+
+def add_order(venue: Venue, key: ApiKey, params: Params) -> Any:
+    """``AddOrder``."""
+    pair = find_pair(venue, params.required("pair"))
+    command = place_order(venue, key, pair, params, _deadline(venue, params))
+    if params.flag("validate"):
+        _checked(venue, command)
+        return {"descr": _described(pair, command)}
+    order = _accepted(venue, command)
+    return {"txid": [order.txid], "descr": {"order": codec.order_text(order)}}
+
+
+def _accepted(venue: Venue, command: commands.PlaceOrder | commands.EditOrder) -> Order:
+    accepted = order_fields.answer(venue.execute(command))
+    assert isinstance(accepted, Accepted)  # noqa: S101 - the only answer to these commands
+    return accepted.order
+
+
+def add_order_batch(venue: Venue, key: ApiKey, params: Params) -> Any:
+    """``AddOrderBatch``: validated as a whole, then each order lives or fails by itself."""
+    pair = find_pair(venue, params.required("pair"))
+    deadline_ns, orders = _deadline(venue, params), params.items("orders")
+    if len(orders) not in BATCH or not all(isinstance(order, dict) for order in orders):
+        raise bad_argument("orders")
+    batch = [place_order(venue, key, pair, Params(order), deadline_ns) for order in orders]
+    for command in batch:
+        _checked(venue, command)
+    ids = [command.cl_ord_id for command in batch if command.cl_ord_id is not None]
+    if len(set(ids)) < len(ids):
+        raise VenueError("EGeneral:Invalid arguments:cl_ord_id not unique")
+    if params.flag("validate"):
+        return {"orders": [{"descr": _described(pair, command)} for command in batch]}
+    return {"orders": [_outcome(venue, command) for command in batch]}
+
+
+def _outcome(venue: Venue, command: commands.PlaceOrder) -> dict[str, Any]:
+    try:
+        order = _accepted(venue, command)
+    except VenueError as error:
+        return {"error": str(error)}
+    return {"txid": order.txid, "descr": {"order": codec.order_text(order)}}
+
+
+def _open_order(account: Account, params: Params) -> Order:
+    """Return the open order that ``txid`` or ``cl_ord_id`` names."""
+    txid, cl_ord_id = params.get("txid"), params.get("cl_ord_id")
+    if (txid is None) == (cl_ord_id is None):
+        raise VenueError(BAD_ARGUMENTS)
+    order = account.by_cl_ord_id.get(cl_ord_id or "") if txid is None else account.open.get(txid)
+    if order is None:
+        raise _unknown(txid)
+    return order
+
+
+def _unknown(txid: str | None) -> VenueError:
+    if txid is not None and not order_fields.is_txid(txid):
+        return VenueError("EOrder:Invalid order")
+    return VenueError("EOrder:Unknown order")
+
+
+def amend_order(venue: Venue, key: ApiKey, params: Params) -> Any:
+    """``AmendOrder``: in place."""
+    order = _open_order(account_of(venue, key), params)
+    pair = order.instrument
+    qty, display, limit = (params.get(name) for name in ("order_qty", "display_qty", "limit_price"))
+    if params.get("trigger_price") is not None:
+        raise bad_argument("trigger_price")
+    command = commands.AmendOrder(
+        account=key.account,
+        txid=order.txid,
+        qty=None if qty is None else order_fields.quantity(qty, pair),
+        price=None if limit is None else order_fields.price(limit, pair),
+        display=None if display is None else order_fields.quantity(display, pair, "displayvol"),
+        post_only=params.flag("post_only"),
+        deadline_ns=_deadline(venue, params),
+    )
+    amended = order_fields.answer(venue.execute(command))
+    assert isinstance(amended, Amended)  # noqa: S101 - the only answer to an AmendOrder
+    return {"amend_id": amended.amend_id}
+
+
+def edit_order(venue: Venue, key: ApiKey, params: Params) -> Any:
+    """``EditOrder``: cancel and replace."""
+    pair = find_pair(venue, params.required("pair"))
+    asked = params.required("txid")
+    matches = _matches(account_of(venue, key), asked)
+    if len(matches) != 1 or matches[0].instrument is not pair:
+        raise _unknown(None if _is_userref(asked) else asked)
+    old = matches[0]
+    _refuse_not_offered(params)
+    flags, volume, limit = _flags(params), params.get("volume"), params.get("price")
+    display, userref = params.get("displayvol"), params.integer("userref")
+    command = commands.EditOrder(
+        account=key.account,
+        txid=old.txid,
+        qty=None if volume is None else order_fields.quantity(volume, pair),
+        price=None if limit is None else order_fields.price(limit, pair),
+        display=None if display is None else order_fields.quantity(display, pair, "displayvol"),
+        post_only="post" in flags,
+        userref=None if userref is None else order_fields.userref(userref),
+        deadline_ns=_deadline(venue, params),
+    )
+    qty = old.qty if command.qty is None else command.qty
+    at = old.price if command.price is None else command.price
+    head = codec.describe(pair, old.side.value, old.type.value, qty, at)
+    answer: dict[str, Any] = {"status": "ok"}
+    if params.flag("validate"):
+        _checked(venue, command)
+    else:
+        answer["txid"] = _accepted(venue, command).txid
+    answer |= {
+        "originaltxid": old.txid,
+        "volume": codec.volume(pair, qty),
+        "price": codec.price(pair, at),
+        "price2": "0",
+        "orders_cancelled": 1,
+        "descr": {"order": head},
+    }
+    if command.userref is not None:
+        answer |= {"newuserref": str(command.userref), "olduserref": str(old.userref or 0)}
+    return answer
+
+
+# -- cancelling ------------------------------------------------------------------------------------------
+
+
+def _is_userref(value: str) -> bool:
+    return value.lstrip("-").isdigit() and value.isascii()
+
+
+def _matches(account: Account, value: str) -> list[Order]:
+    """Return the open orders that a txid or a userref names."""
+    order = account.open.get(value)
+    if order is not None:
+        return [order]
+    if not _is_userref(value) or len(value) > 11:
+        return []
+    return [order for order in account.open.values() if order.userref == int(value)]
+
+
+def _cancel(venue: Venue, account: Account, orders: list[Order]) -> dict[str, int]:
+    for order in orders:
+        venue.execute(commands.CancelOrder(account=account.name, txid=order.txid))
+    return {"count": len(orders)}
+
+
+def cancel_order(venue: Venue, key: ApiKey, params: Params) -> Any:
+    """``CancelOrder``: by txid, userref or client order id."""
+    account, asked = account_of(venue, key), params.get("txid")
+    if asked is None:
+        return _cancel(venue, account, [_open_order(account, params)])
+    matches = _matches(account, asked)
+    if not matches:
+        raise _unknown(None if _is_userref(asked) else asked)
+    return _cancel(venue, account, matches)
+
+
+def cancel_order_batch(venue: Venue, key: ApiKey, params: Params) -> Any:
+    """``CancelOrderBatch``: txids, userrefs and client order ids; unknown ones are not counted."""
+    account = account_of(venue, key)
+    orders, cl_ord_ids = params.items("orders"), params.items("cl_ord_ids")
+    if not 0 < len(orders) + len(cl_ord_ids) <= MOST_CANCELS:
+        raise bad_argument("orders")
+    found: dict[str, Order] = {}
+    for item in (*orders, *({"cl_ord_id": value} for value in cl_ord_ids)):
+        fields = item if isinstance(item, dict) else {"txid": item}
+        order = account.by_cl_ord_id.get(str(fields.get("cl_ord_id")))
+        hits = [order] if order is not None else _matches(account, str(fields.get("txid")))
+        found.update((hit.txid, hit) for hit in hits)
+    return _cancel(venue, account, list(found.values()))
+
+
+def cancel_all(venue: Venue, key: ApiKey, _: Params) -> Any:
+    """``CancelAll``."""
+    done = order_fields.answer(venue.execute(commands.CancelAll(key.account)))
+    assert isinstance(done, CancelledAll)  # noqa: S101 - the only answer to a CancelAll
+    return {"count": done.count}
+
+
+def cancel_all_orders_after(venue: Venue, key: ApiKey, params: Params) -> Any:
+    """``CancelAllOrdersAfter``: the dead man's switch."""
+    timeout = params.integer("timeout")
+    if timeout is None or not 0 <= timeout < LONGEST_TIMEOUT_S:
+        raise bad_argument("timeout")
+    done = order_fields.answer(venue.execute(commands.CancelAllAfter(key.account, timeout)))
+    assert isinstance(done, CancelAfterSet)  # noqa: S101 - the only answer to a CancelAllAfter
+    trigger = rfc3339(done.trigger_ns, 0) if done.trigger_ns else "0"
+    return {"currentTime": rfc3339(done.time_ns, 0), "triggerTime": trigger}

@@ -1,0 +1,287 @@
+"""Channels of WebSocket v2: wire name to parameters and handlers, a table (``CHANNELS`` at the end)."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from emulator.engine.limits import LIMITS
+from emulator.gateways.errors import PERMISSION_DENIED, VenueError
+from emulator.gateways.spot_ws_v2 import codec
+from emulator.gateways.spot_ws_v2.codec import Request
+from emulator.gateways.spot_ws_v2.params import Kind, Spec
+from emulator.gateways.spot_ws_v2.private import Subscription
+from emulator.gateways.tape import INTERVALS
+
+if TYPE_CHECKING:
+    from emulator.gateways.spot_ws_v2.publisher import FeedKey
+    from emulator.gateways.spot_ws_v2.session import Session
+
+DEPTHS = (10, 25, 100, 500, 1000)
+_TRIGGERS = ("trades", "bbo")
+_CHANNEL: Spec = {"channel": Kind.STRING}
+_SYMBOLS: Spec = {**_CHANNEL, "snapshot": Kind.BOOL}
+
+
+class Channel(msgspec.Struct, frozen=True):
+    """One channel: its parameters and how it is joined and left."""
+
+    name: str
+    spec: Spec
+    private: bool
+    subscribe: Callable[["Session", Request, int], None]
+    unsubscribe: Callable[["Session", Request, int], None]
+    detail: str | None = None
+    """Parameter that tells subscriptions of one pair apart."""
+    default: Any = None
+    choices: tuple[Any, ...] = ()
+    refusal: str = ""
+    """Error for a value of ``detail`` that is not among ``choices``."""
+    snapshot: bool = True
+    """Whether a snapshot is sent unless the request says otherwise."""
+    warnings: str = ""
+
+
+# -- channels of pairs -----------------------------------------------------------------------------------
+
+
+def _symbols(params: dict[str, Any]) -> list[str]:
+    """Return the symbols of a request; clients that replay an ack send a single string."""
+    symbols = params.get("symbol")
+    if isinstance(symbols, str):
+        symbols = [symbols]
+    if not isinstance(symbols, list) or not symbols or not all(isinstance(s, str) for s in symbols):
+        raise VenueError("Symbol(s) not found")
+    return symbols
+
+
+def _detail(channel: Channel, params: dict[str, Any]) -> Any:
+    if channel.detail is None:
+        return ""
+    value = params.get(channel.detail, channel.default)
+    if type(value) is bool or value not in channel.choices:
+        raise VenueError(channel.refusal)
+    return value
+
+
+def _result(channel: Channel, symbol: str, detail: Any, snapshot: bool | None) -> str:
+    """Return the ``result`` of an ack: keys in alphabetical order."""
+    parts = {"channel": channel.name, "symbol": symbol}
+    if channel.detail is not None:
+        parts[channel.detail] = detail
+    if snapshot is not None:
+        parts["snapshot"] = snapshot  # type: ignore[assignment]
+        if channel.warnings:
+            parts["warnings"] = [channel.warnings]  # type: ignore[assignment]
+    return msgspec.json.encode(dict(sorted(parts.items()))).decode()
+
+
+def _subscribe_pairs(session: "Session", request: Request, in_ns: int) -> None:
+    channel = CHANNELS[request.params["channel"]]
+    detail = _detail(channel, request.params)
+    wants_snapshot = request.params.get("snapshot", channel.snapshot)
+    snapshots: list[bytes] = []
+    for symbol in _symbols(request.params):
+        try:
+            pair = session.venue_pair(symbol)
+            payload = session.join((channel.name, pair.id, detail), snapshot=wants_snapshot)
+        except VenueError as error:
+            session.fail(request, str(error), in_ns, symbol)
+            continue
+        session.succeed(request, _result(channel, symbol, detail, wants_snapshot), in_ns)
+        if payload is not None:
+            snapshots.append(payload)
+    for payload in snapshots:
+        session.send(payload)
+
+
+def _unsubscribe_pairs(session: "Session", request: Request, in_ns: int) -> None:
+    channel = CHANNELS[request.params["channel"]]
+    given = channel.detail is not None and channel.detail in request.params
+    for symbol in _symbols(request.params):
+        try:
+            pair = session.venue_pair(symbol)
+        except VenueError as error:
+            session.fail(request, str(error), in_ns, symbol)
+            continue
+        keys = [key for key in session.joined if key[:2] == (channel.name, pair.id)]
+        if given:
+            keys = [key for key in keys if key[2] == request.params[channel.detail or ""]]
+        if not keys:
+            # Recorded live: the error to a failed unsubscribe says "subscribe".
+            failed = msgspec.structs.replace(request, method="subscribe")
+            session.fail(failed, "Subscription Not Found", in_ns, symbol)
+        for key in keys:
+            session.leave(key)
+            session.succeed(request, _result(channel, symbol, key[2], None), in_ns)
+
+
+# -- instrument ------------------------------------------------------------------------------------------
+
+_INSTRUMENT: "FeedKey" = ("instrument", "", "")
+
+
+def _subscribe_instrument(session: "Session", request: Request, in_ns: int) -> None:
+    snapshot = request.params.get("snapshot", True)
+    payload = session.join(_INSTRUMENT, snapshot=snapshot)
+    result = {
+        "channel": "instrument",
+        "snapshot": snapshot,
+        "warnings": ["tick_size is deprecated, use price_increment"],
+    }
+    session.succeed(request, msgspec.json.encode(result).decode(), in_ns)
+    if payload is not None:
+        session.send(payload)
+
+
+def _unsubscribe_instrument(session: "Session", request: Request, in_ns: int) -> None:
+    if _INSTRUMENT not in session.joined:
+        raise VenueError("Subscription Not Found")
+    session.leave(_INSTRUMENT)
+    session.succeed(request, '{"channel":"instrument"}', in_ns)
+
+
+# -- private channels ------------------------------------------------------------------------------------
+
+_WARNINGS = [
+    "cancel_reason is deprecated, use reason",
+    "stop_price is deprecated, use triggers.price",
+    "trigger is deprecated use triggers.reference",
+    "triggered_price is deprecated use triggers.last_price",
+]
+
+
+def _private(session: "Session", request: Request, permission: str, in_ns: int) -> Subscription | None:
+    """Open a private subscription, or answer why not."""
+    params, channel = request.params, request.params["channel"]
+    token = session.token(params)
+    if token is None:
+        session.send(codec.invalid_session(channel, request.req_id, in_ns, session.venue.clock.now_ns()))
+        return None
+    if permission not in token.key.permissions:
+        raise VenueError(PERMISSION_DENIED)
+    if channel in session.private:
+        raise VenueError("Already subscribed")
+    subscription = Subscription(channel, session, token, order_status=params.get("order_status", True))
+    session.private[channel] = subscription
+    session.gateway.private.join(subscription)
+    return subscription
+
+
+def _subscribe_executions(session: "Session", request: Request, in_ns: int) -> None:
+    params = request.params
+    subscription = _private(session, request, "query-open-trades", in_ns)
+    if subscription is None:
+        return
+    account = session.venue.engine.accounts[subscription.token.key.account]
+    orders = params.get("snap_orders", params.get("snapshot", True))
+    trades = params.get("snap_trades", params.get("snapshot_trades", False))
+    result = {
+        "channel": "executions",
+        "maxratecount": LIMITS[account.tier].engine_counter,
+        "snap_orders": orders,
+        "snap_trades": trades,
+        "snapshot": orders or trades,
+        "warnings": _WARNINGS,
+    }
+    session.succeed(request, msgspec.json.encode(result).decode(), in_ns)
+    if orders or trades:
+        rows = session.gateway.private.execution_rows(account, orders=orders, trades=trades)
+        subscription.message("snapshot", rows)
+
+
+def _subscribe_balances(session: "Session", request: Request, in_ns: int) -> None:
+    subscription = _private(session, request, "query-funds", in_ns)
+    if subscription is None:
+        return
+    snapshot = request.params.get("snapshot", True)
+    session.succeed(request, f'{{"channel":"balances","snapshot":{"true" if snapshot else "false"}}}', in_ns)
+    if snapshot:
+        account = session.venue.engine.accounts[subscription.token.key.account]
+        subscription.message("snapshot", session.gateway.private.balance_rows(account))
+
+
+def _unsubscribe_private(session: "Session", request: Request, in_ns: int) -> None:
+    channel = request.params["channel"]
+    subscription = session.private.pop(channel, None)
+    if subscription is None:
+        raise VenueError("Subscription Not Found")
+    session.gateway.private.leave(subscription)
+    session.succeed(request, f'{{"channel":"{channel}"}}', in_ns)
+
+
+_PRIVATE: Spec = {
+    **_CHANNEL,
+    "snapshot": Kind.BOOL,
+    "rebased": Kind.BOOL,
+    "users": Kind.STRING,
+    "token": Kind.STRING,
+}
+
+CHANNELS: dict[str, Channel] = {
+    channel.name: channel
+    for channel in (
+        Channel(
+            "ticker",
+            {**_SYMBOLS, "event_trigger": Kind.STRING},
+            False,
+            _subscribe_pairs,
+            _unsubscribe_pairs,
+            "event_trigger",
+            "trades",
+            _TRIGGERS,
+            "Subscription event_trigger not supported",
+        ),
+        Channel("trade", _SYMBOLS, False, _subscribe_pairs, _unsubscribe_pairs, snapshot=False),
+        Channel(
+            "book",
+            {**_SYMBOLS, "depth": Kind.INTEGER},
+            False,
+            _subscribe_pairs,
+            _unsubscribe_pairs,
+            "depth",
+            10,
+            DEPTHS,
+            "Subscription depth not supported",
+        ),
+        Channel(
+            "ohlc",
+            {**_SYMBOLS, "interval": Kind.INTEGER},
+            False,
+            _subscribe_pairs,
+            _unsubscribe_pairs,
+            "interval",
+            1,
+            INTERVALS,
+            "Subscription ohlc interval not supported",
+            warnings="timestamp is deprecated, use interval_begin",
+        ),
+        Channel(
+            "instrument",
+            {
+                **_CHANNEL,
+                "snapshot": Kind.BOOL,
+                "execution_venue": Kind.STRING,
+                "include_tokenized_assets": Kind.BOOL,
+            },
+            False,
+            _subscribe_instrument,
+            _unsubscribe_instrument,
+        ),
+        Channel(
+            "executions",
+            {
+                **_PRIVATE,
+                "snap_orders": Kind.BOOL,
+                "snap_trades": Kind.BOOL,
+                "order_status": Kind.BOOL,
+                "ratecounter": Kind.BOOL,
+                "snapshot_trades": Kind.BOOL,
+            },
+            True,
+            _subscribe_executions,
+            _unsubscribe_private,
+        ),
+        Channel("balances", _PRIVATE, True, _subscribe_balances, _unsubscribe_private),
+    )
+}

@@ -1,0 +1,114 @@
+"""Wire form of WebSocket v2's envelope: requests in, replies out.  Pure functions."""
+
+from typing import Any
+
+import msgspec
+
+from emulator.gateways.numbers import rfc3339
+
+LARGEST_REQ_ID = (1 << 63) - 1
+
+
+class Number(str):
+    """A JSON number that is not an integer literal, with its digits as they were sent."""
+
+    __slots__ = ()
+
+
+class MalformedError(ValueError):
+    """The frame is not a JSON object."""
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One request as the client sent it."""
+
+    method: str
+    params: dict[str, Any]
+    req_id: int | None
+
+
+_decode = msgspec.json.Decoder(float_hook=Number).decode
+_quoted = msgspec.json.Encoder().encode
+
+
+def decode(data: bytes | str) -> Request:
+    """Read one request; raises MalformedError."""
+    try:
+        message = _decode(data)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise MalformedError from None
+    if not isinstance(message, dict):
+        raise MalformedError
+    method, params, req_id = message.get("method"), message.get("params"), message.get("req_id")
+    if type(req_id) is not int or not 0 <= req_id <= LARGEST_REQ_ID:
+        req_id = None
+    return Request(
+        method if isinstance(method, str) else "",
+        params if isinstance(params, dict) else {},
+        req_id,
+    )
+
+
+def string(value: str) -> str:
+    """Return ``value`` as a JSON string, quotes included."""
+    return _quoted(value).decode()
+
+
+# -- replies: top-level keys in alphabetical order, as in every recording -------------------------------
+
+
+def _req_id(req_id: int | None) -> str:
+    return "" if req_id is None else f'"req_id":{req_id},'
+
+
+def success(method: str, req_id: int | None, result: str, in_ns: int, out_ns: int) -> bytes:
+    """Return a success reply; ``result`` is JSON text."""
+    return (
+        f'{{"method":"{method}",{_req_id(req_id)}"result":{result},"success":true,'
+        f'"time_in":"{rfc3339(in_ns)}","time_out":"{rfc3339(out_ns)}"}}'
+    ).encode()
+
+
+def failure(
+    method: str | None, req_id: int | None, error: str, in_ns: int, out_ns: int, symbol: str | None = None
+) -> bytes:
+    """Return a failure reply; ``symbol`` stands at top level when the error concerns one symbol."""
+    name = "" if method is None else f'"method":{string(method)},'
+    pair = "" if symbol is None else f'"symbol":{string(symbol)},'
+    return (
+        f'{{"error":{string(error)},{name}{_req_id(req_id)}"success":false,{pair}'
+        f'"time_in":"{rfc3339(in_ns)}","time_out":"{rfc3339(out_ns)}"}}'
+    ).encode()
+
+
+def invalid_session(channel: str, req_id: int | None, in_ns: int, out_ns: int) -> bytes:
+    """Return the refusal of a private subscription with a bad token (recorded form: two more keys)."""
+    return (
+        f'{{"channel":"{channel}","error":"ESession:Invalid session","method":"subscribe",{_req_id(req_id)}'
+        f'"status":"error","success":false,"time_in":"{rfc3339(in_ns)}","time_out":"{rfc3339(out_ns)}"}}'
+    ).encode()
+
+
+def pong(req_id: int | None, in_ns: int, out_ns: int) -> bytes:
+    """Return the answer to a ping."""
+    times = f'"time_in":"{rfc3339(in_ns)}","time_out":"{rfc3339(out_ns)}"'
+    return f'{{"method":"pong",{_req_id(req_id)}{times}}}'.encode()
+
+
+def batch_cancelled(req_id: int | None, count: int, in_ns: int, out_ns: int) -> bytes:
+    """Return the reply to batch_cancel, with the documented and the recorded count."""
+    return (
+        f'{{"method":"batch_cancel","orders_cancelled":{count},{_req_id(req_id)}"result":{{"count":{count}}},'
+        f'"success":true,"time_in":"{rfc3339(in_ns)}","time_out":"{rfc3339(out_ns)}"}}'
+    ).encode()
+
+
+def status(connection_id: int, version: str = "2.0.10") -> bytes:
+    """Return the first frame of every connection."""
+    return (
+        f'{{"channel":"status","type":"update","data":[{{"version":"{version}","system":"online",'
+        f'"api_version":"v2","connection_id":{connection_id}}}]}}'
+    ).encode()
+
+
+HEARTBEAT = b'{"channel":"heartbeat"}'

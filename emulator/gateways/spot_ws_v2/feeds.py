@@ -1,0 +1,288 @@
+"""Public feeds: one state per channel and pair; each update is encoded once for all subscribers."""
+
+from bisect import insort
+from collections.abc import Sequence
+from typing import Protocol
+from zlib import crc32
+
+from emulator.engine.book import BookSide
+from emulator.engine.events import BookChanged, Traded
+from emulator.engine.instruments import Catalogue, Instrument
+from emulator.engine.spot import Market
+from emulator.gateways.numbers import rfc3339, text
+from emulator.gateways.spot_ws_v2 import rows
+from emulator.gateways.tape import Candle, PairTape
+
+CHECKSUM_LEVELS = 10
+SNAPSHOT_TRADES = 50
+
+
+class Subscriber(Protocol):
+    """Whoever gets a feed's frames."""
+
+    def post(self, frame: bytes) -> None:
+        """Send ``frame`` with the other market data of this moment."""
+
+
+class Feed:
+    """What subscribers of one subscription get."""
+
+    __slots__ = ("subscribers",)
+
+    def __init__(self) -> None:
+        self.subscribers: dict[Subscriber, None] = {}
+
+
+def checksum(market: Market) -> int:
+    """Return the CRC-32 of the ten best levels a side, asks first (Kraken's book checksum guide).
+
+    The wire text without its point and leading zeros is just the scaled integer.
+    """
+    book = market.book
+    best = (*book.asks.top(CHECKSUM_LEVELS), *book.bids.top(CHECKSUM_LEVELS))
+    return crc32("".join([f"{level.price}{level.qty}" for level in best]).encode())
+
+
+class _View:
+    """The best levels of one side as they were last published."""
+
+    __slots__ = ("depth", "keys", "quantities")
+
+    def __init__(self, side: BookSide, depth: int) -> None:
+        self.depth = depth
+        levels = side.top(depth)
+        self.keys = [level.price * side.sign for level in reversed(levels)]
+        self.quantities = {level.price * side.sign: level.qty for level in levels}
+
+    def change(self, side: BookSide, key: int, quantity: int) -> list[tuple[int, int]]:
+        """Take one changed level in; return the levels to publish as (key, quantity).
+
+        A level pushed out of the depth is dropped silently; a removal pulls the next level in.
+        """
+        keys, quantities = self.keys, self.quantities
+        known = quantities.get(key)
+        if not quantity:
+            return [] if known is None else self._removed(side, key)
+        if known is not None:
+            if known == quantity:
+                return []
+            quantities[key] = quantity
+            return [(key, quantity)]
+        full = len(keys) == self.depth
+        if full and key < keys[0]:
+            return []
+        insort(keys, key)
+        quantities[key] = quantity
+        if full:
+            del quantities[keys.pop(0)]
+        return [(key, quantity)]
+
+    def _removed(self, side: BookSide, key: int) -> list[tuple[int, int]]:
+        self.keys.remove(key)
+        del self.quantities[key]
+        out = [(key, 0)]
+        next_key = self._next_behind(side)
+        if next_key is not None:
+            quantity = side.levels[next_key].qty
+            self.keys.insert(0, next_key)
+            self.quantities[next_key] = quantity
+            out.append((next_key, quantity))
+        return out
+
+    def _next_behind(self, side: BookSide) -> int | None:
+        """Return the best key in the book that is worse than all published ones."""
+        worst = self.keys[0] if self.keys else None
+        for key in side.keys[: -self.depth - 2 : -1]:
+            if (worst is None or key < worst) and key not in self.quantities:
+                return key
+        return None
+
+
+class BookFeed(Feed):
+    """``book`` of one pair at one depth."""
+
+    __slots__ = ("_asks", "_bids", "_depth", "_market")
+
+    def __init__(self, market: Market, depth: int) -> None:
+        super().__init__()
+        self._market = market
+        self._depth = depth
+        self._bids = _View(market.book.bids, depth)
+        self._asks = _View(market.book.asks, depth)
+
+    def snapshot(self, now_ns: int) -> bytes:
+        """Return the snapshot message: bids high to low, asks low to high."""
+        book = self._market.book
+        bids = [(level.price, level.qty) for level in book.bids.top(self._depth)]
+        asks = [(level.price, level.qty) for level in book.asks.top(self._depth)]
+        return self._message("snapshot", bids, asks, checksum(self._market), now_ns)
+
+    def update(self, event: BookChanged, crc: int) -> bytes | None:
+        """Return the update message, or None when nothing within the depth changed."""
+        book = self._market.book
+        bids: list[tuple[int, int]] = []
+        asks: list[tuple[int, int]] = []
+        for key, quantity in event.changes:
+            if key > 0:
+                bids.extend(self._bids.change(book.bids, key, quantity))
+            else:
+                asks.extend((-level, size) for level, size in self._asks.change(book.asks, key, quantity))
+        if not bids and not asks:
+            return None
+        return self._message("update", bids, asks, crc, event.time_ns)
+
+    def _message(
+        self,
+        kind: str,
+        bids: Sequence[tuple[int, int]],
+        asks: Sequence[tuple[int, int]],
+        crc: int,
+        time_ns: int,
+    ) -> bytes:
+        pair = self._market.instrument
+        bid_rows = ",".join(rows.level_row(pair, price, quantity) for price, quantity in bids)
+        ask_rows = ",".join(rows.level_row(pair, price, quantity) for price, quantity in asks)
+        return (
+            f'{{"channel":"book","type":"{kind}","data":[{{"symbol":"{pair.symbol}","bids":[{bid_rows}],'
+            f'"asks":[{ask_rows}],"checksum":{crc},"timestamp":"{rfc3339(time_ns)}"}}]}}'
+        ).encode()
+
+
+class TradeFeed(Feed):
+    """``trade`` of one pair."""
+
+    __slots__ = ("_pair",)
+
+    def __init__(self, pair: Instrument) -> None:
+        super().__init__()
+        self._pair = pair
+
+    def message(self, kind: str, trades: Sequence[Traded]) -> bytes:
+        """Return a snapshot or an update; several fills of one order go in one message."""
+        data = ",".join(self._row(trade) for trade in trades)
+        return f'{{"channel":"trade","type":"{kind}","data":[{data}]}}'.encode()
+
+    def _row(self, trade: Traded) -> str:
+        pair = self._pair
+        return (
+            f'{{"symbol":"{pair.symbol}","side":"{"buy" if trade.taker_buy else "sell"}",'
+            f'"price":{text(trade.price, pair.price_decimals)},"qty":{text(trade.qty, pair.lot_decimals)},'
+            f'"ord_type":"{"market" if trade.market_order else "limit"}","trade_id":{trade.trade_id},'
+            f'"timestamp":"{rfc3339(trade.time_ns)}"}}'
+        )
+
+
+class TickerFeed(Feed):
+    """``ticker`` of one pair; with trigger ``bbo`` on each change of the top, else on each trade."""
+
+    __slots__ = ("_market", "_tape", "_top")
+
+    def __init__(self, market: Market, tape: PairTape) -> None:
+        super().__init__()
+        self._market = market
+        self._tape = tape
+        self._top = self._best()
+
+    def top_moved(self) -> bool:
+        """Tell whether price or quantity of the best levels changed since the last call."""
+        top = self._best()
+        moved = top != self._top
+        self._top = top
+        return moved
+
+    def message(self, kind: str, now_ns: int) -> bytes:
+        """Return the whole ticker."""
+        pair = self._market.instrument
+        bid, bid_qty, ask, ask_qty = self._best()
+        day = self._tape.day(now_ns)
+        last = self._tape.last_price()[0]
+        change = last - day.open
+        percent = 10_000 * change // day.open if day.open else 0
+        price, size = pair.price_decimals, pair.lot_decimals
+        vwap = pair.average_price(day.cost, day.volume, price)
+        return (
+            f'{{"channel":"ticker","type":"{kind}","data":[{{"symbol":"{pair.symbol}",'
+            f'"bid":{text(bid, price)},"bid_qty":{text(bid_qty, size)},'
+            f'"ask":{text(ask, price)},"ask_qty":{text(ask_qty, size)},"last":{text(last, price)},'
+            f'"volume":{text(day.volume, size)},"vwap":{text(vwap, price)},"low":{text(day.low, price)},'
+            f'"high":{text(day.high, price)},"change":{text(change, price)},"change_pct":{text(percent, 2)},'
+            f'"trades":{day.trades},"timestamp":"{rfc3339(now_ns)}"}}]}}'
+        ).encode()
+
+    def _best(self) -> tuple[int, int, int, int]:
+        bid, ask = self._market.book.bids.best(), self._market.book.asks.best()
+        bid_top = (bid.price, bid.qty) if bid is not None else (0, 0)
+        return bid_top + ((ask.price, ask.qty) if ask is not None else (0, 0))
+
+
+class OhlcFeed(Feed):
+    """``ohlc`` of one pair at one interval (minutes)."""
+
+    __slots__ = ("_interval", "_pair", "_tape")
+
+    def __init__(self, pair: Instrument, interval: int, tape: PairTape) -> None:
+        super().__init__()
+        self._pair = pair
+        self._interval = interval
+        self._tape = tape
+
+    def snapshot(self, now_ns: int) -> bytes:
+        """Return the last candles that had trades, oldest first."""
+        return self._message("snapshot", self._tape.candles(self._interval), now_ns)
+
+    def update(self, now_ns: int) -> bytes | None:
+        """Return the running candle."""
+        candle = self._tape.running(self._interval)
+        return None if candle is None else self._message("update", [candle], now_ns)
+
+    def _message(self, kind: str, candles: Sequence[Candle], now_ns: int) -> bytes:
+        data = ",".join(self._row(candle) for candle in candles if candle.trades)
+        return (
+            f'{{"channel":"ohlc","type":"{kind}","timestamp":"{rfc3339(now_ns, 9)}","data":[{data}]}}'
+        ).encode()
+
+    def _row(self, candle: Candle) -> str:
+        pair, price = self._pair, self._pair.price_decimals
+        begin_ns = candle.start_s * 10**9
+        vwap = pair.average_price(candle.cost, candle.volume, price)
+        return (
+            f'{{"symbol":"{pair.symbol}","open":{text(candle.open, price)},"high":{text(candle.high, price)},'
+            f'"low":{text(candle.low, price)},"close":{text(candle.close, price)},"trades":{candle.trades},'
+            f'"volume":{text(candle.volume, pair.lot_decimals)},"vwap":{text(vwap, price)},'
+            f'"interval_begin":"{rfc3339(begin_ns, 9)}","interval":{self._interval},'
+            f'"timestamp":"{rfc3339(begin_ns + self._interval * 60 * 10**9)}"}}'
+        )
+
+
+def instrument_snapshot(catalogue: Catalogue) -> bytes:
+    """Return the ``instrument`` snapshot: all assets and pairs (``data`` is an object here)."""
+    assets = ",".join(
+        f'{{"id":"{asset.name}","status":"{asset.status}","precision":{asset.decimals},'
+        f'"precision_display":{asset.display_decimals},"multiplier":1.0,'
+        f'"borrowable":{"true" if asset.margin_rate else "false"},'
+        f'"collateral_value":{asset.collateral_value or "0.0"}'
+        f'{f""","margin_rate":{asset.margin_rate}""" if asset.margin_rate else ""}}}'
+        for asset in catalogue.assets.values()
+    )
+    pairs = ",".join(_instrument_row(pair) for pair in catalogue.pairs.values())
+    return (
+        f'{{"channel":"instrument","type":"snapshot","data":{{"assets":[{assets}],"pairs":[{pairs}]}}}}'
+    ).encode()
+
+
+def _instrument_row(pair: Instrument) -> str:
+    margin = ""
+    if pair.leverage_buy:
+        initial = 10_000 // max(pair.leverage_buy)
+        margin = (
+            f'"margin_initial":{text(initial, 4)},"position_limit_long":{pair.long_position_limit or 0},'
+            f'"position_limit_short":{pair.short_position_limit or 0},'
+        )
+    return (
+        f'{{"symbol":"{pair.symbol}","base":"{pair.base.name}","quote":"{pair.quote.name}","status":"online",'
+        f'"qty_precision":{pair.lot_decimals},"qty_increment":{text(1, pair.lot_decimals)},'
+        f'"price_precision":{pair.price_decimals},"cost_precision":{pair.cost_decimals},'
+        f'"marginable":{"true" if pair.leverage_buy else "false"},"has_index":true,'
+        f'"cost_min":{pair.cost_min_text},{margin}"tick_size":{pair.tick_text},'
+        f'"price_increment":{pair.tick_text},"qty_min":{text(pair.order_min, pair.lot_decimals)}}}'
+    )

@@ -1,0 +1,148 @@
+"""Private channels: ``executions`` and ``balances``, each subscription with its own sequence."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from emulator.engine.accounts import Account
+from emulator.engine.events import Accepted, Amended, Ended, Event, Filled, Posted, Refilled
+from emulator.engine.instruments import rescale_half_up
+from emulator.engine.orders import Order, Reason
+from emulator.gateways.numbers import text
+from emulator.gateways.spot_ws_v2 import rows
+from emulator.gateways.tokens import Token
+from emulator.gateways.venue import Venue
+
+SNAPSHOT_TRADES = 50
+USD = "ZUSD"
+
+
+class Outlet(Protocol):
+    """Whoever gets a private channel's messages."""
+
+    def send(self, payload: bytes) -> None:
+        """Send ``payload`` at once."""
+
+
+class Subscription:
+    """One private subscription: numbered messages to one connection."""
+
+    __slots__ = ("_outlet", "_sequence", "channel", "order_status", "token")
+
+    def __init__(self, channel: str, outlet: Outlet, token: Token, *, order_status: bool = True) -> None:
+        self.channel = channel
+        self.token = token
+        self.order_status = order_status
+        """False leaves out all order rows but new, filled, canceled and expired."""
+        self._outlet = outlet
+        self._sequence = 0
+
+    def message(self, kind: str, data: list[str]) -> None:
+        """Send the next message."""
+        self._sequence += 1
+        self._outlet.send(rows.private_message(self.channel, kind, data, self._sequence))
+
+
+class PrivateChannels:
+    """Tells accounts what happens to their orders and balances, whichever protocol caused it."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+        self._executions: dict[str, dict[Subscription, None]] = {}
+        self._balances: dict[str, dict[Subscription, None]] = {}
+        venue.listen(self.hear)
+
+    def join(self, subscription: Subscription) -> None:
+        """Let the subscription hear of its account from now on."""
+        subscription.token.bound += 1
+        by_account = self._channel(subscription)
+        by_account.setdefault(subscription.token.key.account, {})[subscription] = None
+
+    def leave(self, subscription: Subscription) -> None:
+        """End the subscription."""
+        subscription.token.bound -= 1
+        self._channel(subscription)[subscription.token.key.account].pop(subscription)
+
+    def _channel(self, subscription: Subscription) -> dict[str, dict[Subscription, None]]:
+        return self._executions if subscription.channel == "executions" else self._balances
+
+    # -- snapshots --------------------------------------------------------------------------------
+
+    def execution_rows(self, account: Account, *, orders: bool, trades: bool) -> list[str]:
+        """Return the rows of the snapshot: open orders, then the last fills."""
+        data = []
+        if orders:
+            data += [rows.execution_snapshot(o, self._fee_usd(o, o.fee)) for o in account.open.values()]
+        if trades:
+            for record in list(account.trades.values())[-SNAPSHOT_TRADES:]:
+                order = account.find(record.order_txid)
+                if order is not None:
+                    fee = self._fee_usd(order, record.fee)
+                    asset = self._venue.engine.catalogue.assets[record.fee_asset]
+                    data.append(rows.execution_past_trade(order, record, fee, asset))
+        return data
+
+    def balance_rows(self, account: Account) -> list[str]:
+        """Return the rows of the snapshot: every asset with a balance."""
+        assets = self._venue.engine.catalogue.assets
+        return [rows.balance_row(assets[name], amount) for name, amount in account.balances.items() if amount]
+
+    # -- events -----------------------------------------------------------------------------------
+
+    def hear(self, events: list[Event]) -> None:
+        """Publish a batch of events: one row a message."""
+        for event in events:
+            if type(event) is Posted:
+                listeners = self._balances.get(event.account)
+                if listeners:
+                    row = rows.ledger_row(event.entry, self._venue.engine.catalogue.assets[event.entry.asset])
+                    for subscription in listeners:
+                        subscription.message("update", [row])
+                continue
+            write = _WRITERS.get(type(event))
+            if write is None:
+                continue
+            order: Order = event.order  # type: ignore[union-attr]  # every kind in _WRITERS has one
+            subscribers = self._executions.get(order.account.name)
+            if subscribers:
+                for row, essential in write(self, event):
+                    for subscription in subscribers:
+                        if essential or subscription.order_status:
+                            subscription.message("update", [row])
+
+    def _accepted(self, event: Accepted) -> list[tuple[str, bool]]:
+        pending = (rows.execution_pending(event.order), False)
+        if event.order.reason is Reason.POST_ONLY:
+            return [pending]  # it would have crossed, so it never goes live: pending_new, canceled
+        return [pending, (rows.execution_new(event.order), True)]
+
+    def _filled(self, event: Filled) -> list[tuple[str, bool]]:
+        asset = self._venue.engine.catalogue.assets[event.trade.fee_asset]
+        fee = self._fee_usd(event.order, event.trade.cum_fee)
+        return [(rows.execution_trade(event, fee, asset), True)]
+
+    def _ended(self, event: Ended) -> list[tuple[str, bool]]:
+        return [(rows.execution_ended(event, self._fee_usd(event.order, event.order.fee)), True)]
+
+    def _amended(self, event: Amended) -> list[tuple[str, bool]]:
+        return [(rows.execution_amended(event), False)]
+
+    def _refilled(self, event: Refilled) -> list[tuple[str, bool]]:
+        return [(rows.execution_refilled(event), False)]
+
+    def _fee_usd(self, order: Order, fee: int) -> str:
+        """Return ``fee`` (at the order's fee decimals) in USD, at the pair's cost decimals."""
+        decimals = order.instrument.cost_decimals
+        if order.fee_asset == USD:
+            return text(fee, decimals)
+        rate = self._venue.engine.valuation.rate(order.fee_asset, USD)
+        value = 0 if rate is None else int(rescale_half_up(fee, order.fee_decimals, decimals) * rate)
+        return text(value, decimals)
+
+
+_WRITERS: dict[type, Callable[..., list[tuple[str, bool]]]] = {
+    Accepted: PrivateChannels._accepted,
+    Filled: PrivateChannels._filled,
+    Ended: PrivateChannels._ended,
+    Amended: PrivateChannels._amended,
+    Refilled: PrivateChannels._refilled,
+}

@@ -1,0 +1,142 @@
+"""Publishing: events to the subscribers of public feeds and of private channels."""
+
+from collections.abc import Callable
+
+from emulator.engine.events import BookChanged, Event, Traded
+from emulator.gateways.spot_ws_v2 import feeds
+from emulator.gateways.spot_ws_v2.feeds import Feed, Subscriber
+from emulator.gateways.spot_ws_v2.framing import text_frame
+from emulator.gateways.venue import Venue
+
+FeedKey = tuple[str, str, str | int]
+"""Channel, pair id, and what tells subscriptions of one pair apart (depth, interval, trigger)."""
+
+
+class _PairFeeds:
+    """All feeds of one pair that have subscribers."""
+
+    __slots__ = ("book", "ohlc", "ticker", "trade")
+
+    def __init__(self) -> None:
+        self.book: dict[int, feeds.BookFeed] = {}
+        self.ohlc: dict[int, feeds.OhlcFeed] = {}
+        self.ticker: dict[str, feeds.TickerFeed] = {}
+        self.trade: dict[str, feeds.TradeFeed] = {}
+
+
+class Publisher:
+    """Keeps the public feeds and sends each event once to all who asked for it."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+        self._pairs: dict[str, _PairFeeds] = {}
+        self._instruments = Feed()
+        self._instrument_snapshot: bytes | None = None
+        venue.listen(self.hear)
+
+    def join(self, key: FeedKey, subscriber: Subscriber, *, snapshot: bool) -> bytes | None:
+        """Subscribe; return the snapshot's payload when one was asked for."""
+        feed = self._feed(key)
+        payload = self._snapshot(key, feed) if snapshot else None
+        feed.subscribers[subscriber] = None
+        return payload
+
+    def leave(self, key: FeedKey, subscriber: Subscriber) -> None:
+        """Unsubscribe; a feed that nobody listens to is dropped."""
+        channel, pair, detail = key
+        if channel == "instrument":
+            self._instruments.subscribers.pop(subscriber, None)
+            return
+        of_pair = self._pairs.get(pair)
+        feed = None if of_pair is None else getattr(of_pair, channel).get(detail)
+        if feed is None:
+            return
+        feed.subscribers.pop(subscriber, None)
+        if not feed.subscribers:
+            del getattr(of_pair, channel)[detail]
+            if of_pair and not (of_pair.book or of_pair.ohlc or of_pair.ticker or of_pair.trade):
+                del self._pairs[pair]
+
+    def hear(self, events: list[Event]) -> None:
+        """Publish a batch of events."""
+        traded: dict[str, list[Traded]] = {}
+        for event in events:
+            if type(event) is BookChanged:
+                of_pair = self._pairs.get(event.pair)
+                if of_pair is not None:
+                    self._book_changed(of_pair, event)
+            elif type(event) is Traded and event.pair in self._pairs:
+                traded.setdefault(event.pair, []).append(event)
+        for pair, trades in traded.items():
+            self._traded(self._pairs[pair], trades)
+
+    def _book_changed(self, of_pair: _PairFeeds, event: BookChanged) -> None:
+        if of_pair.book:
+            crc = feeds.checksum(self._venue.engine.markets[event.pair])
+            for book in of_pair.book.values():
+                payload = book.update(event, crc)
+                if payload is not None:
+                    _broadcast(book, payload)
+        ticker = of_pair.ticker.get("bbo")
+        if ticker is not None and ticker.top_moved():
+            _broadcast(ticker, ticker.message("update", event.time_ns))
+
+    def _traded(self, of_pair: _PairFeeds, trades: list[Traded]) -> None:
+        now_ns = trades[-1].time_ns
+        for feed in of_pair.trade.values():
+            _broadcast(feed, feed.message("update", trades))
+        ticker = of_pair.ticker.get("trades")
+        if ticker is not None:
+            _broadcast(ticker, ticker.message("update", now_ns))
+        for ohlc in of_pair.ohlc.values():
+            payload = ohlc.update(now_ns)
+            if payload is not None:
+                _broadcast(ohlc, payload)
+
+    def _feed(self, key: FeedKey) -> Feed:
+        channel, pair, detail = key
+        if channel == "instrument":
+            return self._instruments
+        of_pair = self._pairs.setdefault(pair, _PairFeeds())
+        feed: Feed | None = getattr(of_pair, channel).get(detail)
+        if feed is None:
+            feed = getattr(of_pair, channel)[detail] = self._makers[channel](self, pair, detail)
+        return feed
+
+    def _snapshot(self, key: FeedKey, feed: Feed) -> bytes:
+        now_ns = self._venue.clock.now_ns()
+        if isinstance(feed, feeds.TradeFeed):
+            return feed.message("snapshot", self._venue.tape.pairs[key[1]].last_trades(feeds.SNAPSHOT_TRADES))
+        if isinstance(feed, feeds.TickerFeed):
+            return feed.message("snapshot", now_ns)
+        if isinstance(feed, feeds.BookFeed | feeds.OhlcFeed):
+            return feed.snapshot(now_ns)
+        if self._instrument_snapshot is None:
+            self._instrument_snapshot = feeds.instrument_snapshot(self._venue.engine.catalogue)
+        return self._instrument_snapshot
+
+    def _make_book(self, pair: str, depth: int) -> Feed:
+        return feeds.BookFeed(self._venue.engine.markets[pair], depth)
+
+    def _make_trade(self, pair: str, _: str) -> Feed:
+        return feeds.TradeFeed(self._venue.engine.catalogue.pairs[pair])
+
+    def _make_ticker(self, pair: str, _: str) -> Feed:
+        return feeds.TickerFeed(self._venue.engine.markets[pair], self._venue.tape.pairs[pair])
+
+    def _make_ohlc(self, pair: str, interval: int) -> Feed:
+        instrument = self._venue.engine.catalogue.pairs[pair]
+        return feeds.OhlcFeed(instrument, interval, self._venue.tape.pairs[pair])
+
+    _makers: dict[str, Callable[..., Feed]] = {  # noqa: RUF012 - a table, never changed
+        "book": _make_book,
+        "trade": _make_trade,
+        "ticker": _make_ticker,
+        "ohlc": _make_ohlc,
+    }
+
+
+def _broadcast(feed: Feed, payload: bytes) -> None:
+    frame = text_frame(payload)
+    for subscriber in feed.subscribers:
+        subscriber.post(frame)

@@ -1,0 +1,309 @@
+"""Sockets of WebSocket v2: the websockets library's sans-I/O core, with a straight road for orders.
+
+A whole, unfragmented text frame is unmasked and answered inside ``data_received``: no task, no
+queue.  Everything else (handshake, control frames, fragments, oversize, errors) goes through the
+library's protocol object, which is only ever fed whole frames.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request as Handshake
+from websockets.protocol import State
+from websockets.server import ServerProtocol
+
+from emulator.gateways.spot_ws_v2 import codec
+from emulator.gateways.spot_ws_v2.framing import text_frame
+from emulator.gateways.spot_ws_v2.session import Gateway, Role, Session
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # no compiled wheel for this platform: 5 us a frame slower
+    from websockets.utils import apply_mask
+
+LARGEST_MESSAGE = 1 << 20
+"""Bytes; a larger message closes the connection with code 1009."""
+MOST_UNSENT = 16 << 20
+"""Bytes that may wait for a slow client before it is cut off."""
+HEARTBEAT_S = 1.0
+FIRST_HEARTBEAT_S = 0.5
+IDLE_S = 60.0
+"""A connection without subscriptions is closed after this long without a message."""
+CLOSE_S = 2.0
+"""How long a peer may take to answer a close."""
+FLUSH_CHUNK = 16
+"""Connections written to before the loop gets a turn."""
+
+_log = logging.getLogger(__name__)
+
+
+class Server:
+    """Makes connections, keeps count of them, and joins the market data of one moment into one write."""
+
+    def __init__(self, gateway: Gateway, first_connection_id: int) -> None:
+        self.gateway = gateway
+        self.connections: set[Connection] = set()
+        self._next_id = first_connection_id
+        self._waiting: deque[Connection] = deque()
+        self._flushing = False
+
+    def connection(self, role: Role) -> "Connection":
+        """Return the protocol for one new connection."""
+        self._next_id += 1
+        return Connection(self, role, self._next_id)
+
+    def wait_to_flush(self, connection: "Connection") -> None:
+        """Write the connection's posted frames at the end of this turn of the loop."""
+        self._waiting.append(connection)
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        for _ in range(min(FLUSH_CHUNK, len(self._waiting))):
+            self._waiting.popleft().flush()
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._flush)
+        else:
+            self._flushing = False
+
+    def close(self) -> None:
+        """Close every connection as the protocol says: going away."""
+        for connection in list(self.connections):
+            connection.close(1001)
+
+
+class Connection(asyncio.Protocol):
+    """One WebSocket connection."""
+
+    def __init__(self, server: Server, role: Role, connection_id: int) -> None:
+        self._server = server
+        self._role = role
+        self._id = connection_id
+        self._core = ServerProtocol(max_size=LARGEST_MESSAGE, logger=_quiet)
+        self._buffer = bytearray()
+        self._needed = 0
+        """Bytes that the frame at the start of the buffer needs to be whole, as far as is known."""
+        self._open = False
+        self._fragmented = False
+        self._parts: list[bytes] = []
+        self._session: Session | None = None
+        self._posted: list[bytes] = []
+        self._heartbeat: asyncio.TimerHandle | None = None
+        self._idle: asyncio.TimerHandle | None = None
+        self._active = False
+        self._transport: asyncio.Transport
+        self._write: Callable[[bytes], None]
+
+    # -- the transport's side ---------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start with a transport that may already carry a request (the front hands it over)."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101
+        self._transport = transport
+        self._write = transport.write
+        self._server.connections.add(self)
+        self._watch_idle()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in; whole text frames are answered at once."""
+        if self._buffer:
+            self._buffer += data
+            if len(self._buffer) < self._needed:
+                return
+            data = bytes(self._buffer)
+            self._buffer.clear()
+        if not self._open:
+            self._feed(data)
+            return
+        self._active = True
+        position, size = 0, len(data)
+        while size - position >= 2 and self._open:
+            end = _frame_end(data, position, size)
+            if end > size:
+                self._needed = end - position
+                break
+            self._frame(data, position, end)
+            position = end
+        if position < size:
+            rest = data[position:]
+            if self._open:
+                self._buffer += rest
+            else:
+                self._feed(rest)
+
+    def eof_received(self) -> None:
+        """Let the library answer the end of the stream."""
+        if self._core.state is not State.CLOSED:
+            self._core.receive_eof()
+            self._send_core()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Forget the client."""
+        self._open = False
+        self._server.connections.discard(self)
+        for timer in (self._heartbeat, self._idle):
+            if timer is not None:
+                timer.cancel()
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    # -- frames -----------------------------------------------------------------------------------
+
+    def _frame(self, data: bytes, start: int, end: int) -> None:
+        """Handle one whole frame (or a frame header that cannot be right)."""
+        first = data[start]
+        if first == 0x81 and data[start + 1] >= 0x80 and not self._fragmented:
+            length = data[start + 1] & 0x7F
+            mask = start + (2 if length < 126 else 4 if length == 126 else 10)
+            if end - mask - 4 <= LARGEST_MESSAGE:
+                self._message(apply_mask(data[mask + 4 : end], data[mask : mask + 4]))
+                return
+        opcode = first & 0x0F
+        if opcode < 0x08:
+            self._fragmented = not first & 0x80
+        self._feed(data[start:end])
+
+    def _feed(self, data: bytes) -> None:
+        """Let the library handle ``data`` and carry out what it says."""
+        core = self._core
+        core.receive_data(data)
+        for event in core.events_received():
+            if isinstance(event, Handshake):
+                self._accept(event)
+            else:
+                self._library_frame(event)
+        self._send_core()
+        if self._open and core.state is not State.OPEN:
+            self._open = False
+
+    def _accept(self, handshake: Handshake) -> None:
+        response = self._core.accept(handshake)
+        self._core.send_response(response)
+        self._send_core()
+        if self._core.state is State.OPEN:
+            self._open = True
+            self._session = Session(self._server.gateway, self, self._role, self._id)
+
+    def _library_frame(self, frame: object) -> None:
+        """Collect a message from frames that took the library's road."""
+        assert isinstance(frame, Frame)  # noqa: S101 - the only other event there is
+        if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+            return
+        self._parts.append(bytes(frame.data))
+        if frame.fin:
+            message = b"".join(self._parts)
+            self._parts.clear()
+            self._message(message)
+
+    def _message(self, payload: bytes) -> None:
+        session = self._session
+        if session is None:
+            return
+        try:
+            session.receive(payload)
+        except Exception:
+            _log.exception("connection %d: a request failed", self._id)
+            self.close(1011)
+
+    def _send_core(self) -> None:
+        """Write what the library wants written; close when it says so."""
+        for chunk in self._core.data_to_send():
+            if chunk:
+                self._write(chunk)
+            elif self._transport.can_write_eof():
+                self._transport.write_eof()
+        if self._core.close_expected():
+            asyncio.get_running_loop().call_later(CLOSE_S, self._transport.close)
+
+    # -- the session's side -----------------------------------------------------------------------
+
+    def send(self, payload: bytes) -> None:
+        """Send one message at once."""
+        if self._open:
+            self._write(text_frame(payload))
+            if self._transport.get_write_buffer_size() > MOST_UNSENT:
+                self._cut_off()
+
+    def post(self, frame: bytes) -> None:
+        """Send a ready frame together with the other market data of this turn of the loop."""
+        self._posted.append(frame)
+        if len(self._posted) == 1:
+            self._server.wait_to_flush(self)
+
+    def flush(self) -> None:
+        """Write the posted frames."""
+        frames, self._posted = self._posted, []
+        if self._open:
+            self._write(frames[0] if len(frames) == 1 else b"".join(frames))
+            if self._transport.get_write_buffer_size() > MOST_UNSENT:
+                self._cut_off()
+
+    def subscribed(self) -> None:
+        """Start the heartbeat: one a second from the first subscribe request on."""
+        if self._heartbeat is None:
+            loop = asyncio.get_running_loop()
+            self._heartbeat = loop.call_later(FIRST_HEARTBEAT_S, self._beat, loop)
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Close the connection as the protocol says."""
+        if self._core.state is State.OPEN:
+            self._core.send_close(code, reason)
+            self._open = False
+            self._send_core()
+        elif self._core.state is State.CONNECTING:
+            self._transport.close()
+
+    def _cut_off(self) -> None:
+        _log.warning("connection %d cut off: more than %d bytes unsent", self._id, MOST_UNSENT)
+        self._open = False
+        self._transport.abort()
+
+    def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._open:
+            self.send(codec.HEARTBEAT)
+            self._heartbeat = loop.call_later(HEARTBEAT_S, self._beat, loop)
+
+    def _watch_idle(self) -> None:
+        """Close a connection that neither subscribes nor says anything."""
+        loop = asyncio.get_running_loop()
+        self._active = False
+
+        def look() -> None:
+            session = self._session
+            if session is None:
+                self._transport.close()
+            elif self._active or session.joined or session.private:
+                self._watch_idle()
+            else:
+                self.close(1000)
+
+        self._idle = loop.call_later(IDLE_S, look)
+
+
+def _frame_end(data: bytes, start: int, size: int) -> int:
+    """Return where the frame at ``start`` ends; beyond ``size`` when it is not all there.
+
+    A header that announces too much ends right after itself, so that the library refuses it.
+    """
+    second = data[start + 1]
+    length = second & 0x7F
+    header = 2 + (4 if second & 0x80 else 0)
+    if length >= 126:
+        extended = 2 if length == 126 else 8
+        if size - start < 2 + extended:
+            return size + 1
+        length = int.from_bytes(data[start + 2 : start + 2 + extended], "big")
+        header += extended
+    if length > LARGEST_MESSAGE:
+        return size
+    return start + header + length
+
+
+_quiet = logging.getLogger(f"{__name__}.core")
+_quiet.addHandler(logging.NullHandler())
+_quiet.propagate = False

@@ -1,0 +1,213 @@
+"""One client's state on WebSocket v2: role, subscriptions, and the answers it gets.  No sockets here."""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Protocol
+
+from emulator.engine.commands import Command
+from emulator.engine.events import Event
+from emulator.engine.instruments import Instrument
+from emulator.gateways.errors import VenueError
+from emulator.gateways.keys import ApiKey
+from emulator.gateways.spot_ws_v2 import codec
+from emulator.gateways.spot_ws_v2.channels import CHANNELS, Channel
+from emulator.gateways.spot_ws_v2.codec import Request
+from emulator.gateways.spot_ws_v2.params import check
+from emulator.gateways.spot_ws_v2.private import PrivateChannels, Subscription
+from emulator.gateways.spot_ws_v2.publisher import FeedKey, Publisher
+from emulator.gateways.spot_ws_v2.trading import METHODS
+from emulator.gateways.tokens import Token
+from emulator.gateways.venue import Venue
+
+MOST_SUBSCRIPTIONS = 5_000
+"""Most subscriptions of one connection."""
+
+
+class Role(Enum):
+    """Which of Kraken's hosts the client believes to talk to."""
+
+    PUBLIC = "ws.kraken.com"
+    PRIVATE = "ws-auth.kraken.com"
+    ANY = ""
+
+
+_PRIVATE_ELSEWHERE = "Private data and trading are unavailable on this endpoint. Try ws-auth.kraken.com"
+_PUBLIC_ELSEWHERE = "Public market data subscriptions are unavailable on this endpoint. Try ws.kraken.com"
+
+
+class Gateway:
+    """What all sessions share."""
+
+    def __init__(self, venue: Venue) -> None:
+        self.venue = venue
+        self.publisher = Publisher(venue)
+        self.private = PrivateChannels(venue)
+
+
+class Outlet(Protocol):
+    """The connection under a session."""
+
+    def send(self, payload: bytes) -> None:
+        """Send one message at once."""
+
+    def post(self, frame: bytes) -> None:
+        """Send a ready frame with the other market data of this moment."""
+
+    def subscribed(self) -> None:
+        """Start the heartbeat."""
+
+
+class Session:
+    """One WebSocket v2 connection, fed with messages, answering through its outlet."""
+
+    def __init__(self, gateway: Gateway, outlet: Outlet, role: Role, connection_id: int) -> None:
+        self.gateway = gateway
+        self.venue = gateway.venue
+        self.joined: dict[FeedKey, None] = {}
+        self.private: dict[str, Subscription] = {}
+        self._outlet = outlet
+        self._role = role
+        self.send = outlet.send
+        self.post = outlet.post
+        self.send(codec.status(connection_id))
+
+    def receive(self, data: bytes | str) -> None:
+        """Take one message from the client and answer it."""
+        in_ns = self.venue.clock.now_ns()
+        try:
+            request = codec.decode(data)
+        except codec.MalformedError:
+            self.send(codec.failure(None, None, "Malformed request", in_ns, self.venue.clock.now_ns()))
+            return
+        handler = _REQUESTS.get(request.method)
+        try:
+            if handler is None:
+                request = Request("subscribe", request.params, request.req_id)
+                raise VenueError("Unsupported event")
+            if self._role is Role.PUBLIC and request.method in METHODS:
+                raise VenueError(_PRIVATE_ELSEWHERE)
+            handler(self, request, in_ns)
+        except VenueError as error:
+            self.fail(request, str(error), in_ns)
+
+    def close(self) -> None:
+        """Leave everything; the connection is gone."""
+        for key in list(self.joined):
+            self.leave(key)
+        for subscription in self.private.values():
+            self.gateway.private.leave(subscription)
+        self.private.clear()
+
+    # -- answers ----------------------------------------------------------------------------------
+
+    def succeed(self, request: Request, result: str, in_ns: int) -> None:
+        """Send a success reply; ``result`` is JSON text."""
+        out_ns = self.venue.clock.now_ns()
+        self.send(codec.success(request.method, request.req_id, result, in_ns, out_ns))
+
+    def fail(self, request: Request, error: str, in_ns: int, symbol: str | None = None) -> None:
+        """Send a failure reply."""
+        out_ns = self.venue.clock.now_ns()
+        self.send(codec.failure(request.method, request.req_id, error, in_ns, out_ns, symbol))
+
+    def execute(
+        self, command: Command, request: Request, in_ns: int, reply: Callable[[list[Event]], None]
+    ) -> None:
+        """Carry out ``command``; the answer goes out before anybody hears of it."""
+
+        def respond(events: list[Event]) -> None:
+            try:
+                reply(events)
+            except VenueError as error:
+                self.fail(request, str(error), in_ns)
+
+        self.venue.execute(command, respond)
+
+    # -- who and what -----------------------------------------------------------------------------
+
+    def venue_pair(self, symbol: object) -> Instrument:
+        """Return the pair with this v2 symbol; raises VenueError in the channel's words."""
+        name = symbol if isinstance(symbol, str) else ""
+        pair = self.venue.names.symbol(name)
+        if pair is None:
+            known_form = name.count("/") == 1 and name.replace("/", "").isalnum()
+            problem = (
+                "Currency pair not supported" if known_form else "Currency pair not in ISO 4217-A3 format"
+            )
+            raise VenueError(f"{problem} {name[:64]}")
+        return pair
+
+    def token(self, params: dict[str, object]) -> Token | None:
+        """Return the token of a private request, None when it is not valid."""
+        text = params.get("token")
+        if not isinstance(text, str) or not text:
+            raise VenueError("Token(s) not found")
+        return self.venue.tokens.find(text, self.venue.clock.now_ns())
+
+    def key(self, params: dict[str, object]) -> ApiKey:
+        """Return the key behind the token of a trading request."""
+        token = self.token(params)
+        if token is None:
+            raise VenueError("ESession:Invalid session")
+        return token.key
+
+    # -- subscriptions ----------------------------------------------------------------------------
+
+    def join(self, key: FeedKey, *, snapshot: bool) -> bytes | None:
+        """Join a public feed; return its snapshot when one was asked for."""
+        if key in self.joined:
+            raise VenueError("Already subscribed")
+        channel, pair, _ = key
+        if channel == "ohlc" and any(other[:2] == (channel, pair) for other in self.joined):
+            raise VenueError("Already subscribed to one ohlc interval on this symbol")
+        if len(self.joined) >= MOST_SUBSCRIPTIONS:
+            raise VenueError("Exceeded msg rate")
+        payload = self.gateway.publisher.join(key, self, snapshot=snapshot)
+        self.joined[key] = None
+        return payload
+
+    def leave(self, key: FeedKey) -> None:
+        """Leave a public feed."""
+        del self.joined[key]
+        self.gateway.publisher.leave(key, self)
+
+    def channel(self, request: Request) -> Channel:
+        """Return the channel of a subscribe or unsubscribe request, its parameters checked."""
+        params = request.params
+        name = params.get("channel")
+        if name == "status":
+            raise VenueError("Symbol(s) not found")
+        channel = CHANNELS.get(name) if isinstance(name, str) else None
+        if channel is None:
+            raise VenueError("Subscription name invalid")
+        if channel.private and self._role is Role.PUBLIC:
+            raise VenueError(_PRIVATE_ELSEWHERE)
+        if not channel.private and self._role is Role.PRIVATE:
+            raise VenueError(_PUBLIC_ELSEWHERE)
+        others = {k: v for k, v in params.items() if k != "symbol"} if not channel.private else params
+        check(others, channel.spec, f"for subscription type: '{channel.name}'")
+        return channel
+
+
+def _subscribe(session: Session, request: Request, in_ns: int) -> None:
+    session._outlet.subscribed()
+    session.channel(request).subscribe(session, request, in_ns)
+
+
+def _unsubscribe(session: Session, request: Request, in_ns: int) -> None:
+    session.channel(request).unsubscribe(session, request, in_ns)
+
+
+def _ping(session: Session, request: Request, in_ns: int) -> None:
+    if request.params:
+        first = next(iter(request.params))
+        raise VenueError(f"Unsupported field: '{first[:64]}' for the given msg type: ping")
+    session.send(codec.pong(request.req_id, in_ns, session.venue.clock.now_ns()))
+
+
+_REQUESTS: dict[str, Callable[[Session, Request, int], None]] = {
+    "subscribe": _subscribe,
+    "unsubscribe": _unsubscribe,
+    "ping": _ping,
+    **METHODS,
+}

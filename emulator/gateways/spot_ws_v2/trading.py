@@ -1,0 +1,447 @@
+"""Trading methods of WebSocket v2: method name to handler, a table (``METHODS`` at the end)."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from emulator.engine import commands
+from emulator.engine.accounts import Account
+from emulator.engine.events import Accepted, Amended, CancelAfterSet, CancelledAll, Event
+from emulator.engine.instruments import Instrument, Side
+from emulator.engine.orders import Order, OrderType, SelfTrade, TimeInForce
+from emulator.engine.spot import BATCH
+from emulator.gateways import order_fields
+from emulator.gateways.errors import BAD_ARGUMENTS, PERMISSION_DENIED, REJECT_TEXT, VenueError, bad_argument
+from emulator.gateways.keys import ApiKey
+from emulator.gateways.numbers import parse_rfc3339, rfc3339
+from emulator.gateways.spot_ws_v2 import codec
+from emulator.gateways.spot_ws_v2.codec import Request
+from emulator.gateways.spot_ws_v2.params import Kind, Spec, check, required
+
+if TYPE_CHECKING:
+    from emulator.gateways.spot_ws_v2.session import Session
+
+MOST_CANCELS = 50
+LONGEST_TIMEOUT_S = 86_400
+_S, _N, _I, _B, _O, _A = Kind.STRING, Kind.NUMBER, Kind.INTEGER, Kind.BOOL, Kind.OBJECT, Kind.ARRAY
+
+_ORDER: Spec = {
+    "order_type": _S,
+    "side": _S,
+    "order_qty": _N,
+    "cash_order_qty": _N,
+    "limit_price": _N,
+    "limit_price_type": _S,
+    "triggers": _O,
+    "time_in_force": _S,
+    "margin": _B,
+    "post_only": _B,
+    "reduce_only": _B,
+    "effective_time": _S,
+    "expire_time": _S,
+    "cl_ord_id": _S,
+    "order_userref": _I,
+    "conditional": _O,
+    "display_qty": _N,
+    "fee_preference": _S,
+    "no_mpp": _B,
+    "stp_type": _S,
+    "sender_sub_id": _S,
+    "stop_price": _N,
+    "trigger": _S,
+}
+_REQUEST: Spec = {"symbol": _S, "deadline": _S, "validate": _B, "token": _S}
+_AMEND: Spec = {
+    "order_id": _S,
+    "cl_ord_id": _S,
+    "order_qty": _N,
+    "display_qty": _N,
+    "limit_price": _N,
+    "limit_price_type": _S,
+    "post_only": _B,
+    "trigger_price": _N,
+    "trigger_price_type": _S,
+    "deadline": _S,
+    "symbol": _S,
+    "token": _S,
+}
+_EDIT: Spec = {
+    "order_id": _S,
+    "symbol": _S,
+    "order_qty": _N,
+    "limit_price": _N,
+    "display_qty": _N,
+    "triggers": _O,
+    "fee_preference": _S,
+    "order_userref": _I,
+    "post_only": _B,
+    "reduce_only": _B,
+    "no_mpp": _B,
+    "deadline": _S,
+    "validate": _B,
+    "price": _N,
+    "trigger": _S,
+    "stop_price": _N,
+    "token": _S,
+}
+_TYPES = {word.value: word for word in OrderType}
+_SIDES = {word.value: word for word in Side}
+_TIFS = {word.value: word for word in TimeInForce}
+_SELF_TRADE = {word.value.replace("-", "_"): word for word in SelfTrade}
+_FEES = {"base": True, "quote": False}
+_NOT_OFFERED = {
+    "conditional": "EGeneral:Invalid arguments:close",
+    "triggers": "EGeneral:Invalid arguments:trigger",
+    "trigger": "EGeneral:Invalid arguments:trigger",
+    "stop_price": "EGeneral:Invalid arguments:price",
+    "trigger_price": "EGeneral:Invalid arguments:price",
+    "cash_order_qty": "EGeneral:Invalid arguments:viqc",
+    "effective_time": "EGeneral:Invalid arguments:starttm",
+}
+"""Parameters that belong to order types this venue does not offer yet, and how it refuses them."""
+
+
+def _word(table: dict[str, Any], value: str, name: str) -> Any:
+    result = table.get(value)
+    if result is None:
+        raise bad_argument(name)
+    return result
+
+
+def _pair(session: "Session", params: dict[str, Any]) -> Instrument:
+    return session.venue_pair(required(params, "symbol"))
+
+
+def _refuse_not_offered(params: dict[str, Any]) -> None:
+    for name, error in _NOT_OFFERED.items():
+        if params.get(name):
+            raise VenueError(error)
+    if params.get("margin"):
+        raise VenueError("EOrder:Cannot open position")
+    if params.get("limit_price_type", "static") != "static":
+        raise bad_argument("limit_price_type")
+
+
+def place_order(
+    params: dict[str, Any], pair: Instrument, account: str, deadline_ns: int
+) -> commands.PlaceOrder:
+    """Return the command for the fields of one order."""
+    order_type = _word(_TYPES, required(params, "order_type"), "ordertype")
+    side = _word(_SIDES, required(params, "side"), "type")
+    _refuse_not_offered(params)
+    limit, display, expires = params.get("limit_price"), params.get("display_qty"), params.get("expire_time")
+    cl_ord_id, userref = params.get("cl_ord_id"), params.get("order_userref")
+    if cl_ord_id is not None and userref is not None:
+        raise VenueError(BAD_ARGUMENTS)
+    if limit is None and order_type is not OrderType.MARKET:
+        raise bad_argument("price")
+    return commands.PlaceOrder(
+        account=account,
+        pair=pair.id,
+        side=side,
+        type=order_type,
+        qty=order_fields.quantity(str(required(params, "order_qty")), pair),
+        price=None if order_type is OrderType.MARKET else order_fields.price(str(limit), pair),
+        tif=_word(_TIFS, params.get("time_in_force", "gtc").upper(), "timeinforce"),
+        post_only=params.get("post_only", False),
+        reduce_only=params.get("reduce_only", False),
+        display=0 if display is None else order_fields.quantity(str(display), pair, "displayvol"),
+        expire_ns=0 if expires is None else _time(expires, "expiretm"),
+        cl_ord_id=None if cl_ord_id is None else order_fields.client_order_id(cl_ord_id),
+        userref=None if userref is None else order_fields.userref(userref),
+        self_trade=_word(_SELF_TRADE, params.get("stp_type", "cancel_newest"), "stptype"),
+        fee_in_base=_word(_FEES, params.get("fee_preference", "quote"), "oflags"),
+        deadline_ns=deadline_ns,
+    )
+
+
+def _time(value: str, name: str) -> int:
+    try:
+        return parse_rfc3339(value)
+    except ValueError:
+        raise bad_argument(name) from None
+
+
+def _deadline(session: "Session", params: dict[str, Any]) -> int:
+    value = params.get("deadline")
+    return 0 if value is None else order_fields.deadline(value, session.venue.clock.now_ns())
+
+
+def _refuse_fault(session: "Session", command: commands.PlaceOrder | commands.EditOrder) -> None:
+    """Refuse what the engine would refuse, without placing anything."""
+    fault = session.venue.engine.check(command, session.venue.clock.now_ns())
+    if fault is not None:
+        raise VenueError(REJECT_TEXT[fault])
+
+
+def _checked(session: "Session", request: Request, spec: Spec, *permissions: str) -> ApiKey:
+    """Check a request's parameters and token; one of ``permissions`` is needed."""
+    check(request.params, spec, f"for the given msg type: {request.method.replace('_', ' ')}")
+    key = session.key(request.params)
+    if not key.permissions.intersection(permissions):
+        raise VenueError(PERMISSION_DENIED)
+    return key
+
+
+def _ids(order: Order) -> str:
+    """Return the identifiers of a new order for a reply."""
+    if order.cl_ord_id is not None:
+        return f'{{"order_id":"{order.txid}","cl_ord_id":{codec.string(order.cl_ord_id)}}}'
+    if order.userref is not None:
+        return f'{{"order_id":"{order.txid}","order_userref":{order.userref}}}'
+    return f'{{"order_id":"{order.txid}"}}'
+
+
+_ADD: Spec = {**_ORDER, **_REQUEST}
+
+
+def add_order(session: "Session", request: Request, in_ns: int) -> None:
+    """``add_order``."""
+    key = _checked(session, request, _ADD, "modify-trades")
+    params = request.params
+    command = place_order(params, _pair(session, params), key.account, _deadline(session, params))
+    if params.get("validate"):
+        _refuse_fault(session, command)
+        session.succeed(request, '{"order_id":""}', in_ns)
+        return
+
+    def reply(events: list[Event]) -> None:
+        accepted = order_fields.answer(events)
+        assert isinstance(accepted, Accepted)  # noqa: S101 - the only answer to a PlaceOrder
+        session.succeed(request, _ids(accepted.order), in_ns)
+
+    session.execute(command, request, in_ns, reply)
+
+
+def batch_add(session: "Session", request: Request, in_ns: int) -> None:
+    """``batch_add``: the batch is validated as a whole, then each order lives or fails by itself."""
+    spec: Spec = {**_REQUEST, "orders": _A}
+    key = _checked(session, request, spec, "modify-trades")
+    params, venue = request.params, session.venue
+    pair, deadline_ns = _pair(session, params), _deadline(session, params)
+    orders = required(params, "orders")
+    if len(orders) not in BATCH or not all(isinstance(order, dict) for order in orders):
+        raise bad_argument("orders")
+    batch = []
+    for order in orders:
+        check(order, _ORDER, "for the given msg type: batch add")
+        batch.append(place_order(order, pair, key.account, deadline_ns))
+    for command in batch:
+        _refuse_fault(session, command)
+    ids = [command.cl_ord_id for command in batch if command.cl_ord_id is not None]
+    if len(set(ids)) < len(ids):
+        raise VenueError("EGeneral:Invalid arguments:cl_ord_id not unique")
+    if params.get("validate"):
+        session.succeed(request, "[" + ",".join(['{"order_id":""}'] * len(batch)) + "]", in_ns)
+        return
+    now_ns = venue.clock.now_ns()
+    outcomes = [venue.engine.apply(command, now_ns) for command in batch]
+    session.succeed(request, "[" + ",".join(_outcome(events) for events in outcomes) + "]", in_ns)
+    for events in outcomes:
+        venue.publish(events)
+
+
+def _outcome(events: list[Event]) -> str:
+    try:
+        accepted = order_fields.answer(events)
+    except VenueError as error:
+        return f'{{"error":{codec.string(str(error))}}}'
+    assert isinstance(accepted, Accepted)  # noqa: S101 - the only answer to a PlaceOrder
+    return _ids(accepted.order)
+
+
+def amend_order(session: "Session", request: Request, in_ns: int) -> None:
+    """``amend_order``: in place."""
+    key = _checked(session, request, _AMEND, "modify-trades", "close-trades")
+    params = request.params
+    order = _own_order(session, key.account, params)
+    _refuse_not_offered(params)
+    pair = order.instrument
+    qty, display, limit = (params.get(name) for name in ("order_qty", "display_qty", "limit_price"))
+    command = commands.AmendOrder(
+        account=key.account,
+        txid=order.txid,
+        qty=None if qty is None else order_fields.quantity(str(qty), pair),
+        price=None if limit is None else order_fields.price(str(limit), pair),
+        display=None if display is None else order_fields.quantity(str(display), pair, "displayvol"),
+        post_only=params.get("post_only", False),
+        deadline_ns=_deadline(session, params),
+    )
+    by = "order_id" if "order_id" in params else "cl_ord_id"
+
+    def reply(events: list[Event]) -> None:
+        amended = order_fields.answer(events)
+        assert isinstance(amended, Amended)  # noqa: S101 - the only answer to an AmendOrder
+        ids = f'"amend_id":"{amended.amend_id}","{by}":{codec.string(params[by])}'
+        session.succeed(request, f"{{{ids}}}", in_ns)
+
+    session.execute(command, request, in_ns, reply)
+
+
+def _own_order(session: "Session", account: str, params: dict[str, Any]) -> Order:
+    """Return the open order that ``order_id`` or ``cl_ord_id`` names."""
+    state = session.venue.engine.accounts[account]
+    txid, cl_ord_id = params.get("order_id"), params.get("cl_ord_id")
+    if (txid is None) == (cl_ord_id is None):
+        raise VenueError(BAD_ARGUMENTS)
+    order = state.open.get(txid) if txid is not None else state.by_cl_ord_id.get(cl_ord_id or "")
+    if order is None:
+        raise _unknown(txid)
+    return order
+
+
+def _unknown(txid: str | None) -> VenueError:
+    if txid is not None and not order_fields.is_txid(txid):
+        return VenueError("EOrder:Invalid order")
+    return VenueError("EOrder:Unknown order")
+
+
+def edit_order(session: "Session", request: Request, in_ns: int) -> None:
+    """``edit_order``: cancel and replace."""
+    key = _checked(session, request, _EDIT, "modify-trades")
+    params = request.params
+    pair = _pair(session, params)
+    txid = required(params, "order_id")
+    order = session.venue.engine.accounts[key.account].open.get(txid)
+    if order is None or order.instrument is not pair:
+        raise _unknown(txid)
+    _refuse_not_offered(params)
+    qty, display = params.get("order_qty"), params.get("display_qty")
+    limit, userref = params.get("limit_price", params.get("price")), params.get("order_userref")
+    preference = params.get("fee_preference")
+    command = commands.EditOrder(
+        account=key.account,
+        txid=txid,
+        qty=None if qty is None else order_fields.quantity(str(qty), pair),
+        price=None if limit is None else order_fields.price(str(limit), pair),
+        display=None if display is None else order_fields.quantity(str(display), pair, "displayvol"),
+        post_only=params.get("post_only", False),
+        reduce_only=params.get("reduce_only", False),
+        userref=None if userref is None else order_fields.userref(userref),
+        fee_in_base=None if preference is None else _word(_FEES, preference, "oflags"),
+        deadline_ns=_deadline(session, params),
+    )
+    if params.get("validate"):
+        _refuse_fault(session, command)
+        session.succeed(request, f'{{"order_id":"","original_order_id":"{txid}"}}', in_ns)
+        return
+
+    def reply(events: list[Event]) -> None:
+        new = order_fields.answer(events)
+        assert isinstance(new, Accepted)  # noqa: S101 - the only answer to an EditOrder
+        session.succeed(request, f'{{"order_id":"{new.order.txid}","original_order_id":"{txid}"}}', in_ns)
+
+    session.execute(command, request, in_ns, reply)
+
+
+_CANCEL: Spec = {"order_id": _A, "cl_ord_id": _A, "order_userref": _A, "token": _S}
+
+
+def cancel_order(session: "Session", request: Request, in_ns: int) -> None:
+    """``cancel_order``: one reply per order."""
+    key = _checked(session, request, _CANCEL, "modify-trades", "close-trades")
+    params = request.params
+    targets = [
+        (name, value) for name in ("order_id", "cl_ord_id", "order_userref") for value in params.get(name, ())
+    ]
+    if not 0 < len(targets) <= MOST_CANCELS:
+        raise VenueError(BAD_ARGUMENTS)
+    account = session.venue.engine.accounts[key.account]
+    for name, value in targets:
+        for command, result in _cancels(account, name, value):
+            if command is None:
+                session.fail(request, str(_unknown(value if name == "order_id" else None)), in_ns)
+                continue
+
+            def reply(events: list[Event], result: str = result) -> None:
+                order_fields.answer(events)
+                session.succeed(request, result, in_ns)
+
+            session.execute(command, request, in_ns, reply)
+
+
+def _cancels(account: Account, name: str, value: Any) -> list[tuple[commands.CancelOrder | None, str]]:
+    """Return a command and the reply's result for each order that ``name``: ``value`` means."""
+    if name == "order_userref":
+        found = [order.txid for order in account.open.values() if order.userref == value]
+        return [
+            (commands.CancelOrder(account=account.name, txid=txid), f'{{"order_id":"{txid}"}}')
+            for txid in found
+        ] or [(None, "")]
+    known = account.open if name == "order_id" else account.by_cl_ord_id
+    if not isinstance(value, str) or value not in known:
+        return [(None, "")]
+    command = commands.CancelOrder(
+        account=account.name,
+        txid=value if name == "order_id" else None,
+        cl_ord_id=value if name == "cl_ord_id" else None,
+    )
+    return [(command, f'{{"{name}":{codec.string(value)}}}')]
+
+
+def batch_cancel(session: "Session", request: Request, in_ns: int) -> None:
+    """``batch_cancel``: by order id, userref (as text) or client id; the count of those that were open."""
+    spec: Spec = {"orders": _A, "cl_ord_id": _A, "token": _S}
+    key = _checked(session, request, spec, "modify-trades", "close-trades")
+    orders, cl_ord_ids = request.params.get("orders", []), request.params.get("cl_ord_id", [])
+    if not 2 <= len(orders) + len(cl_ord_ids) <= MOST_CANCELS:
+        raise bad_argument("orders")
+    account = session.venue.engine.accounts[key.account]
+    found: dict[str, None] = {}
+    for value in orders:
+        if isinstance(value, str) and value in account.open:
+            found[value] = None
+        else:
+            found.update((o.txid, None) for o in account.open.values() if str(o.userref) == str(value))
+    for value in cl_ord_ids:
+        if isinstance(value, str) and value in account.by_cl_ord_id:
+            found[account.by_cl_ord_id[value].txid] = None
+    venue = session.venue
+    now_ns = venue.clock.now_ns()
+    outcomes = [venue.engine.apply(commands.CancelOrder(account=account.name, txid=t), now_ns) for t in found]
+    session.send(codec.batch_cancelled(request.req_id, len(found), in_ns, session.venue.clock.now_ns()))
+    for events in outcomes:
+        venue.publish(events)
+
+
+def cancel_all(session: "Session", request: Request, in_ns: int) -> None:
+    """``cancel_all``."""
+    key = _checked(session, request, {"token": _S}, "modify-trades", "close-trades")
+
+    def reply(events: list[Event]) -> None:
+        done = order_fields.answer(events)
+        assert isinstance(done, CancelledAll)  # noqa: S101 - the only answer to a CancelAll
+        session.succeed(request, f'{{"count":{done.count}}}', in_ns)
+
+    session.execute(commands.CancelAll(key.account), request, in_ns, reply)
+
+
+def cancel_all_orders_after(session: "Session", request: Request, in_ns: int) -> None:
+    """``cancel_all_orders_after``: the dead man's switch."""
+    key = _checked(session, request, {"timeout": _I, "token": _S}, "modify-trades", "close-trades")
+    timeout = required(request.params, "timeout")
+    if not 0 <= timeout < LONGEST_TIMEOUT_S:
+        raise bad_argument("timeout")
+
+    def reply(events: list[Event]) -> None:
+        done = order_fields.answer(events)
+        assert isinstance(done, CancelAfterSet)  # noqa: S101 - the only answer to a CancelAllAfter
+        now, trigger = _whole(done.time_ns), _whole(done.trigger_ns) if done.trigger_ns else "0"
+        session.succeed(request, f'{{"currentTime":"{now}","triggerTime":"{trigger}"}}', in_ns)
+
+    session.execute(commands.CancelAllAfter(key.account, timeout), request, in_ns, reply)
+
+
+def _whole(time_ns: int) -> str:
+    return rfc3339(-(-time_ns // 10**9) * 10**9, 0)
+
+
+METHODS: dict[str, Callable[["Session", Request, int], None]] = {
+    "add_order": add_order,
+    "amend_order": amend_order,
+    "edit_order": edit_order,
+    "cancel_order": cancel_order,
+    "cancel_all": cancel_all,
+    "cancel_all_orders_after": cancel_all_orders_after,
+    "batch_add": batch_add,
+    "batch_cancel": batch_cancel,
+}

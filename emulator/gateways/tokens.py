@@ -1,0 +1,53 @@
+"""WebSocket tokens: issued over REST, used on private channels and for trading."""
+
+import base64
+import hashlib
+
+from emulator.gateways.keys import ApiKey
+
+LIFE_S = 900
+"""A token must be used within this time; an open private subscription keeps it alive."""
+MOST = 100_000
+"""Most tokens kept; the oldest are forgotten first."""
+
+
+class Token:
+    """One token and the key that it was issued to."""
+
+    __slots__ = ("bound", "issued_ns", "key", "text")
+
+    def __init__(self, text: str, key: ApiKey, issued_ns: int) -> None:
+        self.text = text
+        self.key = key
+        self.issued_ns = issued_ns
+        self.bound = 0
+        """How many private subscriptions use it now."""
+
+
+class Tokens:
+    """The tokens of the venue."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._count = 0
+        self._tokens: dict[str, Token] = {}
+
+    def issue(self, key: ApiKey, now_ns: int) -> str:
+        """Return a new token for ``key``."""
+        self._count += 1
+        digest = hashlib.blake2b(f"token:{self._seed}:{self._count}:{key.key}".encode(), digest_size=32)
+        text = base64.b64encode(digest.digest()).decode().rstrip("=")
+        self._tokens[text] = Token(text, key, now_ns)
+        if len(self._tokens) > MOST:
+            del self._tokens[next(iter(self._tokens))]
+        return text
+
+    def find(self, text: str, now_ns: int) -> Token | None:
+        """Return the token when it is valid: young enough, or in use by an open subscription."""
+        token = self._tokens.get(text)
+        if token is None:
+            return None
+        if not token.bound and now_ns - token.issued_ns >= LIFE_S * 10**9:
+            del self._tokens[text]
+            return None
+        return token

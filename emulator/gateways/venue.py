@@ -1,0 +1,76 @@
+"""The venue as gateways see it: the engine, the clock, and who hears of events.
+
+``execute`` is the road of an order: the command is applied, the requester's answer goes out, and
+only then are all others told.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from emulator.clock import Clock
+from emulator.engine.commands import Command
+from emulator.engine.events import Event
+from emulator.engine.spot import SpotEngine
+from emulator.gateways.keys import KeyRing
+from emulator.gateways.names import Names
+from emulator.gateways.tape import Tape
+from emulator.gateways.tokens import Tokens
+
+Listener = Callable[[list[Event]], None]
+_log = logging.getLogger(__name__)
+
+
+class Venue:
+    """Kraken spot, one instance behind all gateways."""
+
+    def __init__(self, engine: SpotEngine, clock: Clock, keys: KeyRing, tokens: Tokens, tape: Tape) -> None:
+        self.engine = engine
+        self.clock = clock
+        self.keys = keys
+        self.tokens = tokens
+        self.tape = tape
+        self.names = Names(engine.catalogue)
+        self._listeners: list[Listener] = [tape.hear]
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_due_ns: int | None = None
+
+    def listen(self, listener: Listener) -> None:
+        """Let ``listener`` hear every batch of events from now on."""
+        self._listeners.append(listener)
+
+    def execute(self, command: Command, reply: Callable[[list[Event]], None] | None = None) -> list[Event]:
+        """Apply ``command``, let ``reply`` send the answer, then tell everybody else."""
+        events = self.engine.apply(command, self.clock.now_ns())
+        if reply is not None:
+            reply(events)
+        self.publish(events)
+        return events
+
+    def publish(self, events: list[Event]) -> None:
+        """Tell all listeners what happened."""
+        for listener in self._listeners:
+            try:
+                listener(events)
+            except Exception:
+                _log.exception("a listener failed; the others go on")
+        if self.engine.deadline() != self._timer_due_ns:
+            self._arm()
+
+    def close(self) -> None:
+        """Stop the timer of what happens by itself."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self) -> None:
+        """Wake up when the engine next wants to (expiry, dead man's switch)."""
+        self.close()
+        self._timer_due_ns = due = self.engine.deadline()
+        if due is not None:
+            delay_s = max(due - self.clock.now_ns(), 0) / 1e9
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
+
+    def _wake(self) -> None:
+        self._timer_due_ns = None
+        self.publish(self.engine.advance(self.clock.now_ns()))

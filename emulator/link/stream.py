@@ -1,0 +1,199 @@
+"""The stream rung: an in-process delay line between a listener's sockets and its protocols.
+
+Each direction of a connection holds chunks until they are due. The kernel answers the client's handshake at
+once, so what comes first on a new connection waits one RTT more. No system privilege is needed, and what TCP
+itself would do with the distance (handshake, slow start, loss) is not there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Callable
+from random import Random
+from typing import cast
+
+from emulator.link.delay import Direction, PathDelay
+from emulator.link.tiers import Tier
+from emulator.link.timer import DueQueue
+from emulator.link.transport import LineTransport
+
+ProtocolFactory = Callable[[], asyncio.BaseProtocol]
+
+HELD_LIMIT_BYTES = 4 * 1024 * 1024  # per connection; 60 MB/s over the longest tier
+
+
+def wrap(
+    tier: Tier, queue: DueQueue, factory: ProtocolFactory, *, path: str | None = None, seed: int = 0
+) -> ProtocolFactory:
+    """Give a protocol factory for `loop.create_server` whose connections are as far away as the tier says.
+
+    `path` names one of the tier's paths, the first by default; ProfileError when there is no such path. For
+    the same tier, path and seed the n-th connection draws the same jitter. A tier with RTT 0 needs no line:
+    its factory comes back as it is.
+    """
+    delay = PathDelay.of(tier, path)
+    if not delay.rtt_ns:
+        return factory
+    connections = itertools.count()
+
+    def line() -> DelayLine:
+        rng = Random(f"{seed}/{delay.tier_name}/{delay.path_name}/{next(connections)}")
+        return DelayLine(factory(), queue, delay, rng)
+
+    return line
+
+
+class DelayLine(asyncio.Protocol):
+    """The protocol of a real connection: delivers what arrives to an inner protocol, one way later.
+
+    This is the inbound half; the inner protocol's transport is the other one. Deliveries of all connections
+    happen in the order of their due times.
+    """
+
+    def __init__(self, inner: asyncio.BaseProtocol, queue: DueQueue, delay: PathDelay, rng: Random) -> None:
+        self.paused = False
+        self.set_inner(inner)
+        self._queue = queue
+        self._delay = delay
+        self._inbound = Direction(delay, rng)
+        self._outbound = Direction(delay, rng)
+        self._open_ns = 0
+        self._held: deque[tuple[int, bytes]] = deque()  # b"" is the end of the stream
+        self._held_bytes = 0
+        self._armed = False
+        self._real_paused = False
+        self._over = False
+
+    # What the real transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin: the inner protocol gets its transport at once."""
+        self._real = cast(asyncio.Transport, transport)
+        self._open_ns = self._queue.now_ns() + self._delay.rtt_ns
+        self.transport = LineTransport(self, self._real, self._queue, self._delay, self._outbound)
+        self.inner.connection_made(self.transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Hold a chunk until it is due at the inner protocol."""
+        arrived_ns = self._queue.now_ns()
+        if self.transport.is_closing():
+            return
+        self._hold(arrived_ns, data)
+        self._held_bytes += len(data)
+        if self._held_bytes > HELD_LIMIT_BYTES and not self._real_paused:
+            self._real_paused = True
+            self._real.pause_reading()
+
+    def eof_received(self) -> bool:
+        """Hold the end of the stream like a chunk; the inner protocol decides what follows."""
+        if not self.transport.is_closing():
+            self._hold(self._queue.now_ns(), b"")
+        return True
+
+    def resume_writing(self) -> None:
+        """Look again at what is unsent: the kernel has taken some."""
+        self.transport.resume_writing_if_low()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the inner protocol: at once when it has closed, else when the news would have got there."""
+        error = self.transport.real_is_gone()
+        if self.transport.is_closing():
+            self.lose(error or exc)
+            return
+        due_ns = self._inbound.due_ns(max(self._queue.now_ns(), self._open_ns))
+        # One later than the last chunk, so that chunks come first however they are re-armed.
+        self._queue.at(due_ns + 1, self.lose, exc, spin=self._delay.spin)
+
+    # What the inner protocol's transport calls
+
+    def set_inner(self, inner: asyncio.BaseProtocol) -> None:
+        """Deliver to this protocol from the next chunk on."""
+        self.inner = inner
+        if isinstance(inner, asyncio.BufferedProtocol):
+            self._deliver: Callable[[bytes], None] = self._fill_buffers
+        else:
+            self._deliver = cast(asyncio.Protocol, inner).data_received
+
+    def pause(self) -> None:
+        """Hold chunks beyond their due times."""
+        self.paused = True
+
+    def resume(self) -> None:
+        """Deliver again."""
+        self.paused = False
+        self._arm()
+
+    def drop(self) -> None:
+        """Forget what is held, and read on for nobody until the real transport ends."""
+        self._held.clear()
+        self._held_bytes = 0
+        self._resume_real()
+
+    def lose(self, error: BaseException | None) -> None:
+        """Tell the inner protocol, once, that the connection is over."""
+        if self._over:
+            return
+        self._over = True
+        self._held.clear()
+        self.transport.lost()
+        self.inner.connection_lost(cast("Exception | None", error))
+
+    # Inside
+
+    def _hold(self, arrived_ns: int, data: bytes) -> None:
+        self._held.append((self._inbound.due_ns(max(arrived_ns, self._open_ns)), data))
+        self._arm()
+
+    def _arm(self) -> None:
+        if self._held and not self._armed and not self.paused:
+            self._armed = True
+            self._queue.at(self._held[0][0], self._release, spin=self._delay.spin)
+
+    def _release(self) -> None:
+        """Deliver one chunk. Its answers count from when it was due, however late this call is."""
+        self._armed = False
+        if self.paused or not self._held:
+            return
+        due_ns, data = self._held.popleft()
+        self._held_bytes -= len(data)
+        if self._held_bytes < HELD_LIMIT_BYTES // 2:
+            self._resume_real()
+        self._arm()
+        transport = self.transport
+        transport.delivered_due_ns = due_ns
+        transport.delivering = True
+        try:
+            if data:
+                self._deliver(data)
+            elif not cast(asyncio.Protocol, self.inner).eof_received():
+                transport.close()
+        except Exception as error:
+            self._fail(error)
+        finally:
+            transport.delivering = False
+
+    def _resume_real(self) -> None:
+        if self._real_paused:
+            self._real_paused = False
+            self._real.resume_reading()
+
+    def _fill_buffers(self, data: bytes) -> None:
+        inner = cast(asyncio.BufferedProtocol, self.inner)
+        rest = memoryview(data)
+        while rest:
+            buffer = memoryview(inner.get_buffer(len(rest)))
+            taken = min(len(buffer), len(rest))
+            if not taken:
+                raise RuntimeError("get_buffer() returned an empty buffer")
+            buffer[:taken] = rest[:taken]
+            inner.buffer_updated(taken)
+            rest = rest[taken:]
+
+    def _fail(self, error: Exception) -> None:
+        context = {"message": "Fatal error: the protocol failed on received bytes.", "exception": error}
+        self._queue.loop.call_exception_handler(
+            {**context, "transport": self.transport, "protocol": self.inner}
+        )
+        self.transport._force_close(error)

@@ -1,0 +1,99 @@
+"""Calls at a due time, exact to microseconds: one heap and one alarm for all connections of a loop."""
+
+from __future__ import annotations
+
+import logging
+import time
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any
+
+from emulator.link.alarm import alarm
+
+logger = logging.getLogger(__name__)
+
+_SPIN_NS = 150_000  # a sleeping loop wakes 50 to 150 us late; polling starts this much before the due time
+_CALLS_AT_ONCE = 256
+
+
+class DueQueue:
+    """Runs callbacks of one event loop at their due times, in the order of those times.
+
+    Times are nanoseconds of `now_ns` (time.monotonic_ns). While an entry with `spin` is waiting, the queue
+    wakes early and polls through the loop, which goes on serving sockets in between.
+    """
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self.loop = loop
+        self.now_ns = time.monotonic_ns
+        self._heap: list[tuple[int, int, bool, Callable[..., object], tuple[Any, ...]]] = []
+        self._count = 0
+        self._spinning = 0
+        self._alarm = alarm(loop, self._ring)
+        self._alarm_ns = 0  # when the alarm rings; 0: it is not set
+        self._soon = False
+        self._firing = False
+        self._closed = False
+
+    def at(self, due_ns: int, callback: Callable[..., object], *args: Any, spin: bool = False) -> None:
+        """Call `callback(*args)` at `due_ns`, or as soon as possible when that has passed.
+
+        Equal due times keep the order of the calls. A closed queue forgets what it is given.
+        """
+        if self._closed:
+            return
+        self._count += 1
+        heappush(self._heap, (due_ns, self._count, spin, callback, args))
+        self._spinning += spin
+        if not self._firing:
+            self._wake_in_time()
+
+    def close(self) -> None:
+        """Forget every entry and give back the timer. Close connections first, or lose what they hold."""
+        if self._closed:
+            return
+        self._closed = True
+        self._heap.clear()
+        self._alarm.close()
+
+    def _wake_in_time(self) -> None:
+        if self._soon or not self._heap:
+            return
+        wake_ns = self._heap[0][0]
+        if self._spinning:
+            wake_ns -= _SPIN_NS
+        if wake_ns <= self.now_ns():
+            self._soon = True
+            self.loop.call_soon(self._poll)
+        elif not self._alarm_ns or wake_ns < self._alarm_ns:
+            self._alarm_ns = wake_ns
+            self._alarm.set(wake_ns)
+
+    def _ring(self) -> None:
+        self._alarm_ns = 0
+        if not self._soon:
+            self._fire()
+
+    def _poll(self) -> None:
+        self._soon = False
+        self._fire()
+
+    def _fire(self) -> None:
+        """Call what is due, but not endlessly: after a share, the loop looks at its sockets first."""
+        heap = self._heap
+        self._firing = True
+        try:
+            for _ in range(_CALLS_AT_ONCE):
+                if not heap or heap[0][0] > self.now_ns():
+                    break
+                _, _, spin, callback, args = heappop(heap)
+                self._spinning -= spin
+                try:
+                    callback(*args)
+                except Exception:
+                    logger.exception("a held call failed: %r", callback)
+        finally:
+            self._firing = False
+            if not self._closed:
+                self._wake_in_time()

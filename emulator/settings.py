@@ -1,0 +1,166 @@
+"""Settings: one typed tree, from defaults, a settings file, the environment and arguments (last wins)."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from emulator.engine.limits import AccountTier
+
+_PACKED = Path(__file__).parent / "profiles"
+PROFILES = _PACKED if _PACKED.exists() else Path(__file__).parent.parent / "profiles"
+"""The profiles that come with the package: in the wheel, else at the top of the checkout."""
+
+ENVIRONMENT = "KRAKEN_EMULATOR_"
+"""Prefix of environment variables: ``KRAKEN_EMULATOR_SEED=7``."""
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+
+
+class SettingsError(ValueError):
+    """A setting or a profile that cannot be used: one line that says which and why."""
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything that can be set when the venue starts."""
+
+    tier: tuple[str, ...] = ("local",)
+    """Tiers to open endpoints for, all onto the same venue."""
+    link: str = "auto"
+    """How tiers are made real: ``auto`` or the name of a rung."""
+    seed: int = 0
+    """Decides ids, demo keys, the market's flow, its past and the links' jitter."""
+    market: str = "synthetic"
+    """Who else trades: ``synthetic`` or ``off``."""
+    host: str = "127.0.0.1"
+    """Address that listeners bind."""
+    ports: str = "fixed"
+    """``fixed``, or ``auto`` for free ones."""
+    http_port: Port = 7480
+    """First tier's plain port; further tiers count up by 100."""
+    tls_port: Port = 7443
+    """First tier's TLS port; further tiers count up by 100."""
+    endpoints_file: str = ""
+    """Where to write the endpoints as JSON once everything answers."""
+    accounts: str = "default"
+    """Accounts profile: a name under profiles/accounts, or a path to a .toml file."""
+    market_profile: str = "default"
+    """Market profile: a name under profiles/market, or a path to a .toml file."""
+    tiers_folder: str = ""
+    """Folder with tier profiles of your own; they take precedence over those that come along."""
+    state_folder: str = ""
+    """Where the local certificate authority lives; by default the user's data folder."""
+    post_only: str = "cancel"
+    """A post-only order that would cross: ``cancel`` (accepted, then cancelled) or ``reject``."""
+
+
+_CHOICES = {
+    "market": ("synthetic", "off"),
+    "ports": ("fixed", "auto"),
+    "post_only": ("cancel", "reject"),
+}
+
+
+def load(arguments: Mapping[str, Any], environment: Mapping[str, str], config: str | None = None) -> Settings:
+    """Return the settings; raises SettingsError."""
+    config = config or environment.get(ENVIRONMENT + "CONFIG")
+    values: dict[str, Any] = read_toml(Path(config)) if config else {}
+    for name in Settings.__struct_fields__:
+        value = environment.get(ENVIRONMENT + name.upper())
+        if value is not None:
+            values[name] = value
+    values.update({name: value for name, value in arguments.items() if value is not None})
+    if isinstance(values.get("tier"), str):
+        values["tier"] = [name for name in values["tier"].replace(",", " ").split() if name]
+    try:
+        settings = msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingsError(str(error)) from None
+    for name, allowed in _CHOICES.items():
+        value = getattr(settings, name)
+        if value not in allowed:
+            raise SettingsError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+    if not settings.tier:
+        raise SettingsError("no tier given")
+    if len(set(settings.tier)) < len(settings.tier):
+        raise SettingsError("the same tier is given twice")
+    return settings
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return a TOML file's contents; raises SettingsError."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: {error}") from None
+
+
+def profile(kind: str, name: str) -> Path:
+    """Return the path of a profile: ``name`` is a path when it ends in .toml, else one that comes along."""
+    if name.endswith(".toml"):
+        return Path(name)
+    path = PROFILES / kind / f"{name}.toml"
+    if not path.exists():
+        known = ", ".join(sorted(p.stem for p in (PROFILES / kind).glob("*.toml")))
+        raise SettingsError(f"unknown {kind} profile {name!r}; there are: {known}")
+    return path
+
+
+def tier_folders(settings: Settings) -> tuple[Path, ...]:
+    """Return the folders that tier profiles are read from; later ones take precedence."""
+    own = (Path(settings.tiers_folder),) if settings.tiers_folder else ()
+    return (PROFILES / "tiers", *own)
+
+
+def state_folder(settings: Settings) -> Path:
+    """Return where things live that outlast a run."""
+    if settings.state_folder:
+        return Path(settings.state_folder)
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data).expanduser() / "kraken-emulator"
+
+
+class AccountProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One account of an accounts profile; the fields are described in profiles/accounts/default.toml."""
+
+    name: str
+    tier: AccountTier = AccountTier.INTERMEDIATE
+    vip: bool = False
+    volume_usd: int = 0
+    balances: dict[str, str] | None = None
+    permissions: tuple[str, ...] | None = None
+    nonce_window: int = 0
+
+
+class _Defaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    balances: dict[str, str] = {}
+
+
+class AccountsProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An accounts profile."""
+
+    accounts: tuple[AccountProfile, ...]
+    defaults: _Defaults = _Defaults()
+
+
+def load_accounts(settings: Settings) -> tuple[AccountProfile, ...]:
+    """Return the accounts, starting balances filled in; raises SettingsError."""
+    path = profile("accounts", settings.accounts)
+    try:
+        read = msgspec.convert(read_toml(path), AccountsProfile)
+    except msgspec.ValidationError as error:
+        raise SettingsError(f"{path}: {error}") from None
+    names = [account.name for account in read.accounts]
+    if not names or len(set(names)) < len(names):
+        raise SettingsError(f"{path}: account names must be unique, and there must be one at least")
+    return tuple(
+        account
+        if account.balances is not None
+        else msgspec.structs.replace(account, balances=read.defaults.balances)
+        for account in read.accounts
+    )
