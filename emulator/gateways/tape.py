@@ -285,13 +285,18 @@ class PairTape:
         """Gather the past day once, when it is first asked for."""
         day = Statistics()
         self._today_s = seconds - seconds % _DAY_S
-        since = seconds - _DAY_S
-        past = [row for row in self._past_candles(_PAST_BUCKET) if row.start_s >= since]
-        for bucket in (*past, *self._live[1]):
+        for bucket in (*self._past_day(), *self._live[1]):
             day.append(Candle.of(bucket))
             if bucket.start_s >= self._today_s:
                 self._today.append(Candle.of(bucket))
         return day
+
+    def _past_day(self) -> list[PastCandle]:
+        if self._past is None:
+            return []
+        rows = self._past.candles(self._pair, _PAST_BUCKET, _DAY_S // 60 // _PAST_BUCKET)
+        partial = self._past.partial(self._pair, _PAST_BUCKET)
+        return [*rows, partial] if partial is not None else [*rows]
 
     def _roll(self, seconds: int) -> None:
         if self._day is not None:

@@ -36,7 +36,7 @@ MIDDLES = {
 """Price around which each pair trades, in its units."""
 OFF_TICK = "XETHZUSD"
 """The pair with a tick of five units, where a price can be off the tick."""
-FUNDS = {"ZUSD": 120_0000, "XXBT": 15_000_000, "XETH": 300_000_000, "ZEUR": 30_0000, "USDT": 60_00000000}
+FUNDS = {"ZUSD": 60_0000, "XXBT": 8_000_000, "XETH": 150_000_000, "ZEUR": 15_0000, "USDT": 30_00000000}
 """What each client begins with: enough for a handful of orders."""
 CLIENTS = ("alice", "bob", "carol")
 ANSWERS = (
@@ -79,24 +79,43 @@ lots = st.sampled_from([3, 3, 4, 5, 7, 9, 12, 18, 2])
 dust = st.sampled_from([0, 0, 1, 4_321, 33_333])
 which = st.integers(0, 1 << 16)
 rarely = st.sampled_from([False] * 7 + [True])
+iceberg = {"type": OrderType.ICEBERG}
+order_kinds = st.sampled_from(
+    [
+        {},
+        {},
+        {},
+        iceberg | {"slices": 3},
+        iceberg | {"slices": 7},
+        iceberg | {"slices": 15},
+        iceberg | {"slices": 16},
+        iceberg | {"slices": 2, "tif": TimeInForce.FOK},
+        {"type": OrderType.MARKET},
+        {"type": OrderType.MARKET, "post_only": True},
+        {"tif": TimeInForce.IOC},
+        {"tif": TimeInForce.FOK},
+        {"tif": TimeInForce.FOK},
+        {"tif": TimeInForce.GTD, "expires_s": 20},
+        {"tif": TimeInForce.GTD, "expires_s": 0},
+        {"post_only": True},
+        {"post_only": True, "tif": TimeInForce.IOC},
+        {"cl_ord_id": "a"},
+        {"cl_ord_id": "b"},
+        {"late": True},
+        {"off_tick": True},
+    ]
+)
 order_terms = st.fixed_dictionaries(
     {
         "account": clients,
         "pair": which,
         "side": sides,
-        "type": st.sampled_from([OrderType.LIMIT] * 4 + [OrderType.ICEBERG] * 3 + [OrderType.MARKET]),
         "lot": lots,
         "dust": dust,
         "tick": ticks,
-        "off_tick": rarely,
-        "slices": st.sampled_from([3, 2, 5, 15, 1, 16]),
-        "tif": st.sampled_from([TimeInForce.GTC] * 5 + [TimeInForce.IOC, TimeInForce.FOK, TimeInForce.GTD]),
-        "expires_s": st.integers(0, 40),
-        "post_only": rarely,
-        "cl_ord_id": st.sampled_from([None] * 5 + ["a", "b"]),
+        "kind": order_kinds,
         "self_trade": st.sampled_from(SelfTrade),
         "fee_in_base": st.booleans(),
-        "late": rarely,
     }
 )
 
@@ -129,29 +148,33 @@ class AnySession(RuleBasedStateMachine):
             for asset, units in FUNDS.items():
                 self.deposit(name, asset, units)
 
-    @rule(orders=st.lists(order_terms, min_size=3, max_size=8))
+    @rule(orders=st.lists(order_terms, min_size=1, max_size=8))
     def clients_place(self, orders) -> None:
         for terms in orders:
-            pair = self.pairs[terms["pair"] % len(self.pairs)]
-            qty, market = self.quantity(pair, terms["lot"], terms["dust"]), terms["type"] is OrderType.MARKET
-            self.send(
-                commands.PlaceOrder(
-                    account=terms["account"],
-                    pair=pair,
-                    side=terms["side"],
-                    type=terms["type"],
-                    qty=qty,
-                    price=None if market else self.price(pair, terms["tick"]) + terms["off_tick"],
-                    tif=terms["tif"],
-                    post_only=terms["post_only"],
-                    display=-(-qty // terms["slices"]) if terms["type"] is OrderType.ICEBERG else 0,
-                    expire_ns=self.now_ns + terms["expires_s"] * SECOND_NS,
-                    cl_ord_id=terms["cl_ord_id"],
-                    self_trade=terms["self_trade"],
-                    fee_in_base=terms["fee_in_base"],
-                    deadline_ns=self.now_ns if terms["late"] else 0,
-                )
+            self.client_places(**terms)
+
+    def client_places(self, account, pair, side, lot, dust, tick, kind, self_trade, fee_in_base) -> None:
+        pair = self.pairs[pair % len(self.pairs)]
+        qty, type_ = self.quantity(pair, lot, dust), kind.get("type", OrderType.LIMIT)
+        price = self.price(pair, tick) + kind.get("off_tick", False)
+        self.send(
+            commands.PlaceOrder(
+                account=account,
+                pair=pair,
+                side=side,
+                type=type_,
+                qty=qty,
+                price=None if type_ is OrderType.MARKET else price,
+                tif=kind.get("tif", TimeInForce.GTC),
+                post_only=kind.get("post_only", False),
+                display=-(-qty // kind.get("slices", 1)),
+                expire_ns=self.now_ns + kind.get("expires_s", 0) * SECOND_NS,
+                cl_ord_id=kind.get("cl_ord_id"),
+                self_trade=self_trade,
+                fee_in_base=fee_in_base,
+                deadline_ns=self.now_ns if "late" in kind else 0,
             )
+        )
 
     @rule(pair=which, side=sides, lot=lots, dust=dust, tick=ticks, ioc=st.booleans(), only_dust=rarely)
     def market_places_its_own(self, pair, side, lot, dust, tick, ioc, only_dust) -> None:
@@ -224,7 +247,9 @@ class AnySession(RuleBasedStateMachine):
         else:
             self.send(commands.CancelOrder(account=order.account.name, txid=order.txid))
 
-    @rule(what=st.integers(0, 9), account=clients, asset=st.sampled_from(list(FUNDS)), amount=st.integers(1, 60))
+    @rule(
+        what=st.integers(0, 9), account=clients, asset=st.sampled_from(list(FUNDS)), amount=st.integers(1, 60)
+    )
     def something_rarer_happens(self, what, account, asset, amount) -> None:
         match what:
             case 0:
@@ -500,4 +525,4 @@ def killed(command: commands.PlaceOrder, wanted: int) -> bool:
 
 
 TestAnySession = pytest.mark.timeout(300)(AnySession.TestCase)
-TestAnySession.settings = settings(max_examples=100, stateful_step_count=40)
+TestAnySession.settings = settings(max_examples=150, stateful_step_count=30)

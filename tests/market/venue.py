@@ -7,7 +7,7 @@ from emulator.engine.book import Book, BookSide
 from emulator.engine.commands import Command, Deposit, PlaceOrder
 from emulator.engine.events import Accepted, BookChanged, Ended, Event, Filled, Rejected, Traded
 from emulator.engine.instruments import Catalogue, Side
-from emulator.engine.orders import Order, OrderType
+from emulator.engine.orders import Order, OrderType, Status
 from emulator.engine.spot import SpotEngine
 from emulator.market.profile import MarketProfile
 from emulator.market.synthetic import SyntheticMarket
@@ -66,6 +66,14 @@ class Venue:
             self.step()
         self.now_ns = until
         return self
+
+    def run_until_ended(self, orders: list[Order], seconds: int) -> bool:
+        """Run until one of ``orders`` is filled or cancelled; returns whether that happened in time."""
+        for _ in range(seconds):
+            if any(order.status is not Status.OPEN for order in orders):
+                return True
+            self.run(1)
+        return any(order.status is not Status.OPEN for order in orders)
 
     def book(self, pair: str = BTC_USD) -> Book:
         return self.engine.markets[pair].book
