@@ -5,10 +5,12 @@ mapping from counter to text is a bijection on 64 bits, so identifiers never rep
 seed gives the same ones.
 """
 
-from base64 import b32encode
 from hashlib import blake2b
 
 _MASK = (1 << 64) - 1
+_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+_PAIRS = tuple(a + b for a in _ALPHABET for b in _ALPHABET)
+"""Two characters of base32 for each value of ten bits."""
 
 
 def _mix(value: int) -> int:
@@ -38,6 +40,9 @@ class IdSequence:
     def text(self, number: int) -> str:
         """Return the identifier that belongs to counter value ``number``."""
         mixed = _mix((number * 0x9E3779B97F4A7C15 + self._offset) & _MASK)
-        tail = (_mix(mixed ^ self._salt)) & 0xFFFF
-        code = b32encode(mixed.to_bytes(8, "big") + tail.to_bytes(2, "big")).decode()
+        rest = mixed << 16 | _mix(mixed ^ self._salt) & 0xFFFF
+        code = ""
+        for _ in range(8):
+            code = _PAIRS[rest & 0x3FF] + code
+            rest >>= 10
         return f"{self._letter}{code[:5]}-{code[5:10]}-{code[10:]}"

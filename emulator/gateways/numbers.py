@@ -43,6 +43,10 @@ def units(value: str, decimals: int, *, truncate: bool = False) -> int:
     Raises ValueError when it is not a number, TooPreciseError when it has more decimals than that and
     ``truncate`` does not allow it.  Trailing zeros do not count.
     """
+    whole_part, _, fraction = value.partition(".")
+    digits = whole_part + fraction
+    if len(fraction) <= decimals and len(digits) < LONGEST and digits.isascii() and digits.isdigit():
+        return int(digits + "0" * (decimals - len(fraction)))
     scaled = number(value).scaleb(decimals)
     whole = int(scaled)
     if whole != scaled and not truncate:

@@ -70,7 +70,7 @@ def deadline(value: str, now_ns: int) -> int:
     return result
 
 
-_ANSWERS = (Accepted, Amended, CancelledAll, CancelAfterSet)
+_ANSWERS = frozenset({Accepted, Amended, CancelledAll, CancelAfterSet})
 
 
 def answer(events: list[Event]) -> Event:
@@ -78,6 +78,6 @@ def answer(events: list[Event]) -> Event:
     for event in events:
         if isinstance(event, Rejected):
             raise VenueError(REJECT_TEXT[event.reason])
-        if isinstance(event, _ANSWERS):
+        if type(event) in _ANSWERS:
             return event
     return next(event for event in events if isinstance(event, Ended))

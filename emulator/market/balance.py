@@ -38,10 +38,9 @@ def balance(
     """
     natural = [(place - _AROUND, place + _AROUND) for place in map(natural_place, shapes)]
     for spans in (natural, [widest] * len(shapes)):
-        split = _Split(counts, shapes, spans)
-        moved = split.moved(cost, volumes)
-        if moved is not None:
-            return moved, split.costs(cost, moved)
+        found = _Split(counts, shapes, spans).solve(cost, volumes)
+        if found is not None:
+            return found
     return None
 
 
@@ -63,31 +62,26 @@ class _Split:
             width.append(volume * range_ * span[1] // 1000 - first)
         return least, width
 
-    def costs(self, cost: int, volumes: list[int]) -> list[int]:
-        """Return the children's costs for ``volumes`` that can give ``cost``."""
+    def solve(self, cost: int, volumes: list[int]) -> tuple[list[int], list[int]] | None:
+        """Return volumes that can give ``cost``, moved only if they must be, and the children's costs."""
         least, width = self._bounds(volumes)
         over, total = cost - sum(least), sum(width)
+        if total and not 0 <= over <= total:
+            moved = self._shift(cost, volumes, _PLACES[0 if over < 0 else 1])
+            if moved is None:
+                return None
+            volumes = moved
+            least, width = self._bounds(volumes)
+            over, total = cost - sum(least), sum(width)
+        if not total or not 0 <= over <= total:
+            return None
         costs = [first + more * over // total for first, more in zip(least, width, strict=True)]
         rest = cost - sum(costs)
         for index, first in enumerate(least):
             if rest and costs[index] < first + width[index]:
                 costs[index] += 1
                 rest -= 1
-        return costs
-
-    def moved(self, cost: int, volumes: list[int]) -> list[int] | None:
-        """Return volumes that can give ``cost``: the given ones, or as little moved as it takes."""
-        least, width = self._bounds(volumes)
-        over, total = cost - sum(least), sum(width)
-        if not total:
-            return None
-        if 0 <= over <= total:
-            return volumes
-        moved = self._shift(cost, volumes, _PLACES[0 if over < 0 else 1])
-        if moved is None:
-            return None
-        least, width = self._bounds(moved)
-        return moved if 0 <= cost - sum(least) <= sum(width) else None
+        return volumes, costs
 
     def _shift(self, cost: int, volumes: list[int], place: float) -> list[int] | None:
         """Move the same share of all children's volume to some, so that ``cost`` comes to ``place``.

@@ -1,0 +1,1 @@
+"""Benchmarks: order→ack beside the bare stack, measured in the same run (``make bench``)."""

@@ -154,11 +154,24 @@ class TestFees:
         assert venue.buy("bob", "1", "60000").fee == 240_00000
 
     def test_volume_counts_in_dollars_whatever_the_pair(self, venue):
+        venue.deposit("dave", ZJPY="1000000")
         venue.sell("alice", "0.1", "60000")
         venue.buy("bob", "0.1", "60000")
         venue.sell("alice", "10", "0.05", pair=ETHXBT)
         venue.buy("carol", "10", "0.05", pair=ETHXBT)
         assert venue.engine.accounts["carol"].volume_usd(venue.now_ns) == 30_000
+        venue.sell("alice", "0.2", "9000000", pair=XBTJPY)  # yen are worth what bitcoin tells
+        venue.buy("dave", "0.1", "9000000", pair=XBTJPY)
+        assert venue.engine.accounts["dave"].volume_usd(venue.now_ns) == 6_000
+
+    def test_volume_of_each_day_leaves_on_a_day_of_its_own(self, venue):
+        venue.sell("alice", "1", "60000")
+        for qty in ("0.1", "0.2", "0.3"):
+            venue.buy("bob", qty, "60000")
+            venue.wait(DAY_NS // 10**9)
+        bob = venue.engine.accounts["bob"]
+        days = [bob.volume_usd(venue.now_ns + day * DAY_NS) for day in (26, 27, 28, 29)]
+        assert days == [36_000, 30_000, 18_000, 0]
 
     def test_order_never_pays_a_higher_rate_than_it_was_held_for(self, new_venue):
         venue = new_venue(Account("alice"), Account("house", house=True))

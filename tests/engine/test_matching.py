@@ -110,6 +110,16 @@ class TestMarketOrders:
         with venue.refuses(Reject.INSUFFICIENT_FUNDS):
             venue.buy("dave", "0.001")
 
+    def test_market_order_to_buy_is_held_at_the_prices_of_all_the_levels_it_would_walk(self, venue):
+        venue.sell("alice", "0.001", "60000")
+        venue.sell("alice", "0.001", "90000")
+        venue.deposit("dave", ZUSD="150.5999")
+        with venue.refuses(Reject.INSUFFICIENT_FUNDS):
+            venue.buy("dave", "0.002")
+        venue.deposit("dave", ZUSD="0.0001")
+        assert ended(venue.buy("dave", "0.002"), Status.CLOSED, None)
+        assert venue.balance("dave", "ZUSD") == "0"
+
 
 class TestTimeInForce:
     def test_immediate_or_cancel_takes_what_there_is_and_never_rests(self, venue):
@@ -558,6 +568,7 @@ class TestDeadMansSwitch:
         assert venue.wait(59.999) == []
         venue.wait(0.001)
         assert ended(order, Status.CANCELED, Reason.CANCEL_AFTER)
+        assert order.account.cancel_after_ns == 0
         later = venue.buy("alice", "1", "60000")
         assert venue.wait(3600) == []
         assert later.status is Status.OPEN

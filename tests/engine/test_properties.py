@@ -19,7 +19,7 @@ from emulator.engine import commands, events
 from emulator.engine.accounts import Account
 from emulator.engine.book import Book
 from emulator.engine.events import Event
-from emulator.engine.instruments import Catalogue, Side
+from emulator.engine.instruments import Catalogue, Side, rescale_floor
 from emulator.engine.limits import AccountTier
 from emulator.engine.orders import Order, OrderType, SelfTrade, Status, TimeInForce
 from emulator.engine.spot import SpotEngine
@@ -92,6 +92,8 @@ order_kinds = st.sampled_from(
         iceberg | {"slices": 2, "tif": TimeInForce.FOK},
         {"type": OrderType.MARKET},
         {"type": OrderType.MARKET, "post_only": True},
+        {"all_in": True},
+        {"all_in": True, "type": OrderType.MARKET},
         {"tif": TimeInForce.IOC},
         {"tif": TimeInForce.FOK},
         {"tif": TimeInForce.FOK},
@@ -116,6 +118,16 @@ order_terms = st.fixed_dictionaries(
         "kind": order_kinds,
         "self_trade": st.sampled_from(SelfTrade),
         "fee_in_base": st.booleans(),
+    }
+)
+amend_terms = st.fixed_dictionaries(
+    {
+        "which": which,
+        "lot": st.none() | lots,
+        "dust": dust,
+        "tick": st.none() | ticks,
+        "slices": st.sampled_from([None, None, 1, 3, 15]),
+        "odd": st.sampled_from([None, None, None, "post only", "off tick"]),
     }
 )
 
@@ -155,8 +167,13 @@ class AnySession(RuleBasedStateMachine):
 
     def client_places(self, account, pair, side, lot, dust, tick, kind, self_trade, fee_in_base) -> None:
         pair = self.pairs[pair % len(self.pairs)]
-        qty, type_ = self.quantity(pair, lot, dust), kind.get("type", OrderType.LIMIT)
         price = self.price(pair, tick) + kind.get("off_tick", False)
+        qty = (
+            self.affordable(account, pair, side, price)
+            if "all_in" in kind
+            else self.quantity(pair, lot, dust)
+        )
+        type_ = kind.get("type", OrderType.LIMIT)
         self.send(
             commands.PlaceOrder(
                 account=account,
@@ -199,23 +216,24 @@ class AnySession(RuleBasedStateMachine):
         self.perform(("cancel_house", orders[which % len(orders)].seq))
 
     @precondition(lambda self: self.client_orders)
-    @rule(
-        which=which, lot=st.none() | lots, dust=dust, tick=st.none() | ticks, off_tick=rarely,
-        slices=st.sampled_from([None, None, 1, 3, 15]), post_only=rarely,
-    )  # fmt: skip
-    def client_amends(self, which, lot, dust, tick, off_tick, slices, post_only) -> None:
+    @rule(amends=st.lists(amend_terms, min_size=1, max_size=6))
+    def clients_amend(self, amends) -> None:
+        for terms in amends:
+            self.client_amends(**terms)
+
+    def client_amends(self, which, lot, dust, tick, slices, odd) -> None:
         order = self.pick(which)
         pair = order.instrument.id
         qty = None if lot is None else self.quantity(pair, lot, dust)
-        iceberg = order.type is OrderType.ICEBERG
+        is_iceberg = order.type is OrderType.ICEBERG
         self.send(
             commands.AmendOrder(
                 account=order.account.name,
                 txid=order.txid,
                 qty=qty,
-                price=None if tick is None else self.price(pair, tick) + off_tick,
-                display=-(-(qty or order.qty) // slices) if slices and (iceberg or off_tick) else None,
-                post_only=post_only,
+                price=None if tick is None else self.price(pair, tick) + (odd == "off tick"),
+                display=-(-(qty or order.qty) // slices) if slices and (is_iceberg or odd) else None,
+                post_only=odd == "post only",
             )
         )
 
@@ -280,6 +298,15 @@ class AnySession(RuleBasedStateMachine):
     @staticmethod
     def price(pair: str, tick: int) -> int:
         return MIDDLES[pair] + tick * CATALOGUE.pairs[pair].tick
+
+    def affordable(self, account: str, pair: str, side: Side, price: int) -> int:
+        """Return about all that ``account`` could buy or sell at ``price``, fee of 0.4 % included."""
+        known = CATALOGUE.pairs[pair]
+        if side is Side.SELL:
+            units = self.engine.accounts[account].available(known.base.id)
+            return rescale_floor(units, known.base.decimals, known.lot_decimals)
+        units = self.engine.accounts[account].available(known.quote.id)
+        return rescale_floor(units, known.quote.decimals, known.exact_decimals) * 1000 // (price * 1004)
 
     def pick(self, which: int) -> Order:
         """Return a client's order: an open one, unless none is, or once in a while."""
@@ -524,5 +551,5 @@ def killed(command: commands.PlaceOrder, wanted: int) -> bool:
     return command.tif is TimeInForce.FOK and command.type is not OrderType.MARKET and wanted > 0
 
 
-TestAnySession = pytest.mark.timeout(300)(AnySession.TestCase)
-TestAnySession.settings = settings(max_examples=150, stateful_step_count=30)
+TestAnySession = pytest.mark.timeout(600)(AnySession.TestCase)  # a failure is shrunk for minutes
+TestAnySession.settings = settings(max_examples=250, stateful_step_count=30)

@@ -9,6 +9,7 @@ from emulator.engine.events import Accepted, BookChanged, Ended, Event, Filled, 
 from emulator.engine.instruments import Catalogue, Side
 from emulator.engine.orders import Order, OrderType, Status
 from emulator.engine.spot import SpotEngine
+from emulator.market.model import MarketModel
 from emulator.market.profile import MarketProfile
 from emulator.market.synthetic import SyntheticMarket
 
@@ -41,7 +42,7 @@ class Venue:
     def __init__(self, catalogue: Catalogue, profile: MarketProfile, seed: int = 7) -> None:
         self.engine = RecordingEngine(catalogue)
         self.events: list[Event] = []
-        self.market = SyntheticMarket(self.engine, "house", profile, seed, self.events.extend)
+        self.market: MarketModel = SyntheticMarket(self.engine, "house", profile, seed, self.events.extend)
         self.now_ns = START_NS
         self.steps = 0
         for asset in catalogue.assets.values():

@@ -9,7 +9,7 @@ from emulator.engine.limits import LIMITS
 from emulator.gateways.errors import PERMISSION_DENIED, VenueError
 from emulator.gateways.spot_ws_v2 import codec
 from emulator.gateways.spot_ws_v2.codec import Request
-from emulator.gateways.spot_ws_v2.params import Kind, Spec
+from emulator.gateways.spot_ws_v2.params import BOOL, INTEGER, STRING, Spec
 from emulator.gateways.spot_ws_v2.private import Subscription
 from emulator.gateways.tape import INTERVALS
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 DEPTHS = (10, 25, 100, 500, 1000)
 _TRIGGERS = ("trades", "bbo")
-_CHANNEL: Spec = {"channel": Kind.STRING}
-_SYMBOLS: Spec = {**_CHANNEL, "snapshot": Kind.BOOL}
+_CHANNEL: Spec = {"channel": STRING}
+_SYMBOLS: Spec = {**_CHANNEL, "snapshot": BOOL}
 
 
 class Channel(msgspec.Struct, frozen=True):
@@ -212,10 +212,10 @@ def _unsubscribe_private(session: "Session", request: Request, in_ns: int) -> No
 
 _PRIVATE: Spec = {
     **_CHANNEL,
-    "snapshot": Kind.BOOL,
-    "rebased": Kind.BOOL,
-    "users": Kind.STRING,
-    "token": Kind.STRING,
+    "snapshot": BOOL,
+    "rebased": BOOL,
+    "users": STRING,
+    "token": STRING,
 }
 
 CHANNELS: dict[str, Channel] = {
@@ -223,7 +223,7 @@ CHANNELS: dict[str, Channel] = {
     for channel in (
         Channel(
             "ticker",
-            {**_SYMBOLS, "event_trigger": Kind.STRING},
+            {**_SYMBOLS, "event_trigger": STRING},
             False,
             _subscribe_pairs,
             _unsubscribe_pairs,
@@ -235,7 +235,7 @@ CHANNELS: dict[str, Channel] = {
         Channel("trade", _SYMBOLS, False, _subscribe_pairs, _unsubscribe_pairs, snapshot=False),
         Channel(
             "book",
-            {**_SYMBOLS, "depth": Kind.INTEGER},
+            {**_SYMBOLS, "depth": INTEGER},
             False,
             _subscribe_pairs,
             _unsubscribe_pairs,
@@ -246,7 +246,7 @@ CHANNELS: dict[str, Channel] = {
         ),
         Channel(
             "ohlc",
-            {**_SYMBOLS, "interval": Kind.INTEGER},
+            {**_SYMBOLS, "interval": INTEGER},
             False,
             _subscribe_pairs,
             _unsubscribe_pairs,
@@ -260,9 +260,9 @@ CHANNELS: dict[str, Channel] = {
             "instrument",
             {
                 **_CHANNEL,
-                "snapshot": Kind.BOOL,
-                "execution_venue": Kind.STRING,
-                "include_tokenized_assets": Kind.BOOL,
+                "snapshot": BOOL,
+                "execution_venue": STRING,
+                "include_tokenized_assets": BOOL,
             },
             False,
             _subscribe_instrument,
@@ -272,11 +272,11 @@ CHANNELS: dict[str, Channel] = {
             "executions",
             {
                 **_PRIVATE,
-                "snap_orders": Kind.BOOL,
-                "snap_trades": Kind.BOOL,
-                "order_status": Kind.BOOL,
-                "ratecounter": Kind.BOOL,
-                "snapshot_trades": Kind.BOOL,
+                "snap_orders": BOOL,
+                "snap_trades": BOOL,
+                "order_status": BOOL,
+                "ratecounter": BOOL,
+                "snapshot_trades": BOOL,
             },
             True,
             _subscribe_executions,

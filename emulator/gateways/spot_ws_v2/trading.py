@@ -15,73 +15,82 @@ from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import parse_rfc3339, rfc3339
 from emulator.gateways.spot_ws_v2 import codec
 from emulator.gateways.spot_ws_v2.codec import Request
-from emulator.gateways.spot_ws_v2.params import Kind, Spec, check, required
+from emulator.gateways.spot_ws_v2.params import (
+    ARRAY,
+    BOOL,
+    INTEGER,
+    NUMBER,
+    OBJECT,
+    STRING,
+    Spec,
+    check,
+    required,
+)
 
 if TYPE_CHECKING:
     from emulator.gateways.spot_ws_v2.session import Session
 
 MOST_CANCELS = 50
 LONGEST_TIMEOUT_S = 86_400
-_S, _N, _I, _B, _O, _A = Kind.STRING, Kind.NUMBER, Kind.INTEGER, Kind.BOOL, Kind.OBJECT, Kind.ARRAY
 
 _ORDER: Spec = {
-    "order_type": _S,
-    "side": _S,
-    "order_qty": _N,
-    "cash_order_qty": _N,
-    "limit_price": _N,
-    "limit_price_type": _S,
-    "triggers": _O,
-    "time_in_force": _S,
-    "margin": _B,
-    "post_only": _B,
-    "reduce_only": _B,
-    "effective_time": _S,
-    "expire_time": _S,
-    "cl_ord_id": _S,
-    "order_userref": _I,
-    "conditional": _O,
-    "display_qty": _N,
-    "fee_preference": _S,
-    "no_mpp": _B,
-    "stp_type": _S,
-    "sender_sub_id": _S,
-    "stop_price": _N,
-    "trigger": _S,
+    "order_type": STRING,
+    "side": STRING,
+    "order_qty": NUMBER,
+    "cash_order_qty": NUMBER,
+    "limit_price": NUMBER,
+    "limit_price_type": STRING,
+    "triggers": OBJECT,
+    "time_in_force": STRING,
+    "margin": BOOL,
+    "post_only": BOOL,
+    "reduce_only": BOOL,
+    "effective_time": STRING,
+    "expire_time": STRING,
+    "cl_ord_id": STRING,
+    "order_userref": INTEGER,
+    "conditional": OBJECT,
+    "display_qty": NUMBER,
+    "fee_preference": STRING,
+    "no_mpp": BOOL,
+    "stp_type": STRING,
+    "sender_sub_id": STRING,
+    "stop_price": NUMBER,
+    "trigger": STRING,
 }
-_REQUEST: Spec = {"symbol": _S, "deadline": _S, "validate": _B, "token": _S}
+_REQUEST: Spec = {"symbol": STRING, "deadline": STRING, "validate": BOOL, "token": STRING}
 _AMEND: Spec = {
-    "order_id": _S,
-    "cl_ord_id": _S,
-    "order_qty": _N,
-    "display_qty": _N,
-    "limit_price": _N,
-    "limit_price_type": _S,
-    "post_only": _B,
-    "trigger_price": _N,
-    "trigger_price_type": _S,
-    "deadline": _S,
-    "symbol": _S,
-    "token": _S,
+    "order_id": STRING,
+    "cl_ord_id": STRING,
+    "order_qty": NUMBER,
+    "display_qty": NUMBER,
+    "limit_price": NUMBER,
+    "limit_price_type": STRING,
+    "post_only": BOOL,
+    "trigger_price": NUMBER,
+    "trigger_price_type": STRING,
+    "deadline": STRING,
+    "symbol": STRING,
+    "token": STRING,
 }
 _EDIT: Spec = {
-    "order_id": _S,
-    "symbol": _S,
-    "order_qty": _N,
-    "limit_price": _N,
-    "display_qty": _N,
-    "triggers": _O,
-    "fee_preference": _S,
-    "order_userref": _I,
-    "post_only": _B,
-    "reduce_only": _B,
-    "no_mpp": _B,
-    "deadline": _S,
-    "validate": _B,
-    "price": _N,
-    "trigger": _S,
-    "stop_price": _N,
-    "token": _S,
+    "order_id": STRING,
+    "symbol": STRING,
+    "order_qty": NUMBER,
+    "limit_price": NUMBER,
+    "display_qty": NUMBER,
+    "triggers": OBJECT,
+    "fee_preference": STRING,
+    "order_userref": INTEGER,
+    "post_only": BOOL,
+    "reduce_only": BOOL,
+    "no_mpp": BOOL,
+    "deadline": STRING,
+    "validate": BOOL,
+    "price": NUMBER,
+    "trigger": STRING,
+    "stop_price": NUMBER,
+    "token": STRING,
 }
 _TYPES = {word.value: word for word in OrderType}
 _SIDES = {word.value: word for word in Side}
@@ -112,9 +121,10 @@ def _pair(session: "Session", params: dict[str, Any]) -> Instrument:
 
 
 def _refuse_not_offered(params: dict[str, Any]) -> None:
-    for name, error in _NOT_OFFERED.items():
-        if params.get(name):
-            raise VenueError(error)
+    if not _NOT_OFFERED.keys().isdisjoint(params):
+        for name, error in _NOT_OFFERED.items():
+            if params.get(name):
+                raise VenueError(error)
     if params.get("margin"):
         raise VenueError("EOrder:Cannot open position")
     if params.get("limit_price_type", "static") != "static":
@@ -173,11 +183,15 @@ def _refuse_fault(session: "Session", command: commands.PlaceOrder | commands.Ed
         raise VenueError(REJECT_TEXT[fault])
 
 
-def _checked(session: "Session", request: Request, spec: Spec, *permissions: str) -> ApiKey:
+_MODIFY = frozenset({"modify-trades"})
+_CANCEL = frozenset({"modify-trades", "close-trades"})
+
+
+def _checked(session: "Session", request: Request, spec: Spec, permissions: frozenset[str]) -> ApiKey:
     """Check a request's parameters and token; one of ``permissions`` is needed."""
-    check(request.params, spec, f"for the given msg type: {request.method.replace('_', ' ')}")
+    check(request.params, spec, _WHERE[request.method])
     key = session.key(request.params)
-    if not key.permissions.intersection(permissions):
+    if permissions.isdisjoint(key.permissions):
         raise VenueError(PERMISSION_DENIED)
     return key
 
@@ -196,7 +210,7 @@ _ADD: Spec = {**_ORDER, **_REQUEST}
 
 def add_order(session: "Session", request: Request, in_ns: int) -> None:
     """``add_order``."""
-    key = _checked(session, request, _ADD, "modify-trades")
+    key = _checked(session, request, _ADD, _MODIFY)
     params = request.params
     command = place_order(params, _pair(session, params), key.account, _deadline(session, params))
     if params.get("validate"):
@@ -214,8 +228,8 @@ def add_order(session: "Session", request: Request, in_ns: int) -> None:
 
 def batch_add(session: "Session", request: Request, in_ns: int) -> None:
     """``batch_add``: the batch is validated as a whole, then each order lives or fails by itself."""
-    spec: Spec = {**_REQUEST, "orders": _A}
-    key = _checked(session, request, spec, "modify-trades")
+    spec: Spec = {**_REQUEST, "orders": ARRAY}
+    key = _checked(session, request, spec, _MODIFY)
     params, venue = request.params, session.venue
     pair, deadline_ns = _pair(session, params), _deadline(session, params)
     orders = required(params, "orders")
@@ -223,7 +237,7 @@ def batch_add(session: "Session", request: Request, in_ns: int) -> None:
         raise bad_argument("orders")
     batch = []
     for order in orders:
-        check(order, _ORDER, "for the given msg type: batch add")
+        check(order, _ORDER, _WHERE[request.method])
         batch.append(place_order(order, pair, key.account, deadline_ns))
     for command in batch:
         _refuse_fault(session, command)
@@ -251,7 +265,7 @@ def _outcome(events: list[Event]) -> str:
 
 def amend_order(session: "Session", request: Request, in_ns: int) -> None:
     """``amend_order``: in place."""
-    key = _checked(session, request, _AMEND, "modify-trades", "close-trades")
+    key = _checked(session, request, _AMEND, _CANCEL)
     params = request.params
     order = _own_order(session, key.account, params)
     _refuse_not_offered(params)
@@ -297,7 +311,7 @@ def _unknown(txid: str | None) -> VenueError:
 
 def edit_order(session: "Session", request: Request, in_ns: int) -> None:
     """``edit_order``: cancel and replace."""
-    key = _checked(session, request, _EDIT, "modify-trades")
+    key = _checked(session, request, _EDIT, _MODIFY)
     params = request.params
     pair = _pair(session, params)
     txid = required(params, "order_id")
@@ -333,12 +347,12 @@ def edit_order(session: "Session", request: Request, in_ns: int) -> None:
     session.execute(command, request, in_ns, reply)
 
 
-_CANCEL: Spec = {"order_id": _A, "cl_ord_id": _A, "order_userref": _A, "token": _S}
+_CANCEL_ORDER: Spec = {"order_id": ARRAY, "cl_ord_id": ARRAY, "order_userref": ARRAY, "token": STRING}
 
 
 def cancel_order(session: "Session", request: Request, in_ns: int) -> None:
     """``cancel_order``: one reply per order."""
-    key = _checked(session, request, _CANCEL, "modify-trades", "close-trades")
+    key = _checked(session, request, _CANCEL_ORDER, _CANCEL)
     params = request.params
     targets = [
         (name, value) for name in ("order_id", "cl_ord_id", "order_userref") for value in params.get(name, ())
@@ -380,8 +394,8 @@ def _cancels(account: Account, name: str, value: Any) -> list[tuple[commands.Can
 
 def batch_cancel(session: "Session", request: Request, in_ns: int) -> None:
     """``batch_cancel``: by order id, userref (as text) or client id; the count of those that were open."""
-    spec: Spec = {"orders": _A, "cl_ord_id": _A, "token": _S}
-    key = _checked(session, request, spec, "modify-trades", "close-trades")
+    spec: Spec = {"orders": ARRAY, "cl_ord_id": ARRAY, "token": STRING}
+    key = _checked(session, request, spec, _CANCEL)
     orders, cl_ord_ids = request.params.get("orders", []), request.params.get("cl_ord_id", [])
     if not 2 <= len(orders) + len(cl_ord_ids) <= MOST_CANCELS:
         raise bad_argument("orders")
@@ -405,7 +419,7 @@ def batch_cancel(session: "Session", request: Request, in_ns: int) -> None:
 
 def cancel_all(session: "Session", request: Request, in_ns: int) -> None:
     """``cancel_all``."""
-    key = _checked(session, request, {"token": _S}, "modify-trades", "close-trades")
+    key = _checked(session, request, {"token": STRING}, _CANCEL)
 
     def reply(events: list[Event]) -> None:
         done = order_fields.answer(events)
@@ -417,7 +431,7 @@ def cancel_all(session: "Session", request: Request, in_ns: int) -> None:
 
 def cancel_all_orders_after(session: "Session", request: Request, in_ns: int) -> None:
     """``cancel_all_orders_after``: the dead man's switch."""
-    key = _checked(session, request, {"timeout": _I, "token": _S}, "modify-trades", "close-trades")
+    key = _checked(session, request, {"timeout": INTEGER, "token": STRING}, _CANCEL)
     timeout = required(request.params, "timeout")
     if not 0 <= timeout < LONGEST_TIMEOUT_S:
         raise bad_argument("timeout")
@@ -445,3 +459,5 @@ METHODS: dict[str, Callable[["Session", Request, int], None]] = {
     "batch_add": batch_add,
     "batch_cancel": batch_cancel,
 }
+
+_WHERE = {name: f"for the given msg type: {name.replace('_', ' ')}" for name in METHODS}
