@@ -5,7 +5,7 @@ import gc
 import os
 import signal
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from emulator.settings import AccountProfile, Settings, SettingsError
 MARKET_ACCOUNT = "market"
 StartError = (SettingsError, tiers.ProfileError, ladder.LinkError, MarketProfileError)
 """What can be wrong with what the user asked for; each is one line."""
+IDLE_STEP_S = 0.005
 PORT_STEP = 100
 """Distance between the ports of one tier and the next."""
 
@@ -88,6 +89,7 @@ class App:
             http_port = await self._listen(plain, self.settings.http_port, step)
             tls_port = await self._listen(secure, self.settings.tls_port, step)
             endpoints.append(TierEndpoints(tier.name, tier.rtt_us, self.rung.name, http_port, tls_port))
+        self._in_idle_turns(venue.tape.load_days(venue.clock.now_ns()))
         # What exists now lives as long as the process: keep the collector from walking it while orders flow.
         gc.collect()
         gc.freeze()
@@ -98,6 +100,7 @@ class App:
         """Close everything, clients first."""
         for server in self._servers:
             server.close()
+        self._servers.clear()
         if self._front is not None:
             await self._front.close()
         for stop in reversed(self._stops):
@@ -139,6 +142,16 @@ class App:
             driver.start()
             self._stops.append(driver.stop)
         return venue
+
+    def _in_idle_turns(self, steps: Iterator[None]) -> None:
+        """Carry out ``steps`` with the loop free in between."""
+        loop = asyncio.get_running_loop()
+
+        def step() -> None:
+            if self._servers and next(steps, steps) is None:
+                loop.call_later(IDLE_STEP_S, step)
+
+        step()
 
     def _tls_context(self) -> ssl.SSLContext:
         try:

@@ -46,7 +46,10 @@ class AmendOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class EditOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Cancel an order and place a new one with its values, changed where they are not ``None``."""
+    """Cancel an order and place a new one with its values, changed where they are not ``None``.
+
+    ``qty`` counts what the old order has filled: the new one is for the rest.
+    """
 
     account: str
     txid: str

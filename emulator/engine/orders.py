@@ -175,18 +175,18 @@ class Order:
         """Decimals of ``fee``: the pair's cost decimals, or its lot decimals for a fee in base."""
         return self.instrument.lot_decimals if self.fee_in_base else self.instrument.cost_decimals
 
-    def hold_needed(self, price: int) -> int:
-        """Return the funds that what remains can cost at ``price`` or better.
+    def hold_needed(self, cost: int) -> int:
+        """Return the funds that what remains can take when it costs ``cost`` (exact) at the most.
 
         In units of the quote asset for a buy and of the base asset for a sell.  It is an upper
         bound of what fills can debit, whatever their number: costs are rounded down fill by fill,
         fees are rounded on the order's total.
         """
         pair = self.instrument
-        left = self.qty - self.filled
         if self.buy:
-            amount = rescale_ceil(price * left, pair.exact_decimals, pair.quote.decimals)
-            return amount if self.fee_in_base else amount + self._fee_ahead(price * left)
+            amount = rescale_ceil(cost, pair.exact_decimals, pair.quote.decimals)
+            return amount if self.fee_in_base else amount + self._fee_ahead(cost)
+        left = self.qty - self.filled
         amount = rescale_ceil(left, pair.lot_decimals, pair.base.decimals)
         return amount + self._fee_ahead(left) if self.fee_in_base else amount
 

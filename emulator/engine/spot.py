@@ -177,7 +177,10 @@ class SpotEngine:
         self._enter(self._new_order(command, market, account), market, refund=0)
 
     def _place_house(self, command: commands.PlaceOrder, market: Market, account: Account) -> None:
-        """The market's own orders: always funded, never archived, and nobody is told but the public."""
+        """Take a plain order of the market itself: always funded, never archived, told to the public only."""
+        if command.type is OrderType.ICEBERG:
+            self._refuse(Reject.INVALID_DISPLAY)
+            return
         order = Order(
             self._orders.count + 1,
             "",
@@ -223,12 +226,10 @@ class SpotEngine:
     def _funds_fault(self, order: Order, market: Market, refund: int) -> Reject | None:
         """Put the order's funds on hold, or return why that cannot be done."""
         account, pair = order.account, order.instrument
-        price = order.price
+        cost = order.price * order.qty
         if order.type is OrderType.MARKET and order.buy:
-            # A market order is held at the average price it would trade at, rounded up.
             cost = matching.cost_to_take(market.book.asks, order)
-            price = -(-cost // order.qty)
-        needed = order.hold_needed(price)
+        needed = order.hold_needed(cost)
         if needed > account.available(pair.quote.id if order.buy else pair.base.id) + refund:
             return Reject.INSUFFICIENT_FUNDS
         account.hold(order, needed)
@@ -285,7 +286,7 @@ class SpotEngine:
         order.shown = min(order.display, left) if order.type is OrderType.ICEBERG else left
         order.touched_ns = self.now_ns
         if order.filled and not order.account.house:
-            order.account.hold(order, order.hold_needed(order.price))
+            order.account.hold(order, order.hold_needed(order.price * left))
         market.book.add(order, self.now_ns)
 
     # -- what happens while matching --------------------------------------------------------------
@@ -324,7 +325,7 @@ class SpotEngine:
         exec_id = self._trades.next()
         ledgers = self._post_trade(order, exec_id, base, quote, fee_amount)
         if maker:
-            account.hold(order, order.hold_needed(order.price))
+            account.hold(order, order.hold_needed(order.price * order.remaining))
         account.add_volume(self.now_ns, self.valuation.usd_cents(pair.quote.id, quote))
         trade = TradeRecord(
             exec_id,
@@ -491,7 +492,7 @@ class SpotEngine:
         """Hold what the amended order needs, or leave all as it was and return the fault."""
         account, pair = order.account, order.instrument
         old_qty, order.qty = order.qty, qty
-        needed = order.hold_needed(price)
+        needed = order.hold_needed(price * order.remaining)
         order.qty = old_qty
         asset = pair.quote.id if order.buy else pair.base.id
         if needed > account.available(asset) + order.hold:
@@ -542,7 +543,7 @@ class SpotEngine:
         self._enter(self._new_order(place, market, account), market, refund=old.hold, replaced=old)
 
     def _edit_fault(self, place: commands.PlaceOrder, old: Order) -> Reject | None:
-        if old.cl_ord_id is not None or place.qty < old.filled:
+        if old.cl_ord_id is not None or place.qty <= 0:
             return Reject.EDIT_NOT_ALLOWED
         return self._fault(place, self.markets[old.instrument.id])
 
@@ -570,13 +571,17 @@ class SpotEngine:
 
 
 def _replacement(edit: commands.EditOrder, old: Order) -> commands.PlaceOrder:
-    """Return the order that takes the place of ``old``."""
+    """Return the order that takes the place of ``old``.
+
+    The quantity of an edit counts what has been filled; the new order is for the rest of it, so
+    that a change of price alone never trades more than was asked for.
+    """
     return commands.PlaceOrder(
         account=edit.account,
         pair=old.instrument.id,
         side=old.side,
         type=old.type,
-        qty=old.qty if edit.qty is None else edit.qty,
+        qty=(old.qty if edit.qty is None else edit.qty) - old.filled,
         price=old.price if edit.price is None else edit.price,
         tif=old.tif,
         post_only=edit.post_only,

@@ -5,7 +5,7 @@ Amounts are integers in the pair's units (see ``engine.instruments``).
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Protocol
 
@@ -318,6 +318,12 @@ class Tape:
         self._engine = engine
         self.pairs = {name: PairTape(name, past, start_ns) for name in engine.markets}
         self._best: dict[str, tuple[int, int]] = {}
+
+    def load_days(self, now_ns: int) -> Iterator[None]:
+        """Gather the 24-hour statistics a pair a step, so that nobody waits for all of them at once."""
+        for pair in self.pairs.values():
+            pair.day(now_ns)
+            yield
 
     def hear(self, events: list[Event]) -> None:
         """Take a batch of events in."""
