@@ -8,23 +8,19 @@ never reads a clock, and gives the same events for the same commands at the same
 import heapq
 from collections.abc import Callable, Iterable, Mapping
 
-from emulator.engine import commands, events, matching
-from emulator.engine.accounts import Account, remember
+from emulator.engine import commands, events, matching, rules
+from emulator.engine.accounts import Account
 from emulator.engine.book import Book
 from emulator.engine.events import Event, Reject
 from emulator.engine.ids import IdSequence
 from emulator.engine.instruments import Catalogue, Instrument
-from emulator.engine.ledger import LedgerEntry, TradeRecord
 from emulator.engine.limits import LIMITS
 from emulator.engine.orders import Order, OrderType, Reason, Status, TimeInForce
+from emulator.engine.settlement import Settlement
 from emulator.engine.valuation import Valuation
 
 BATCH = range(2, 16)
 """How many orders a batch may hold."""
-MIN_DISPLAY = 15
-"""An iceberg shows at least this fraction (one fifteenth) of its quantity."""
-LONGEST_EXPIRY_NS = 31 * 86_400 * 10**9
-"""Good-till-date orders end at most a month ahead."""
 
 
 class Market:
@@ -60,14 +56,11 @@ class SpotEngine:
         self.accounts = {account.name: account for account in accounts}
         self.markets = {name: Market(pair, first.get(name, 1)) for name, pair in catalogue.pairs.items()}
         self.valuation = Valuation(self.markets)
-        self.fees: dict[str, int] = {}
-        """What the venue has earned, by asset."""
+        self.settlement = Settlement(seed, self.valuation)
         self.now_ns = 0
         self._post_only_rejects = post_only_rejects
         self._orders = IdSequence("O", seed, "order")
-        self._trades = IdSequence("T", seed, "trade")
         self._amends = IdSequence("T", seed, "amend")
-        self._ledger = IdSequence("L", seed, "ledger")
         self._timers: list[tuple[int, int, Order | Account]] = []
         self._timer_count = 0
         self._out: list[Event] = []
@@ -101,9 +94,15 @@ class SpotEngine:
         self.now_ns = now_ns
         if isinstance(command, commands.EditOrder):
             old = self.accounts[command.account].open.get(command.txid)
-            return Reject.UNKNOWN_ORDER if old is None else self._edit_fault(_replacement(command, old), old)
+            return (
+                Reject.UNKNOWN_ORDER
+                if old is None
+                else rules.edit_fault(rules.replacement(command, old), old, now_ns)
+            )
         market = self.markets.get(command.pair)
-        return Reject.UNKNOWN_PAIR if market is None else self._fault(command, market)
+        if market is None:
+            return Reject.UNKNOWN_PAIR
+        return rules.order_fault(command, market.instrument, self.accounts[command.account], now_ns)
 
     def deadline(self) -> int | None:
         """Return when something happens by itself next, in nanoseconds since the epoch."""
@@ -127,38 +126,6 @@ class SpotEngine:
 
     # -- placing ----------------------------------------------------------------------------------
 
-    def _fault(self, order: commands.PlaceOrder, market: Market) -> Reject | None:
-        """Return what is wrong with ``order`` itself."""
-        pair = market.instrument
-        if order.qty <= 0:
-            return Reject.INVALID_QTY
-        if order.qty < pair.order_min:
-            return Reject.ORDER_MINIMUM
-        if order.type is OrderType.MARKET:
-            return Reject.POST_ONLY_NEEDS_LIMIT if order.post_only else self._fault_of_ids(order)
-        if order.price is None or order.price <= 0:
-            return Reject.INVALID_PRICE
-        if order.price % pair.tick:
-            return Reject.TICK_SIZE
-        if order.price * order.qty < pair.cost_min:
-            return Reject.COST_MINIMUM
-        if order.type is OrderType.ICEBERG and not order.qty <= order.display * MIN_DISPLAY:
-            return Reject.INVALID_DISPLAY
-        if order.post_only and order.tif in (TimeInForce.IOC, TimeInForce.FOK):
-            return Reject.INVALID_TIME_IN_FORCE
-        if (
-            order.tif is TimeInForce.GTD
-            and not self.now_ns < order.expire_ns <= self.now_ns + LONGEST_EXPIRY_NS
-        ):
-            return Reject.INVALID_EXPIRY
-        return self._fault_of_ids(order)
-
-    def _fault_of_ids(self, order: commands.PlaceOrder) -> Reject | None:
-        account = self.accounts[order.account]
-        if order.cl_ord_id is not None and order.cl_ord_id in account.by_cl_ord_id:
-            return Reject.CLIENT_ID_NOT_UNIQUE
-        return None
-
     def _place(self, command: commands.PlaceOrder) -> None:
         market = self.markets.get(command.pair)
         if market is None:
@@ -168,7 +135,9 @@ class SpotEngine:
         if account.house:
             self._place_house(command, market, account)
             return
-        fault = self._late(command.deadline_ns) or self._fault(command, market)
+        fault = self._late(command.deadline_ns) or rules.order_fault(
+            command, market.instrument, account, self.now_ns
+        )
         if fault is None and account.open_per_pair.get(command.pair, 0) >= LIMITS[account.tier].open_orders:
             fault = Reject.ORDERS_LIMIT
         if fault is not None:
@@ -302,73 +271,9 @@ class SpotEngine:
                 pair.id, trade_id, price, quantity, taker.buy, taker.type is OrderType.MARKET, self.now_ns
             )
         )
-        quote = pair.quote_amount(price * quantity)
-        base = pair.base_amount(quantity)
-        self._settle(taker, trade_id, price, quantity, base, quote, maker=False)
-        self._settle(maker, trade_id, price, quantity, base, quote, maker=True)
-
-    def _settle(
-        self, order: Order, trade_id: int, price: int, quantity: int, base: int, quote: int, *, maker: bool
-    ) -> None:
-        """Book one side of a fill: order, balances, fee, records and events."""
-        account, pair = order.account, order.instrument
-        if account.house:
-            order.filled += quantity
-            sign = 1 if order.buy else -1
-            account.move(pair.base.id, sign * base)
-            account.move(pair.quote.id, -sign * quote)
-            return
-        maker_ppm, taker_ppm = pair.fees.rates_ppm(account.volume_usd(self.now_ns))
-        rate_ppm = maker_ppm if maker else taker_ppm
-        fee, fee_amount = order.charge(price, quantity, rate_ppm, base if order.buy else quote)
-        self.fees[order.fee_asset] = self.fees.get(order.fee_asset, 0) + fee_amount
-        exec_id = self._trades.next()
-        ledgers = self._post_trade(order, exec_id, base, quote, fee_amount)
-        if maker:
-            account.hold(order, order.hold_needed(order.price * order.remaining))
-        account.add_volume(self.now_ns, self.valuation.usd_cents(pair.quote.id, quote))
-        trade = TradeRecord(
-            exec_id,
-            order.txid,
-            pair.id,
-            trade_id,
-            self.now_ns,
-            order.buy,
-            order.type.value,
-            maker,
-            price,
-            quantity,
-            fee,
-            order.fee_asset,
-            order.filled,
-            order.cost,
-            order.fee,
-            (ledgers[0].id, ledgers[1].id),
-        )
-        order.trades.append(exec_id)
-        remember(account.trades, exec_id, trade)
-        self._out.append(events.Filled(order, trade))
-        self._out.extend(events.Posted(account.name, entry) for entry in ledgers)
-
-    def _post_trade(
-        self, order: Order, exec_id: str, base: int, quote: int, fee: int
-    ) -> tuple[LedgerEntry, LedgerEntry]:
-        """Write the two ledger entries of a fill, the debit first."""
-        pair, account = order.instrument, order.account
-        base_fee, quote_fee = (fee, 0) if order.fee_in_base else (0, fee)
-        if order.buy:
-            debit = self._post(account, exec_id, "trade", pair.quote.id, -quote, quote_fee)
-            return debit, self._post(account, exec_id, "trade", pair.base.id, base, base_fee)
-        debit = self._post(account, exec_id, "trade", pair.base.id, -base, base_fee)
-        return debit, self._post(account, exec_id, "trade", pair.quote.id, quote, quote_fee)
-
-    def _post(
-        self, account: Account, refid: str, type_: str, asset: str, amount: int, fee: int
-    ) -> LedgerEntry:
-        balance = account.move(asset, amount - fee)
-        entry = LedgerEntry(self._ledger.next(), refid, self.now_ns, type_, asset, amount, fee, balance)
-        remember(account.ledger, entry.id, entry)
-        return entry
+        book_fill = self.settlement.fill
+        self._out += book_fill(taker, trade_id, price, quantity, self.now_ns, maker=False)
+        self._out += book_fill(maker, trade_id, price, quantity, self.now_ns, maker=True)
 
     def _completed(self, order: Order) -> None:
         self._finish(order, Status.CLOSED, None)
@@ -445,8 +350,8 @@ class SpotEngine:
         qty = order.qty if command.qty is None else command.qty
         display = order.display if command.display is None else command.display
         market = self.markets[order.instrument.id]
-        fault = self._late(command.deadline_ns) or self._amend_fault(
-            order, market, command, price, qty, display
+        fault = self._late(command.deadline_ns) or rules.amend_fault(
+            command, order, market.book, price, qty, display
         )
         if fault is None:
             fault = self._rehold(order, price, max(qty, order.filled))
@@ -454,39 +359,6 @@ class SpotEngine:
             self._refuse(fault)
             return
         self._requeue(order, market, price, qty, display)
-
-    def _amend_fault(
-        self,
-        order: Order,
-        market: Market,
-        command: commands.AmendOrder,
-        price: int,
-        qty: int,
-        display: int,
-    ) -> Reject | None:
-        pair = order.instrument
-        if qty <= 0:
-            return Reject.INVALID_QTY
-        if price <= 0:
-            return Reject.INVALID_PRICE
-        if price % pair.tick:
-            return Reject.TICK_SIZE
-        if order.filled < qty < pair.order_min:
-            return Reject.ORDER_MINIMUM
-        if qty > order.filled and price * qty < pair.cost_min:
-            return Reject.COST_MINIMUM
-        if order.type is OrderType.ICEBERG and qty - order.filled > display * MIN_DISPLAY:
-            return Reject.INVALID_DISPLAY
-        if command.display is not None and order.type is not OrderType.ICEBERG:
-            return Reject.INVALID_DISPLAY
-        moved = price != order.price
-        if (
-            (command.post_only or order.post_only)
-            and moved
-            and matching.crosses(market.book, order.buy, price)
-        ):
-            return Reject.POST_ONLY_WOULD_CROSS
-        return None
 
     def _rehold(self, order: Order, price: int, qty: int) -> Reject | None:
         """Hold what the amended order needs, or leave all as it was and return the fault."""
@@ -534,25 +406,19 @@ class SpotEngine:
         if old is None:
             self._refuse(self._late(command.deadline_ns) or Reject.UNKNOWN_ORDER)
             return
-        place = _replacement(command, old)
-        fault = self._late(command.deadline_ns) or self._edit_fault(place, old)
+        place = rules.replacement(command, old)
+        fault = self._late(command.deadline_ns) or rules.edit_fault(place, old, self.now_ns)
         if fault is not None:
             self._refuse(fault)
             return
         market = self.markets[old.instrument.id]
         self._enter(self._new_order(place, market, account), market, refund=old.hold, replaced=old)
 
-    def _edit_fault(self, place: commands.PlaceOrder, old: Order) -> Reject | None:
-        if old.cl_ord_id is not None or place.qty <= 0:
-            return Reject.EDIT_NOT_ALLOWED
-        return self._fault(place, self.markets[old.instrument.id])
-
     # -- the rest ---------------------------------------------------------------------------------
 
     def _deposit(self, command: commands.Deposit) -> None:
         account = self.accounts[command.account]
-        entry = self._post(account, self._trades.next(), "deposit", command.asset, command.amount, 0)
-        self._out.append(events.Posted(account.name, entry))
+        self._out.append(self.settlement.deposit(account, command.asset, command.amount, self.now_ns))
 
     def _refuse(self, reason: Reject) -> None:
         self._out.append(events.Rejected(reason))
@@ -568,27 +434,3 @@ class SpotEngine:
         if market.book.touched:
             changes = market.book.changes()
             self._out.append(events.BookChanged(market.instrument.id, changes, self.now_ns))
-
-
-def _replacement(edit: commands.EditOrder, old: Order) -> commands.PlaceOrder:
-    """Return the order that takes the place of ``old``.
-
-    The quantity of an edit counts what has been filled; the new order is for the rest of it, so
-    that a change of price alone never trades more than was asked for.
-    """
-    return commands.PlaceOrder(
-        account=edit.account,
-        pair=old.instrument.id,
-        side=old.side,
-        type=old.type,
-        qty=(old.qty if edit.qty is None else edit.qty) - old.filled,
-        price=old.price if edit.price is None else edit.price,
-        tif=old.tif,
-        post_only=edit.post_only,
-        reduce_only=edit.reduce_only or old.reduce_only,
-        display=old.display if edit.display is None else edit.display,
-        expire_ns=old.expire_ns,
-        userref=edit.userref,
-        self_trade=old.self_trade,
-        fee_in_base=old.fee_in_base if edit.fee_in_base is None else edit.fee_in_base,
-    )

@@ -475,6 +475,12 @@ class TestEdit:
         assert venue.filled(new) == "0"
         assert new.trades == []
 
+    def test_edit_of_a_partly_filled_order_is_for_what_is_left(self, venue):
+        old = venue.buy("alice", "1", "60000")
+        venue.sell("bob", "0.25", "60000")
+        new = venue.edit(old, price="59999")
+        assert new.qty == old.qty - old.filled
+
     def test_edit_that_crosses_trades(self, venue):
         venue.sell("bob", "0.25", "60000")
         new = venue.edit(venue.buy("alice", "1", "59990"), price="60000")

@@ -385,7 +385,7 @@ class AnySession(RuleBasedStateMachine):
 
     @invariant()
     def value_is_conserved(self) -> None:
-        held: Counter[str] = Counter(self.engine.fees)
+        held: Counter[str] = Counter(self.engine.settlement.fees)
         for account in self.engine.accounts.values():
             held.update(account.balances)
         assert {asset: held[asset] for asset in held if held[asset]} == {

@@ -124,7 +124,7 @@ class Venue:
 
     def earned(self, asset: str) -> str:
         """What the venue has taken in fees."""
-        return self._amount(asset, self.engine.fees.get(asset, 0))
+        return self._amount(asset, self.engine.settlement.fees.get(asset, 0))
 
     # -- inside -----------------------------------------------------------------------------------
 
@@ -210,7 +210,7 @@ def event_text(event: Event) -> str:
 def state_of(engine: SpotEngine) -> dict[str, Any]:
     """Return the venue's state in plain values; two equal ones cannot be told apart by trading."""
     state: dict[str, Any] = {
-        "fees": dict(engine.fees),
+        "fees": dict(engine.settlement.fees),
         "due": sorted((due, count) for due, count, _ in engine._timers),
     }
     for name, account in engine.accounts.items():
