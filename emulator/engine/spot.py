@@ -150,25 +150,13 @@ class SpotEngine:
         if command.type is OrderType.ICEBERG:
             self._refuse(Reject.INVALID_DISPLAY)
             return
-        order = Order(
-            self._orders.count + 1,
-            "",
-            account,
-            market.instrument,
-            command.side,
-            command.type,
-            command.qty,
-            command.price or 0,
-            self.now_ns,
-        )
         self._orders.count += 1
-        order.tif = command.tif
+        order = self._order(command, market, account, txid="")
         self._out.append(events.Accepted(order))
         self._run(order, market)
         self._publish_book(market)
 
-    def _new_order(self, command: commands.PlaceOrder, market: Market, account: Account) -> Order:
-        txid = self._orders.next()
+    def _order(self, command: commands.PlaceOrder, market: Market, account: Account, txid: str) -> Order:
         order = Order(
             self._orders.count,
             txid,
@@ -181,6 +169,10 @@ class SpotEngine:
             self.now_ns,
         )
         order.tif = command.tif
+        return order
+
+    def _new_order(self, command: commands.PlaceOrder, market: Market, account: Account) -> Order:
+        order = self._order(command, market, account, self._orders.next())
         order.post_only = command.post_only
         order.reduce_only = command.reduce_only
         order.display = command.display

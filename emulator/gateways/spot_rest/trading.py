@@ -5,11 +5,11 @@ from typing import Any
 from emulator.engine import commands
 from emulator.engine.accounts import Account
 from emulator.engine.events import Accepted, Amended, CancelAfterSet, CancelledAll
-from emulator.engine.instruments import Instrument, Side
-from emulator.engine.orders import Order, OrderType, SelfTrade, TimeInForce
+from emulator.engine.instruments import Instrument
+from emulator.engine.orders import Order, OrderType, SelfTrade
 from emulator.engine.spot import BATCH
 from emulator.gateways import order_fields
-from emulator.gateways.errors import BAD_ARGUMENTS, REJECT_TEXT, VenueError, bad_argument
+from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import rfc3339
 from emulator.gateways.spot_rest import codec
@@ -18,20 +18,8 @@ from emulator.gateways.spot_rest.codec import Params
 from emulator.gateways.spot_rest.market_data import find_pair
 from emulator.gateways.venue import Venue
 
-MOST_CANCELS = 50
-LONGEST_TIMEOUT_S = 86_400
-_TYPES = {word.value: word for word in OrderType}
-_SIDES = {word.value: word for word in Side}
-_TIFS = {word.value: word for word in TimeInForce}
 _SELF_TRADE = {word.value: word for word in SelfTrade}
 _FLAGS = frozenset({"post", "fcib", "fciq", "nompp"})
-
-
-def _word(table: dict[str, Any], value: str, name: str) -> Any:
-    result = table.get(value)
-    if result is None:
-        raise bad_argument(name)
-    return result
 
 
 def _flags(params: Params) -> frozenset[str]:
@@ -72,15 +60,15 @@ def place_order(
     venue: Venue, key: ApiKey, pair: Instrument, params: Params, deadline_ns: int
 ) -> commands.PlaceOrder:
     """Return the command for the parameters of one order."""
-    order_type = _word(_TYPES, params.required("ordertype"), "ordertype")
-    side = _word(_SIDES, params.required("type"), "type")
+    order_type = order_fields.word(order_fields.ORDER_TYPES, params.required("ordertype"), "ordertype")
+    side = order_fields.word(order_fields.SIDES, params.required("type"), "type")
     _refuse_not_offered(params)
     flags = _flags(params)
     userref, cl_ord_id, display = params.integer("userref"), params.get("cl_ord_id"), params.get("displayvol")
     if userref is not None and cl_ord_id is not None:
         raise VenueError(BAD_ARGUMENTS)
     expire_ns = _expiry(venue, params)
-    tif = _word(_TIFS, (params.get("timeinforce") or ("GTD" if expire_ns else "GTC")).upper(), "timeinforce")
+    lasts = (params.get("timeinforce") or ("GTD" if expire_ns else "GTC")).upper()
     return commands.PlaceOrder(
         account=key.account,
         pair=pair.id,
@@ -88,24 +76,17 @@ def place_order(
         type=order_type,
         qty=order_fields.quantity(params.required("volume"), pair),
         price=None if order_type is OrderType.MARKET else order_fields.price(params.required("price"), pair),
-        tif=tif,
+        tif=order_fields.word(order_fields.TIMES_IN_FORCE, lasts, "timeinforce"),
         post_only="post" in flags,
         reduce_only=params.flag("reduce_only"),
         display=0 if display is None else order_fields.quantity(display, pair, "displayvol"),
         expire_ns=expire_ns,
         cl_ord_id=None if cl_ord_id is None else order_fields.client_order_id(cl_ord_id),
         userref=None if userref is None else order_fields.userref(userref),
-        self_trade=_word(_SELF_TRADE, params.get("stptype") or "cancel-newest", "stptype"),
+        self_trade=order_fields.word(_SELF_TRADE, params.get("stptype") or "cancel-newest", "stptype"),
         fee_in_base="fcib" in flags,
         deadline_ns=deadline_ns,
     )
-
-
-def _checked(venue: Venue, command: commands.PlaceOrder | commands.EditOrder) -> None:
-    """Refuse what the engine would refuse, funds and limits aside."""
-    fault = venue.engine.check(command, venue.clock.now_ns())
-    if fault is not None:
-        raise VenueError(REJECT_TEXT[fault])
 
 
 def _described(pair: Instrument, command: commands.PlaceOrder) -> dict[str, str]:
@@ -119,7 +100,7 @@ def add_order(venue: Venue, key: ApiKey, params: Params) -> Any:
     pair = find_pair(venue, params.required("pair"))
     command = place_order(venue, key, pair, params, _deadline(venue, params))
     if params.flag("validate"):
-        _checked(venue, command)
+        order_fields.check(venue.engine, command, venue.clock.now_ns())
         return {"descr": _described(pair, command)}
     order = _accepted(venue, command)
     return {"txid": [order.txid], "descr": {"order": codec.order_text(order)}}
@@ -138,11 +119,7 @@ def add_order_batch(venue: Venue, key: ApiKey, params: Params) -> Any:
     if len(orders) not in BATCH or not all(isinstance(order, dict) for order in orders):
         raise bad_argument("orders")
     batch = [place_order(venue, key, pair, Params(order), deadline_ns) for order in orders]
-    for command in batch:
-        _checked(venue, command)
-    ids = [command.cl_ord_id for command in batch if command.cl_ord_id is not None]
-    if len(set(ids)) < len(ids):
-        raise VenueError("EGeneral:Invalid arguments:cl_ord_id not unique")
+    order_fields.check_batch(venue.engine, batch, venue.clock.now_ns())
     if params.flag("validate"):
         return {"orders": [{"descr": _described(pair, command)} for command in batch]}
     return {"orders": [_outcome(venue, command) for command in batch]}
@@ -156,26 +133,9 @@ def _outcome(venue: Venue, command: commands.PlaceOrder) -> dict[str, Any]:
     return {"txid": order.txid, "descr": {"order": codec.order_text(order)}}
 
 
-def _open_order(account: Account, params: Params) -> Order:
-    """Return the open order that ``txid`` or ``cl_ord_id`` names."""
-    txid, cl_ord_id = params.get("txid"), params.get("cl_ord_id")
-    if (txid is None) == (cl_ord_id is None):
-        raise VenueError(BAD_ARGUMENTS)
-    order = account.by_cl_ord_id.get(cl_ord_id or "") if txid is None else account.open.get(txid)
-    if order is None:
-        raise _unknown(txid)
-    return order
-
-
-def _unknown(txid: str | None) -> VenueError:
-    if txid is not None and not order_fields.is_txid(txid):
-        return VenueError("EOrder:Invalid order")
-    return VenueError("EOrder:Unknown order")
-
-
 def amend_order(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``AmendOrder``: in place."""
-    order = _open_order(account_of(venue, key), params)
+    order = order_fields.open_order(account_of(venue, key), params.get("txid"), params.get("cl_ord_id"))
     pair = order.instrument
     qty, display, limit = (params.get(name) for name in ("order_qty", "display_qty", "limit_price"))
     if params.get("trigger_price") is not None:
@@ -200,7 +160,7 @@ def edit_order(venue: Venue, key: ApiKey, params: Params) -> Any:
     asked = params.required("txid")
     matches = _matches(account_of(venue, key), asked)
     if len(matches) != 1 or matches[0].instrument is not pair:
-        raise _unknown(None if _is_userref(asked) else asked)
+        raise order_fields.unknown_order(None if _is_userref(asked) else asked)
     old = matches[0]
     _refuse_not_offered(params)
     flags, volume, limit = _flags(params), params.get("volume"), params.get("price")
@@ -220,7 +180,7 @@ def edit_order(venue: Venue, key: ApiKey, params: Params) -> Any:
     head = codec.describe(pair, old.side.value, old.type.value, qty, at)
     answer: dict[str, Any] = {"status": "ok"}
     if params.flag("validate"):
-        _checked(venue, command)
+        order_fields.check(venue.engine, command, venue.clock.now_ns())
     else:
         answer["txid"] = _accepted(venue, command).txid
     answer |= {
@@ -263,10 +223,10 @@ def cancel_order(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``CancelOrder``: by txid, userref or client order id."""
     account, asked = account_of(venue, key), params.get("txid")
     if asked is None:
-        return _cancel(venue, account, [_open_order(account, params)])
+        return _cancel(venue, account, [order_fields.open_order(account, None, params.get("cl_ord_id"))])
     matches = _matches(account, asked)
     if not matches:
-        raise _unknown(None if _is_userref(asked) else asked)
+        raise order_fields.unknown_order(None if _is_userref(asked) else asked)
     return _cancel(venue, account, matches)
 
 
@@ -274,7 +234,7 @@ def cancel_order_batch(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``CancelOrderBatch``: txids, userrefs and client order ids; unknown ones are not counted."""
     account = account_of(venue, key)
     orders, cl_ord_ids = params.items("orders"), params.items("cl_ord_ids")
-    if not 0 < len(orders) + len(cl_ord_ids) <= MOST_CANCELS:
+    if not 0 < len(orders) + len(cl_ord_ids) <= order_fields.MOST_CANCELS:
         raise bad_argument("orders")
     found: dict[str, Order] = {}
     for item in (*orders, *({"cl_ord_id": value} for value in cl_ord_ids)):
@@ -295,7 +255,7 @@ def cancel_all(venue: Venue, key: ApiKey, _: Params) -> Any:
 def cancel_all_orders_after(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``CancelAllOrdersAfter``: the dead man's switch."""
     timeout = params.integer("timeout")
-    if timeout is None or not 0 <= timeout < LONGEST_TIMEOUT_S:
+    if timeout is None or not 0 <= timeout < order_fields.LONGEST_TIMEOUT_S:
         raise bad_argument("timeout")
     done = order_fields.answer(venue.execute(commands.CancelAllAfter(key.account, timeout)))
     assert isinstance(done, CancelAfterSet)  # noqa: S101 - the only answer to a CancelAllAfter

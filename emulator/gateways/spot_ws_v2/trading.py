@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 from emulator.engine import commands
 from emulator.engine.accounts import Account
 from emulator.engine.events import Accepted, Amended, CancelAfterSet, CancelledAll, Event
-from emulator.engine.instruments import Instrument, Side
-from emulator.engine.orders import Order, OrderType, SelfTrade, TimeInForce
+from emulator.engine.instruments import Instrument
+from emulator.engine.orders import Order
 from emulator.engine.spot import BATCH
 from emulator.gateways import order_fields
-from emulator.gateways.errors import BAD_ARGUMENTS, PERMISSION_DENIED, REJECT_TEXT, VenueError, bad_argument
+from emulator.gateways.errors import BAD_ARGUMENTS, PERMISSION_DENIED, VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
-from emulator.gateways.numbers import parse_rfc3339, rfc3339
-from emulator.gateways.spot_ws_v2 import codec
+from emulator.gateways.numbers import rfc3339
+from emulator.gateways.spot_ws_v2 import codec, orders
 from emulator.gateways.spot_ws_v2.codec import Request
 from emulator.gateways.spot_ws_v2.params import (
     ARRAY,
@@ -30,34 +30,7 @@ from emulator.gateways.spot_ws_v2.params import (
 if TYPE_CHECKING:
     from emulator.gateways.spot_ws_v2.session import Session
 
-MOST_CANCELS = 50
-LONGEST_TIMEOUT_S = 86_400
 
-_ORDER: Spec = {
-    "order_type": STRING,
-    "side": STRING,
-    "order_qty": NUMBER,
-    "cash_order_qty": NUMBER,
-    "limit_price": NUMBER,
-    "limit_price_type": STRING,
-    "triggers": OBJECT,
-    "time_in_force": STRING,
-    "margin": BOOL,
-    "post_only": BOOL,
-    "reduce_only": BOOL,
-    "effective_time": STRING,
-    "expire_time": STRING,
-    "cl_ord_id": STRING,
-    "order_userref": INTEGER,
-    "conditional": OBJECT,
-    "display_qty": NUMBER,
-    "fee_preference": STRING,
-    "no_mpp": BOOL,
-    "stp_type": STRING,
-    "sender_sub_id": STRING,
-    "stop_price": NUMBER,
-    "trigger": STRING,
-}
 _REQUEST: Spec = {"symbol": STRING, "deadline": STRING, "validate": BOOL, "token": STRING}
 _AMEND: Spec = {
     "order_id": STRING,
@@ -92,95 +65,15 @@ _EDIT: Spec = {
     "stop_price": NUMBER,
     "token": STRING,
 }
-_TYPES = {word.value: word for word in OrderType}
-_SIDES = {word.value: word for word in Side}
-_TIFS = {word.value: word for word in TimeInForce}
-_SELF_TRADE = {word.value.replace("-", "_"): word for word in SelfTrade}
-_FEES = {"base": True, "quote": False}
-_NOT_OFFERED = {
-    "conditional": "EGeneral:Invalid arguments:close",
-    "triggers": "EGeneral:Invalid arguments:trigger",
-    "trigger": "EGeneral:Invalid arguments:trigger",
-    "stop_price": "EGeneral:Invalid arguments:price",
-    "trigger_price": "EGeneral:Invalid arguments:price",
-    "cash_order_qty": "EGeneral:Invalid arguments:viqc",
-    "effective_time": "EGeneral:Invalid arguments:starttm",
-}
-"""Parameters that belong to order types this venue does not offer yet, and how it refuses them."""
-
-
-def _word(table: dict[str, Any], value: str, name: str) -> Any:
-    result = table.get(value)
-    if result is None:
-        raise bad_argument(name)
-    return result
 
 
 def _pair(session: "Session", params: dict[str, Any]) -> Instrument:
     return session.venue_pair(required(params, "symbol"))
 
 
-def _refuse_not_offered(params: dict[str, Any]) -> None:
-    if not _NOT_OFFERED.keys().isdisjoint(params):
-        for name, error in _NOT_OFFERED.items():
-            if params.get(name):
-                raise VenueError(error)
-    if params.get("margin"):
-        raise VenueError("EOrder:Cannot open position")
-    if params.get("limit_price_type", "static") != "static":
-        raise bad_argument("limit_price_type")
-
-
-def place_order(
-    params: dict[str, Any], pair: Instrument, account: str, deadline_ns: int
-) -> commands.PlaceOrder:
-    """Return the command for the fields of one order."""
-    order_type = _word(_TYPES, required(params, "order_type"), "ordertype")
-    side = _word(_SIDES, required(params, "side"), "type")
-    _refuse_not_offered(params)
-    limit, display, expires = params.get("limit_price"), params.get("display_qty"), params.get("expire_time")
-    cl_ord_id, userref = params.get("cl_ord_id"), params.get("order_userref")
-    if cl_ord_id is not None and userref is not None:
-        raise VenueError(BAD_ARGUMENTS)
-    if limit is None and order_type is not OrderType.MARKET:
-        raise bad_argument("price")
-    return commands.PlaceOrder(
-        account=account,
-        pair=pair.id,
-        side=side,
-        type=order_type,
-        qty=order_fields.quantity(str(required(params, "order_qty")), pair),
-        price=None if order_type is OrderType.MARKET else order_fields.price(str(limit), pair),
-        tif=_word(_TIFS, params.get("time_in_force", "gtc").upper(), "timeinforce"),
-        post_only=params.get("post_only", False),
-        reduce_only=params.get("reduce_only", False),
-        display=0 if display is None else order_fields.quantity(str(display), pair, "displayvol"),
-        expire_ns=0 if expires is None else _time(expires, "expiretm"),
-        cl_ord_id=None if cl_ord_id is None else order_fields.client_order_id(cl_ord_id),
-        userref=None if userref is None else order_fields.userref(userref),
-        self_trade=_word(_SELF_TRADE, params.get("stp_type", "cancel_newest"), "stptype"),
-        fee_in_base=_word(_FEES, params.get("fee_preference", "quote"), "oflags"),
-        deadline_ns=deadline_ns,
-    )
-
-
-def _time(value: str, name: str) -> int:
-    try:
-        return parse_rfc3339(value)
-    except ValueError:
-        raise bad_argument(name) from None
-
-
 def _deadline(session: "Session", params: dict[str, Any]) -> int:
     value = params.get("deadline")
     return 0 if value is None else order_fields.deadline(value, session.venue.clock.now_ns())
-
-
-def _refuse_fault(session: "Session", command: commands.PlaceOrder | commands.EditOrder) -> None:
-    """Refuse what the engine would refuse, without placing anything."""
-    fault = session.venue.engine.check(command, session.venue.clock.now_ns())
-    if fault is not None:
-        raise VenueError(REJECT_TEXT[fault])
 
 
 _MODIFY = frozenset({"modify-trades"})
@@ -205,16 +98,16 @@ def _ids(order: Order) -> str:
     return f'{{"order_id":"{order.txid}"}}'
 
 
-_ADD: Spec = {**_ORDER, **_REQUEST}
+_ADD: Spec = {**orders.ORDER, **_REQUEST}
 
 
 def add_order(session: "Session", request: Request, in_ns: int) -> None:
     """``add_order``."""
     key = _checked(session, request, _ADD, _MODIFY)
     params = request.params
-    command = place_order(params, _pair(session, params), key.account, _deadline(session, params))
+    command = orders.place_order(params, _pair(session, params), key.account, _deadline(session, params))
     if params.get("validate"):
-        _refuse_fault(session, command)
+        order_fields.check(session.venue.engine, command, session.venue.clock.now_ns())
         session.succeed(request, '{"order_id":""}', in_ns)
         return
 
@@ -232,18 +125,14 @@ def batch_add(session: "Session", request: Request, in_ns: int) -> None:
     key = _checked(session, request, spec, _MODIFY)
     params, venue = request.params, session.venue
     pair, deadline_ns = _pair(session, params), _deadline(session, params)
-    orders = required(params, "orders")
-    if len(orders) not in BATCH or not all(isinstance(order, dict) for order in orders):
+    rows = required(params, "orders")
+    if len(rows) not in BATCH or not all(isinstance(row, dict) for row in rows):
         raise bad_argument("orders")
     batch = []
-    for order in orders:
-        check(order, _ORDER, _WHERE[request.method])
-        batch.append(place_order(order, pair, key.account, deadline_ns))
-    for command in batch:
-        _refuse_fault(session, command)
-    ids = [command.cl_ord_id for command in batch if command.cl_ord_id is not None]
-    if len(set(ids)) < len(ids):
-        raise VenueError("EGeneral:Invalid arguments:cl_ord_id not unique")
+    for row in rows:
+        check(row, orders.ORDER, _WHERE[request.method])
+        batch.append(orders.place_order(row, pair, key.account, deadline_ns))
+    order_fields.check_batch(venue.engine, batch, venue.clock.now_ns())
     if params.get("validate"):
         session.succeed(request, "[" + ",".join(['{"order_id":""}'] * len(batch)) + "]", in_ns)
         return
@@ -267,8 +156,9 @@ def amend_order(session: "Session", request: Request, in_ns: int) -> None:
     """``amend_order``: in place."""
     key = _checked(session, request, _AMEND, _CANCEL)
     params = request.params
-    order = _own_order(session, key.account, params)
-    _refuse_not_offered(params)
+    account = session.venue.engine.accounts[key.account]
+    order = order_fields.open_order(account, params.get("order_id"), params.get("cl_ord_id"))
+    orders.refuse_not_offered(params)
     pair = order.instrument
     qty, display, limit = (params.get(name) for name in ("order_qty", "display_qty", "limit_price"))
     command = commands.AmendOrder(
@@ -291,24 +181,6 @@ def amend_order(session: "Session", request: Request, in_ns: int) -> None:
     session.execute(command, request, in_ns, reply)
 
 
-def _own_order(session: "Session", account: str, params: dict[str, Any]) -> Order:
-    """Return the open order that ``order_id`` or ``cl_ord_id`` names."""
-    state = session.venue.engine.accounts[account]
-    txid, cl_ord_id = params.get("order_id"), params.get("cl_ord_id")
-    if (txid is None) == (cl_ord_id is None):
-        raise VenueError(BAD_ARGUMENTS)
-    order = state.open.get(txid) if txid is not None else state.by_cl_ord_id.get(cl_ord_id or "")
-    if order is None:
-        raise _unknown(txid)
-    return order
-
-
-def _unknown(txid: str | None) -> VenueError:
-    if txid is not None and not order_fields.is_txid(txid):
-        return VenueError("EOrder:Invalid order")
-    return VenueError("EOrder:Unknown order")
-
-
 def edit_order(session: "Session", request: Request, in_ns: int) -> None:
     """``edit_order``: cancel and replace."""
     key = _checked(session, request, _EDIT, _MODIFY)
@@ -317,8 +189,8 @@ def edit_order(session: "Session", request: Request, in_ns: int) -> None:
     txid = required(params, "order_id")
     order = session.venue.engine.accounts[key.account].open.get(txid)
     if order is None or order.instrument is not pair:
-        raise _unknown(txid)
-    _refuse_not_offered(params)
+        raise order_fields.unknown_order(txid)
+    orders.refuse_not_offered(params)
     qty, display = params.get("order_qty"), params.get("display_qty")
     limit, userref = params.get("limit_price", params.get("price")), params.get("order_userref")
     preference = params.get("fee_preference")
@@ -331,11 +203,11 @@ def edit_order(session: "Session", request: Request, in_ns: int) -> None:
         post_only=params.get("post_only", False),
         reduce_only=params.get("reduce_only", False),
         userref=None if userref is None else order_fields.userref(userref),
-        fee_in_base=None if preference is None else _word(_FEES, preference, "oflags"),
+        fee_in_base=None if preference is None else order_fields.word(orders.FEES, preference, "oflags"),
         deadline_ns=_deadline(session, params),
     )
     if params.get("validate"):
-        _refuse_fault(session, command)
+        order_fields.check(session.venue.engine, command, session.venue.clock.now_ns())
         session.succeed(request, f'{{"order_id":"","original_order_id":"{txid}"}}', in_ns)
         return
 
@@ -357,13 +229,15 @@ def cancel_order(session: "Session", request: Request, in_ns: int) -> None:
     targets = [
         (name, value) for name in ("order_id", "cl_ord_id", "order_userref") for value in params.get(name, ())
     ]
-    if not 0 < len(targets) <= MOST_CANCELS:
+    if not 0 < len(targets) <= order_fields.MOST_CANCELS:
         raise VenueError(BAD_ARGUMENTS)
     account = session.venue.engine.accounts[key.account]
     for name, value in targets:
         for command, result in _cancels(account, name, value):
             if command is None:
-                session.fail(request, str(_unknown(value if name == "order_id" else None)), in_ns)
+                session.fail(
+                    request, str(order_fields.unknown_order(value if name == "order_id" else None)), in_ns
+                )
                 continue
 
             def reply(events: list[Event], result: str = result) -> None:
@@ -396,12 +270,12 @@ def batch_cancel(session: "Session", request: Request, in_ns: int) -> None:
     """``batch_cancel``: by order id, userref (as text) or client id; the count of those that were open."""
     spec: Spec = {"orders": ARRAY, "cl_ord_id": ARRAY, "token": STRING}
     key = _checked(session, request, spec, _CANCEL)
-    orders, cl_ord_ids = request.params.get("orders", []), request.params.get("cl_ord_id", [])
-    if not 2 <= len(orders) + len(cl_ord_ids) <= MOST_CANCELS:
+    ids, cl_ord_ids = request.params.get("orders", []), request.params.get("cl_ord_id", [])
+    if not 2 <= len(ids) + len(cl_ord_ids) <= order_fields.MOST_CANCELS:
         raise bad_argument("orders")
     account = session.venue.engine.accounts[key.account]
     found: dict[str, None] = {}
-    for value in orders:
+    for value in ids:
         if isinstance(value, str) and value in account.open:
             found[value] = None
         else:
@@ -433,7 +307,7 @@ def cancel_all_orders_after(session: "Session", request: Request, in_ns: int) ->
     """``cancel_all_orders_after``: the dead man's switch."""
     key = _checked(session, request, {"timeout": INTEGER, "token": STRING}, _CANCEL)
     timeout = required(request.params, "timeout")
-    if not 0 <= timeout < LONGEST_TIMEOUT_S:
+    if not 0 <= timeout < order_fields.LONGEST_TIMEOUT_S:
         raise bad_argument("timeout")
 
     def reply(events: list[Event]) -> None:
