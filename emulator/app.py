@@ -1,6 +1,7 @@
 """Composition root: builds the engine, the market, the gateways and the links; starts and stops them."""
 
 import asyncio
+import errno
 import gc
 import os
 import signal
@@ -38,7 +39,10 @@ from emulator.settings import AccountProfile, Settings, SettingsError
 MARKET_ACCOUNT = "market"
 StartError = (SettingsError, tiers.ProfileError, ladder.LinkError, MarketProfileError)
 """What can be wrong with what the user asked for; each is one line."""
-IDLE_STEP_S = 0.005
+CALLS_WITHIN_US = 10_000
+"""Tiers nearer than this are measured with more calls when the venue gets ready."""
+IDLE_STEP_S = 0.02
+"""Pause between steps of work that nobody waits for."""
 PORT_STEP = 100
 """Distance between the ports of one tier and the next."""
 
@@ -89,12 +93,12 @@ class App:
             http_port = await self._listen(plain, self.settings.http_port, step)
             tls_port = await self._listen(secure, self.settings.tls_port, step)
             endpoints.append(TierEndpoints(tier.name, tier.rtt_us, self.rung.name, http_port, tls_port))
-        self._in_idle_turns(venue.tape.load_days(venue.clock.now_ns()))
         # What exists now lives as long as the process: keep the collector from walking it while orders flow.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 50, 100_000)
         self.endpoints = tuple([await self._answering(endpoint) for endpoint in endpoints])
+        self._in_idle_turns(venue.tape.load_days(venue.clock.now_ns()))
 
     async def stop(self) -> None:
         """Close everything, clients first."""
@@ -103,6 +107,8 @@ class App:
         self._servers.clear()
         if self._front is not None:
             await self._front.close()
+            # The goodbyes are on their way now, and the links have to outlive them.
+            await asyncio.sleep(max(tier.rtt_us for tier in self.tiers) / 1e6)
         for stop in reversed(self._stops):
             stop()
 
@@ -156,11 +162,12 @@ class App:
     def _tls_context(self) -> ssl.SSLContext:
         try:
             return self.authority.context()
+        except (ssl.SSLError, ValueError):
+            reason = "its files are damaged, remove them"
         except OSError as error:
-            where = self.authority.ca_path.parent
-            raise SettingsError(
-                f"cannot keep the certificate authority in {where}: {error.strerror}"
-            ) from None
+            reason = str(error.strerror)
+        where = self.authority.ca_path.parent
+        raise SettingsError(f"cannot keep the certificate authority in {where}: {reason}")
 
     async def _listen(self, factory: Callable[[], Any], port: int, step: int) -> int:
         """Open one listener and return its port."""
@@ -169,9 +176,9 @@ class App:
         try:
             server = await loop.create_server(factory, self.settings.host, wanted, backlog=1024)
         except (OSError, OverflowError) as error:
-            reason = "is taken" if getattr(error, "errno", None) == 98 else f"cannot be bound: {error}"
-            hint = "another emulator? use --ports auto"
-            raise SettingsError(f"port {wanted} on {self.settings.host} {reason} ({hint})") from None
+            taken = getattr(error, "errno", None) == errno.EADDRINUSE
+            reason = "is taken (another emulator? use --ports auto)" if taken else f"cannot be bound: {error}"
+            raise SettingsError(f"port {wanted} on {self.settings.host} {reason}") from None
         self._servers.append(server)
         return int(server.sockets[0].getsockname()[1])
 
@@ -180,8 +187,10 @@ class App:
         host = "127.0.0.1" if self.settings.host in ("0.0.0.0", "::") else self.settings.host  # noqa: S104
         trusting = ssl.create_default_context(cafile=str(self.authority.ca_path))
         trusting.check_hostname = False
+        rounds = 2 if endpoint.rtt_us >= CALLS_WITHIN_US else 10
         plain, _ = await asyncio.gather(
-            _round_trip(host, endpoint.http_port, None), _round_trip(host, endpoint.tls_port, trusting)
+            _round_trip(host, endpoint.http_port, None, rounds),
+            _round_trip(host, endpoint.tls_port, trusting, 1),
         )
         return msgspec.structs.replace(endpoint, measured_us=plain)
 
@@ -219,6 +228,8 @@ def load_tiers(settings: Settings) -> tuple[tiers.Tier, ...]:
 
 
 def _account(row: AccountProfile) -> Account:
+    if row.name == MARKET_ACCOUNT:
+        raise SettingsError(f"account {row.name}: this name is the synthetic market's")
     return Account(row.name, tier=row.tier, vip=row.vip, volume_usd=row.volume_usd)
 
 
@@ -233,9 +244,12 @@ def _key(seed: int, row: AccountProfile) -> ApiKey:
 
 def _amount(row: AccountProfile, asset: str, amount: str, decimals: int) -> int:
     try:
-        return scaled(amount, decimals)
+        value = scaled(amount, decimals)
     except (ValueError, ArithmeticError):
-        raise SettingsError(f"account {row.name}: bad balance {amount!r} of {asset}") from None
+        value = -1
+    if value < 0:
+        raise SettingsError(f"account {row.name}: bad balance {amount!r} of {asset}")
+    return value
 
 
 def _urls(host: str, port: int, tls: str) -> dict[str, str]:
@@ -243,19 +257,19 @@ def _urls(host: str, port: int, tls: str) -> dict[str, str]:
     return {"rest": f"http{tls}://{where}", "ws": f"ws{tls}://{where}", "ws_auth": f"ws{tls}://{where}"}
 
 
-async def _round_trip(host: str, port: int, context: ssl.SSLContext | None) -> float:
-    """Return the round trip of the second REST call on a connection, in microseconds."""
+async def _round_trip(host: str, port: int, context: ssl.SSLContext | None, rounds: int) -> float:
+    """Return the best round trip of some REST calls on one connection, in microseconds."""
     reader, writer = await asyncio.open_connection(host, port, ssl=context)
-    loop, taken = asyncio.get_running_loop(), 0.0
-    for _ in range(2):
+    loop, taken_s = asyncio.get_running_loop(), []
+    for _ in range(rounds):
         began = loop.time()
         writer.write(b"GET /0/public/Time HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         head = await reader.readuntil(b"\r\n\r\n")
         length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
         await reader.readexactly(length)
-        taken = loop.time() - began
+        taken_s.append(loop.time() - began)
     writer.close()
-    return taken * 1e6
+    return min(taken_s) * 1e6
 
 
 # -- running ---------------------------------------------------------------------------------------------
@@ -271,11 +285,14 @@ async def _run(app: App, *, as_json: bool) -> None:
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
+    file = Path(app.settings.endpoints_file) if app.settings.endpoints_file else None
     try:
+        if file is not None:
+            remove(file)  # what an earlier run wrote would be taken for this one's
         await app.start()
         endpoints = app.endpoints_json()
-        if app.settings.endpoints_file:
-            write_atomically(Path(app.settings.endpoints_file), msgspec.json.encode(endpoints))
+        if file is not None:
+            write_atomically(file, msgspec.json.encode(endpoints))
         print(msgspec.json.encode(endpoints).decode() if as_json else ready_text(app), flush=True)
         await stopped.wait()
     finally:
@@ -288,6 +305,15 @@ def write_atomically(path: Path, content: bytes) -> None:
     try:
         partial.write_bytes(content)
         partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise SettingsError(f"cannot write {path}: {error.strerror}") from None
+
+
+def remove(path: Path) -> None:
+    """Remove a file that may be there; raises SettingsError when none can be written there either."""
+    try:
+        path.unlink(missing_ok=True)
     except OSError as error:
         raise SettingsError(f"cannot write {path}: {error.strerror}") from None
 
@@ -302,8 +328,7 @@ def ready_text(app: App) -> str:
     for tier in app.endpoints:
         urls = endpoints["tiers"][tier.name]
         lines += [
-            f"{tier.name:<8}{duration(tier.rtt_us)} RTT, link {tier.rung}"
-            f" (a REST call just took {duration(tier.measured_us or 0)})",
+            f"{tier.name:<8}{_distance(tier)} (a REST call just took {duration(tier.measured_us or 0)})",
             f"  REST       {urls['rest']}      {urls['tls']['rest']}",
             f"  WebSocket  {urls['ws']}/v2     {urls['tls']['ws']}/v2",
         ]
@@ -313,3 +338,9 @@ def ready_text(app: App) -> str:
     rest = ", ".join(row["name"] for row in endpoints["accounts"][3:])
     lines += [f"  and {rest}: --json or --endpoints-file gives all keys", "", "ready; Ctrl-C stops"]
     return "\n".join(lines)
+
+
+def _distance(tier: TierEndpoints) -> str:
+    if tier.rung == "none":
+        return "link none: not shaped"
+    return f"{duration(tier.rtt_us)} RTT, link {tier.rung}"

@@ -18,9 +18,16 @@ examples:
 """
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, like every other error here."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the argument parser."""
-    root = argparse.ArgumentParser(
+    root = _Parser(
         prog="kraken-emulator",
         description="A whole Kraken on one machine, at a distance you choose.",
         epilog=_EPILOG,
@@ -59,7 +66,10 @@ def _add_up(up: argparse.ArgumentParser) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command; exit code 2 with one line for what cannot be done."""
     arguments = vars(parser().parse_args(argv))
-    _COMMANDS[arguments.pop("command")](arguments)
+    try:
+        _COMMANDS[arguments.pop("command")](arguments)
+    except KeyboardInterrupt:  # while starting; once it runs, signals stop it in order
+        sys.exit(130)
 
 
 def _version(_: dict[str, Any]) -> None:

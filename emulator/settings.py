@@ -18,6 +18,7 @@ ENVIRONMENT = "KRAKEN_EMULATOR_"
 """Prefix of environment variables: ``KRAKEN_EMULATOR_SEED=7``."""
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class SettingsError(ValueError):
@@ -131,10 +132,10 @@ class AccountProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     name: str
     tier: AccountTier = AccountTier.INTERMEDIATE
     vip: bool = False
-    volume_usd: int = 0
+    volume_usd: Count = 0
     balances: dict[str, str] | None = None
     permissions: tuple[str, ...] | None = None
-    nonce_window: int = 0
+    nonce_window: Count = 0
 
 
 class _Defaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

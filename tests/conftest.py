@@ -11,10 +11,11 @@ ACCOUNTS = 120
 
 @pytest.fixture(scope="session")
 def accounts_profile(tmp_path_factory):
-    """The sixteen accounts of the default profile, and more like them."""
-    names = [f'\n[[accounts]]\nname = "account{number}"\n' for number in range(16, ACCOUNTS)]
-    path = tmp_path_factory.mktemp("accounts") / "many.toml"
-    path.write_text((PROFILES / "accounts" / "default.toml").read_text() + "".join(names))
+    """Accounts that are all alike: the default profile's balances, no trading volume yet."""
+    balances, _, _ = (PROFILES / "accounts" / "default.toml").read_text().partition("[[accounts]]")
+    names = [f'[[accounts]]\nname = "account{number}"\n' for number in range(ACCOUNTS)]
+    path = tmp_path_factory.mktemp("accounts") / "alike.toml"
+    path.write_text(balances + "".join(names))
     return str(path)
 
 

@@ -26,12 +26,13 @@ BATCH = range(2, 16)
 class Market:
     """One pair as the engine trades it."""
 
-    __slots__ = ("book", "instrument", "last_price", "next_trade_id")
+    __slots__ = ("book", "instrument", "last_price", "last_trade_ns", "next_trade_id")
 
     def __init__(self, instrument: Instrument, first_trade_id: int) -> None:
         self.instrument = instrument
         self.book = Book()
         self.last_price = 0
+        self.last_trade_ns = 0
         self.next_trade_id = first_trade_id
 
 
@@ -256,16 +257,16 @@ class SpotEngine:
         pair = maker.instrument
         market = self.markets[pair.id]
         trade_id = market.next_trade_id
+        # No two trades of a pair share a nanosecond, so that paging by time never loses one.
+        time_ns = max(self.now_ns, market.last_trade_ns + 1)
         market.next_trade_id += 1
         market.last_price = price
-        self._out.append(
-            events.Traded(
-                pair.id, trade_id, price, quantity, taker.buy, taker.type is OrderType.MARKET, self.now_ns
-            )
-        )
+        market.last_trade_ns = time_ns
+        market_order = taker.type is OrderType.MARKET
+        self._out.append(events.Traded(pair.id, trade_id, price, quantity, taker.buy, market_order, time_ns))
         book_fill = self.settlement.fill
-        self._out += book_fill(taker, trade_id, price, quantity, self.now_ns, maker=False)
-        self._out += book_fill(maker, trade_id, price, quantity, self.now_ns, maker=True)
+        self._out += book_fill(taker, trade_id, price, quantity, time_ns, maker=False)
+        self._out += book_fill(maker, trade_id, price, quantity, time_ns, maker=True)
 
     def _completed(self, order: Order) -> None:
         self._finish(order, Status.CLOSED, None)

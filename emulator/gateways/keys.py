@@ -47,7 +47,8 @@ class ApiKey:
 
     def signed(self, path: str, nonce: str, body: bytes, signature: str) -> bool:
         """Tell whether ``signature`` (API-Sign) is this key's over exactly these bytes."""
-        return hmac.compare_digest(sign(self.secret, path, nonce, body).encode(), signature.encode())
+        expected = sign(self.secret, path, nonce, body).encode()
+        return hmac.compare_digest(expected, signature.encode(errors="replace"))
 
     def take_nonce(self, nonce: int) -> bool:
         """Consume ``nonce``; False when it is not above all earlier ones (window aside) or was used."""

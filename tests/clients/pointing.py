@@ -8,7 +8,9 @@ PATIENCE_S = 20.0
 """How long anything that must happen may take on a busy machine."""
 
 
-def ccxt_options(venue: Running, account: dict[str, Any] | None = None, tier: str | None = None) -> dict[str, Any]:
+def ccxt_options(
+    venue: Running, account: dict[str, Any] | None = None, tier: str | None = None
+) -> dict[str, Any]:
     """Return the constructor argument of ``ccxt.kraken`` (sync, async and pro)."""
     at = venue.tier(tier)
     account = account or venue.next_account()

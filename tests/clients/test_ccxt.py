@@ -58,11 +58,10 @@ def test_every_pair_comes_with_its_precision_limits_and_fees(watcher):
         market = watcher.market(pair["symbol"])
         fees = catalogue["fee_schedules"][pair["fee_schedule"]]
         leverage = max([1, *pair.get("leverage_buy", [])])
+        # ccxt orders no finer than the base asset is kept: matters for EUR and GBP
+        decimals = min(pair["lot_decimals"], catalogue["assets"][pair["base"]]["decimals"])
         assert (market["id"], market["active"]) == (name, True)
-        assert market["precision"] == {
-            "amount": 10 ** -pair["lot_decimals"],
-            "price": float(pair["tick_size"]),
-        }
+        assert market["precision"] == {"amount": 10**-decimals, "price": float(pair["tick_size"])}
         assert market["limits"]["amount"]["min"] == float(pair["order_min"])
         assert market["limits"]["cost"]["min"] == float(pair["cost_min"])
         assert market["limits"]["leverage"]["max"] == leverage
@@ -98,19 +97,17 @@ def test_order_book_is_sorted_and_not_crossed(watcher, symbol):
     assert bids[0] < asks[0]
 
 
-def test_paging_through_trades_with_since_misses_and_repeats_none(watcher):
-    began = watcher.milliseconds()
-    since = watcher.parse_to_int(watcher.fetch_trades("BTC/USD", limit=700)[0]["timestamp"])
-    ids, pages = {}, 0
-    while pages < 20:
+def test_paging_through_trades_with_since_misses_none(watcher):
+    newest = watcher.fetch_trades("BTC/USD", limit=700)
+    ids, since, pages = {}, newest[0]["timestamp"], 0
+    while int(newest[-1]["id"]) not in ids:
         page = watcher.fetch_trades("BTC/USD", since=since, limit=200)
         pages += 1
+        assert page[-1]["timestamp"] > since
         ids |= {int(trade["id"]): trade["timestamp"] for trade in page}
-        if page[-1]["timestamp"] > began or page[-1]["timestamp"] == since:
-            break
         since = page[-1]["timestamp"]
-    assert len(ids) >= 699
     assert pages >= 4
+    assert {int(trade["id"]) for trade in newest[1:]} <= ids.keys()
     assert sorted(ids) == list(range(min(ids), max(ids) + 1))
     assert [ids[number] for number in sorted(ids)] == sorted(ids.values())
 
@@ -127,7 +124,7 @@ def test_candles_of_every_timeframe_are_aligned_and_gapless(watcher, timeframe):
     assert 0 <= watcher.milliseconds() - starts[-1] < step_ms + 5_000
     assert all(low <= min(start, end) <= max(start, end) <= high for _, start, high, low, end, _ in rows)
     later = watcher.fetch_ohlcv("ETH/USD", timeframe, since=starts[-5])
-    assert [row[0] for row in later][:4] == starts[-5:-1] or later[0][0] == starts[-4]
+    assert [row[0] for row in later][:5] == starts[-5:]
 
 
 # -- orders ----------------------------------------------------------------------------------------------
@@ -135,10 +132,8 @@ def test_candles_of_every_timeframe_are_aligned_and_gapless(watcher, timeframe):
 
 def test_a_limit_order_from_birth_to_cancellation(maker):
     order = maker.create_order("BTC/USD", "limit", "buy", 0.5, 40_000, {"clientOrderId": "first-1"})
-    assert maker.fetch_order(order["id"]) | {"info": None} == pytest.approx(
-        maker.fetch_open_orders("BTC/USD")[0] | {"info": None}
-    )
     open_order = maker.fetch_order(order["id"])
+    assert maker.fetch_open_orders("BTC/USD") == [open_order]
     assert (open_order["status"], open_order["clientOrderId"]) == ("open", "first-1")
     assert (open_order["price"], open_order["amount"], open_order["filled"]) == (40_000, 0.5, 0)
     funds = maker.fetch_balance()["USD"]

@@ -248,7 +248,8 @@ class TestRecords:
         first, second = venue.engine.accounts["bob"].trades.values()
         assert order.trades == [first.exec_id, second.exec_id]
         assert (first.trade_id, second.trade_id) == (1, 2)
-        assert (second.order_txid, second.pair, second.time_ns) == (order.txid, XBTUSD, venue.now_ns)
+        assert (second.order_txid, second.pair) == (order.txid, XBTUSD)
+        assert (first.time_ns, second.time_ns) == (venue.now_ns, venue.now_ns + 1)
         assert (second.buy, second.order_type, second.maker) == (True, "limit", False)
         assert (second.price, second.qty, second.fee, second.fee_asset) == (
             (600_100, 1_000_000, 2_40040, "ZUSD")

@@ -7,7 +7,7 @@ from typing import Any
 from emulator.engine.accounts import Account
 from emulator.engine.orders import Order
 from emulator.gateways import order_fields
-from emulator.gateways.errors import VenueError, bad_argument
+from emulator.gateways.errors import PERMISSION_DENIED, VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import text
 from emulator.gateways.spot_rest import codec
@@ -18,6 +18,8 @@ from emulator.gateways.venue import Venue
 PAGE = 50
 MOST_ORDERS_ASKED = 50
 MOST_TRADES_ASKED = 20
+_NEEDED = {True: "query-open-trades", False: "query-closed-trades"}
+"""Permission to see an order, by whether it is open."""
 _TRADE_TYPES = ("all", "any position", "closed position", "closing position", "no position")
 
 
@@ -151,6 +153,8 @@ def query_orders(venue: Venue, key: ApiKey, params: Params) -> Any:
     found = [order for order in map(account.find, asked) if order is not None]
     if not found:
         raise VenueError("EOrder:Unknown order")
+    if not {_NEEDED[order.txid in account.open] for order in found} <= key.permissions:
+        raise VenueError(PERMISSION_DENIED)
     return {o.txid: codec.order_object(o, trades=trades) for o in found if _wanted(o, params)}
 
 

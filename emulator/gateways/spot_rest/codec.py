@@ -14,6 +14,7 @@ from emulator.gateways.numbers import number, text
 
 MOST_PARAMETERS = 2_000
 _FALSE = frozenset({"", "0", "false", "no", "none"})
+_INTEGER = re.compile(r"-?[0-9]{1,20}")
 _NESTED = re.compile(r"\[([^\[\]]*)\]")
 _encode = msgspec.json.Encoder().encode
 
@@ -50,7 +51,7 @@ class Params:
     @classmethod
     def from_body(cls, body: bytes, content_type: str) -> "Params":
         """Read a body: JSON when it is declared so or, without a declaration, looks like it."""
-        is_json = "json" in content_type or (not content_type and body[:1] == b"{")
+        is_json = "json" in content_type.lower() or (not content_type and body[:1] == b"{")
         if not is_json:
             return cls.from_query(body.decode(errors="replace"))
         try:
@@ -91,10 +92,9 @@ class Params:
         value = self.get(name)
         if value is None:
             return default
-        try:
-            return int(value)
-        except ValueError:
-            raise bad_argument(name) from None
+        if not _INTEGER.fullmatch(value):
+            raise bad_argument(name)
+        return int(value)
 
     def names(self, name: str) -> list[str]:
         """Return a comma-separated list, blanks around the commas allowed."""

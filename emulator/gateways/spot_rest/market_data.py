@@ -237,7 +237,7 @@ def ohlc(venue: Venue, params: Params) -> Any:
                     codec.price(pair, candle.high),
                     codec.price(pair, candle.low),
                     codec.price(pair, candle.close),
-                    codec.price(pair, vwap) if candle.trades else "0.0",
+                    codec.price(pair, vwap),
                     codec.volume(pair, candle.volume),
                     candle.trades,
                 ]

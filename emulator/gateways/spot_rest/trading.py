@@ -20,6 +20,8 @@ from emulator.gateways.venue import Venue
 
 _SELF_TRADE = {word.value: word for word in SelfTrade}
 _FLAGS = frozenset({"post", "fcib", "fciq", "nompp"})
+SHORTEST_EXPIRY_NS = 5 * 10**9
+"""Least that a relative ``expiretm`` may lie ahead."""
 
 
 def _flags(params: Params) -> frozenset[str]:
@@ -39,9 +41,12 @@ def _deadline(venue: Venue, params: Params) -> int:
 def _expiry(venue: Venue, params: Params) -> int:
     """Return ``expiretm``: ``+<seconds>`` from now, or a unix time; 0 for none."""
     value = params.get("expiretm") or "0"
-    if value.startswith("+"):
-        return venue.clock.now_ns() + codec.time_ns(value[1:], "expiretm")
-    return codec.time_ns(value, "expiretm")
+    if not value.startswith("+"):
+        return codec.time_ns(value, "expiretm")
+    ahead_ns = codec.time_ns(value[1:], "expiretm")
+    if ahead_ns < SHORTEST_EXPIRY_NS:
+        raise bad_argument("expiretm")
+    return venue.clock.now_ns() + ahead_ns
 
 
 def _refuse_not_offered(params: Params) -> None:
@@ -175,7 +180,7 @@ def edit_order(venue: Venue, key: ApiKey, params: Params) -> Any:
         userref=None if userref is None else order_fields.userref(userref),
         deadline_ns=_deadline(venue, params),
     )
-    qty = old.qty if command.qty is None else command.qty
+    qty = (old.qty if command.qty is None else command.qty) - old.filled
     at = old.price if command.price is None else command.price
     head = codec.describe(pair, old.side.value, old.type.value, qty, at)
     answer: dict[str, Any] = {"status": "ok"}
@@ -200,7 +205,7 @@ def edit_order(venue: Venue, key: ApiKey, params: Params) -> Any:
 
 
 def _is_userref(value: str) -> bool:
-    return value.lstrip("-").isdigit() and value.isascii()
+    return value.isascii() and value.removeprefix("-").isdigit()
 
 
 def _matches(account: Account, value: str) -> list[Order]:
@@ -238,9 +243,9 @@ def cancel_order_batch(venue: Venue, key: ApiKey, params: Params) -> Any:
         raise bad_argument("orders")
     found: dict[str, Order] = {}
     for item in (*orders, *({"cl_ord_id": value} for value in cl_ord_ids)):
-        fields = item if isinstance(item, dict) else {"txid": item}
-        order = account.by_cl_ord_id.get(str(fields.get("cl_ord_id")))
-        hits = [order] if order is not None else _matches(account, str(fields.get("txid")))
+        fields = Params(item if isinstance(item, dict) else {"txid": item})
+        order = account.by_cl_ord_id.get(fields.get("cl_ord_id") or "")
+        hits = [order] if order is not None else _matches(account, fields.get("txid") or "")
         found.update((hit.txid, hit) for hit in hits)
     return _cancel(venue, account, list(found.values()))
 

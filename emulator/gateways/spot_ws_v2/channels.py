@@ -108,12 +108,16 @@ def _unsubscribe_pairs(session: "Session", request: Request, in_ns: int) -> None
         if given:
             keys = [key for key in keys if key[2] == request.params[channel.detail or ""]]
         if not keys:
-            # Recorded live: the error to a failed unsubscribe says "subscribe".
-            failed = msgspec.structs.replace(request, method="subscribe")
-            session.fail(failed, "Subscription Not Found", in_ns, symbol)
+            _not_found(session, request, in_ns, symbol)
         for key in keys:
             session.leave(key)
             session.succeed(request, _result(channel, symbol, key[2], None), in_ns)
+
+
+def _not_found(session: "Session", request: Request, in_ns: int, symbol: str | None = None) -> None:
+    """Refuse to leave what was never joined.  Recorded live: this error says "subscribe"."""
+    failed = msgspec.structs.replace(request, method="subscribe")
+    session.fail(failed, "Subscription Not Found", in_ns, symbol)
 
 
 # -- instrument ------------------------------------------------------------------------------------------
@@ -136,7 +140,8 @@ def _subscribe_instrument(session: "Session", request: Request, in_ns: int) -> N
 
 def _unsubscribe_instrument(session: "Session", request: Request, in_ns: int) -> None:
     if _INSTRUMENT not in session.joined:
-        raise VenueError("Subscription Not Found")
+        _not_found(session, request, in_ns)
+        return
     session.leave(_INSTRUMENT)
     session.succeed(request, '{"channel":"instrument"}', in_ns)
 
@@ -205,7 +210,8 @@ def _unsubscribe_private(session: "Session", request: Request, in_ns: int) -> No
     channel = request.params["channel"]
     subscription = session.private.pop(channel, None)
     if subscription is None:
-        raise VenueError("Subscription Not Found")
+        _not_found(session, request, in_ns)
+        return
     session.gateway.private.leave(subscription)
     session.succeed(request, f'{{"channel":"{channel}"}}', in_ns)
 

@@ -1,11 +1,11 @@
 """Private channels: ``executions`` and ``balances``, each subscription with its own sequence."""
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Protocol
 
 from emulator.engine.accounts import Account
 from emulator.engine.events import Accepted, Amended, Ended, Event, Filled, Posted, Refilled
-from emulator.engine.instruments import rescale_half_up
 from emulator.engine.orders import Order, Reason
 from emulator.gateways.numbers import text
 from emulator.gateways.spot_ws_v2 import rows
@@ -134,9 +134,8 @@ class PrivateChannels:
         decimals = order.instrument.cost_decimals
         if order.fee_asset == USD:
             return text(fee, decimals)
-        rate = self._venue.engine.valuation.rate(order.fee_asset, USD)
-        value = 0 if rate is None else int(rescale_half_up(fee, order.fee_decimals, decimals) * rate)
-        return text(value, decimals)
+        rate = self._venue.engine.valuation.rate(order.fee_asset, USD) or 0
+        return text(round(Fraction(fee, 10**order.fee_decimals) * rate * 10**decimals), decimals)
 
 
 _WRITERS: dict[type, Callable[..., list[tuple[str, bool]]]] = {

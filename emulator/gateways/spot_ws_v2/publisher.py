@@ -58,15 +58,21 @@ class Publisher:
                 del self._pairs[pair]
 
     def hear(self, events: list[Event]) -> None:
-        """Publish a batch of events."""
+        """Publish a batch of events.
+
+        A book is published once, as it is after all of them: its checksum must fit the message.
+        """
+        changed: dict[str, BookChanged] = {}
         traded: dict[str, list[Traded]] = {}
         for event in events:
             if type(event) is BookChanged:
-                of_pair = self._pairs.get(event.pair)
-                if of_pair is not None:
-                    self._book_changed(of_pair, event)
+                if event.pair in self._pairs:
+                    earlier = changed.get(event.pair)
+                    changed[event.pair] = event if earlier is None else _joined(earlier, event)
             elif type(event) is Traded and event.pair in self._pairs:
                 traded.setdefault(event.pair, []).append(event)
+        for pair, change in changed.items():
+            self._book_changed(self._pairs[pair], change)
         for pair, trades in traded.items():
             self._traded(self._pairs[pair], trades)
 
@@ -134,6 +140,14 @@ class Publisher:
         "ticker": _make_ticker,
         "ohlc": _make_ohlc,
     }
+
+
+def _joined(earlier: BookChanged, later: BookChanged) -> BookChanged:
+    """Return two changes of a book as one, removals first: what they pull in must not be stale."""
+    changes = dict(earlier.changes) | dict(later.changes)
+    return BookChanged(
+        later.pair, tuple(sorted(changes.items(), key=lambda change: change[1] != 0)), later.time_ns
+    )
 
 
 def _broadcast(feed: Feed, payload: bytes) -> None:

@@ -138,16 +138,18 @@ def batch_add(session: "Session", request: Request, in_ns: int) -> None:
         return
     now_ns = venue.clock.now_ns()
     outcomes = [venue.engine.apply(command, now_ns) for command in batch]
-    session.succeed(request, "[" + ",".join(_outcome(events) for events in outcomes) + "]", in_ns)
-    for events in outcomes:
-        venue.publish(events)
+    results = ",".join(map(_outcome, batch, outcomes))
+    session.succeed(request, f"[{results}]", in_ns)
+    venue.publish([event for events in outcomes for event in events])
 
 
-def _outcome(events: list[Event]) -> str:
+def _outcome(command: commands.PlaceOrder, events: list[Event]) -> str:
     try:
         accepted = order_fields.answer(events)
     except VenueError as error:
-        return f'{{"error":{codec.string(str(error))}}}'
+        ids = "" if command.cl_ord_id is None else f',"cl_ord_id":{codec.string(command.cl_ord_id)}'
+        ids += "" if command.userref is None else f',"order_userref":{command.userref}'
+        return f'{{"error":{codec.string(str(error))}{ids}}}'
     assert isinstance(accepted, Accepted)  # noqa: S101 - the only answer to a PlaceOrder
     return _ids(accepted.order)
 
@@ -235,9 +237,8 @@ def cancel_order(session: "Session", request: Request, in_ns: int) -> None:
     for name, value in targets:
         for command, result in _cancels(account, name, value):
             if command is None:
-                session.fail(
-                    request, str(order_fields.unknown_order(value if name == "order_id" else None)), in_ns
-                )
+                unknown = order_fields.unknown_order(str(value) if name == "order_id" else None)
+                session.fail(request, str(unknown), in_ns)
                 continue
 
             def reply(events: list[Event], result: str = result) -> None:
@@ -250,7 +251,7 @@ def cancel_order(session: "Session", request: Request, in_ns: int) -> None:
 def _cancels(account: Account, name: str, value: Any) -> list[tuple[commands.CancelOrder | None, str]]:
     """Return a command and the reply's result for each order that ``name``: ``value`` means."""
     if name == "order_userref":
-        found = [order.txid for order in account.open.values() if order.userref == value]
+        found = [order.txid for order in account.open.values() if order.userref == value and type(value) is int]
         return [
             (commands.CancelOrder(account=account.name, txid=txid), f'{{"order_id":"{txid}"}}')
             for txid in found
@@ -279,7 +280,8 @@ def batch_cancel(session: "Session", request: Request, in_ns: int) -> None:
         if isinstance(value, str) and value in account.open:
             found[value] = None
         else:
-            found.update((o.txid, None) for o in account.open.values() if str(o.userref) == str(value))
+            refs = ((o.txid, o.userref) for o in account.open.values() if o.userref is not None)
+            found.update((txid, None) for txid, userref in refs if str(userref) == str(value))
     for value in cl_ord_ids:
         if isinstance(value, str) and value in account.by_cl_ord_id:
             found[account.by_cl_ord_id[value].txid] = None
@@ -287,8 +289,7 @@ def batch_cancel(session: "Session", request: Request, in_ns: int) -> None:
     now_ns = venue.clock.now_ns()
     outcomes = [venue.engine.apply(commands.CancelOrder(account=account.name, txid=t), now_ns) for t in found]
     session.send(codec.batch_cancelled(request.req_id, len(found), in_ns, session.venue.clock.now_ns()))
-    for events in outcomes:
-        venue.publish(events)
+    venue.publish([event for events in outcomes for event in events])
 
 
 def cancel_all(session: "Session", request: Request, in_ns: int) -> None:

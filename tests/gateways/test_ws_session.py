@@ -1,0 +1,438 @@
+"""WebSocket v2 sessions: envelopes, subscriptions, roles and every refusal."""
+
+import json
+
+import pytest
+
+from emulator.gateways.spot_ws_v2.framing import text_frame
+from emulator.gateways.spot_ws_v2.session import Role
+from tests.gateways.venue import CATALOGUE, Client, Digits
+
+TIMES = {"time_in": "2026-11-02T10:00:00.000000Z", "time_out": "2026-11-02T10:00:00.000000Z"}
+PUBLIC_ELSEWHERE = "Public market data subscriptions are unavailable on this endpoint. Try ws.kraken.com"
+PRIVATE_ELSEWHERE = "Private data and trading are unavailable on this endpoint. Try ws-auth.kraken.com"
+EXECUTIONS_WARNINGS = [
+    "cancel_reason is deprecated, use reason",
+    "stop_price is deprecated, use triggers.price",
+    "trigger is deprecated use triggers.reference",
+    "triggered_price is deprecated use triggers.last_price",
+]
+
+
+def test_first_frame_is_the_status(kraken):
+    client = Client(kraken.gateway)
+    assert client.raw == [
+        '{"channel":"status","type":"update","data":[{"version":"2.0.10","system":"online",'
+        '"api_version":"v2","connection_id":11754023117765420033}]}'
+    ]
+
+
+def test_ping_is_answered_with_its_req_id_if_it_had_one(client):
+    assert client.say('{"method":"ping"}') == [{"method": "pong", **TIMES}]
+    assert client.ask("ping", req_id=0) == [{"method": "pong", "req_id": 0, **TIMES}]
+    assert list(client.ask("ping", req_id=7)[0]) == ["method", "req_id", "time_in", "time_out"]
+    assert client.error("ping", x=1) == "Unsupported field: 'x' for the given msg type: ping"
+
+
+@pytest.mark.parametrize("req_id", [0, 1, 2**31, 2**53 + 1, 2**63 - 1])
+def test_req_id_is_echoed_digit_for_digit(client, req_id):
+    client.say(f'{{"method":"ping","req_id":{req_id}}}')
+    assert f'"req_id":{req_id},' in client.raw[-1]
+
+
+@pytest.mark.parametrize("req_id", ["-1", str(2**63), "1.0", '"7"', "null", "true", "[7]", "{}", "9" * 5000])
+def test_other_req_ids_are_left_out_and_the_request_still_answered(client, req_id):
+    replies = client.say(f'{{"method":"ping","req_id":{req_id}}}')
+    assert len(replies) == 1
+    assert "req_id" not in replies[0]
+
+
+def test_envelope_keys_are_in_alphabetical_order(client):
+    done, _ = client.ask("subscribe", req_id=3, channel="book", symbol=["BTC/USD"])
+    assert list(done.items()) == [
+        ("method", "subscribe"),
+        ("req_id", 3),
+        ("result", {"channel": "book", "depth": 10, "snapshot": True, "symbol": "BTC/USD"}),
+        ("success", True),
+        *TIMES.items(),
+    ]
+    [failed] = client.ask("subscribe", req_id=3, channel="book", symbol=["XBT/USD"])
+    assert list(failed.items()) == [
+        ("error", "Currency pair not supported XBT/USD"),
+        ("method", "subscribe"),
+        ("req_id", 3),
+        ("success", False),
+        ("symbol", "XBT/USD"),
+        *TIMES.items(),
+    ]
+    for reply in (done, failed):
+        assert list(reply) == sorted(reply)
+
+
+# -- odd input -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", "{", "[]", "5", "null", '"ping"', "{'method':'ping'}", '{"method":"ping"}x', "NaN", "\x00"),
+        *('{"a":' * 5000, "[" * 100_000, b"\xff\xfe", b'{"method":"\xc3"}', '{"method":"\\ud800"}', "9" * 5000),
+    ],
+    ids=lambda text: repr(text[:20]),
+)
+def test_what_is_no_json_object_is_malformed_and_the_session_goes_on(client, text):
+    assert client.say(text) == [{"error": "Malformed request", "success": False, **TIMES}]
+    assert client.ask("ping")[0]["method"] == "pong"
+
+
+@pytest.mark.parametrize(
+    "message", [{}, {"method": None}, {"method": ["subscribe"]}, {"method": "dance"}, {"method": "Ping"}, {"event": "ping"}]
+)
+def test_unknown_method_is_answered_under_the_name_subscribe(client, message):
+    [reply] = client.say(message | {"req_id": 5})
+    assert reply == {
+        "error": "Unsupported event",
+        "method": "subscribe",
+        "req_id": 5,
+        "success": False,
+        **TIMES,
+    }
+
+
+def test_binary_messages_are_read_like_text(client):
+    assert client.say(b'{"method":"ping","req_id":1}')[0]["req_id"] == 1
+
+
+@pytest.mark.parametrize("params", [None, [], "x", 5, {"channel": None}, {"channel": ["book"]}, {"channel": {}}])
+def test_params_of_another_shape_name_no_channel(client, params):
+    for method in ("subscribe", "unsubscribe"):
+        [reply] = client.say({"method": method, "params": params})
+        assert (reply["error"], reply["method"]) == ("Subscription name invalid", method)
+
+
+# -- subscriptions ---------------------------------------------------------------------------------------
+
+
+def test_each_symbol_has_its_own_ack_in_order_with_the_same_req_id(client):
+    symbols = ["ETH/USD", "NOPE/USD", "BTC/USD", "BTCUSD", "SOL/USD"]
+    replies = client.ask("subscribe", req_id=9, channel="trade", symbol=symbols)
+    assert [(r.get("symbol") or r["result"]["symbol"], r["success"], r["req_id"]) for r in replies] == [
+        (symbol, symbol.split("/")[0] in ("ETH", "BTC", "SOL") and "/" in symbol, 9) for symbol in symbols
+    ]
+
+
+def test_acks_come_before_snapshots_and_snapshots_before_updates(kraken, client):
+    replies = client.subscribe("book", "BTC/USD", "ETH/USD")
+    assert [r.get("method") or r["type"] for r in replies] == ["subscribe", "subscribe", "snapshot", "snapshot"]
+    kraken.place("bob", "sell", "1", "64000")
+    assert [message["type"] for message in client.take()] == ["update"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "result"),
+    [
+        ({"channel": "ticker"}, {"channel": "ticker", "event_trigger": "trades", "snapshot": True}),
+        (
+            {"channel": "ticker", "event_trigger": "bbo", "snapshot": False},
+            {"channel": "ticker", "event_trigger": "bbo", "snapshot": False},
+        ),
+        ({"channel": "trade"}, {"channel": "trade", "snapshot": False}),
+        ({"channel": "book", "depth": 1000}, {"channel": "book", "depth": 1000, "snapshot": True}),
+        (
+            {"channel": "ohlc", "interval": 60},
+            {
+                "channel": "ohlc",
+                "interval": 60,
+                "snapshot": True,
+                "warnings": ["timestamp is deprecated, use interval_begin"],
+            },
+        ),
+    ],
+    ids=lambda value: value["channel"],
+)
+def test_ack_carries_all_parameters_and_can_be_replayed_as_a_request(client, request_, result):
+    ack = client.ask("subscribe", symbol=["BTC/USD"], **request_)[0]["result"]
+    assert list(ack) == sorted(ack)
+    assert ack == result | {"symbol": "BTC/USD"}
+    ack.pop("warnings", None)
+    assert client.ask("subscribe", **ack)[0]["error"].startswith("Already subscribed")
+    left = client.ask("unsubscribe", **ack)
+    assert [reply["result"] for reply in left] == [{k: v for k, v in ack.items() if k != "snapshot"}]
+    assert client.ask("subscribe", **ack)[0]["result"]["symbol"] == "BTC/USD"
+
+
+def test_private_acks_can_be_replayed_too(kraken, client):
+    token = kraken.token()
+    executions = client.result("subscribe", channel="executions", token=token, snap_trades=True)
+    assert list(executions.items()) == [
+        ("channel", "executions"),
+        ("maxratecount", 180),
+        ("snap_orders", True),
+        ("snap_trades", True),
+        ("snapshot", True),
+        ("warnings", EXECUTIONS_WARNINGS),
+    ]
+    balances = client.result("subscribe", channel="balances", token=token)
+    assert balances == {"channel": "balances", "snapshot": True}
+    for ack in (executions, balances):
+        replayed = {k: v for k, v in ack.items() if k not in ("maxratecount", "warnings")}
+        assert client.error("subscribe", **replayed, token=token) == "Already subscribed"
+        assert client.result("unsubscribe", **replayed, token=token) == {"channel": ack["channel"]}
+        assert client.ask("subscribe", **replayed, token=token)[0]["success"]
+
+
+@pytest.mark.parametrize("channel", ["ticker", "trade", "book", "ohlc"])
+def test_second_subscription_is_refused_and_the_first_lives_on(kraken, client, channel):
+    client.subscribe(channel, "BTC/USD")
+    [reply] = client.subscribe(channel, "BTC/USD")
+    assert (reply["error"], reply["symbol"], reply["success"]) == ("Already subscribed", "BTC/USD", False)
+    kraken.trade("1", "64000")
+    assert {message["channel"] for message in client.take()} == {channel}
+
+
+def test_one_ohlc_interval_a_symbol_but_several_depths_and_triggers(client):
+    assert client.subscribe("ohlc", "BTC/USD", interval=1)[0]["success"]
+    [reply] = client.subscribe("ohlc", "BTC/USD", interval=5)
+    assert reply["error"] == "Already subscribed to one ohlc interval on this symbol"
+    assert reply["symbol"] == "BTC/USD"
+    assert client.subscribe("ohlc", "ETH/USD", interval=5)[0]["success"]
+    client.ask("unsubscribe", channel="ohlc", symbol=["BTC/USD"], interval=1)
+    assert client.subscribe("ohlc", "BTC/USD", interval=5)[0]["success"]
+    for depth in (10, 25):
+        assert client.subscribe("book", "BTC/USD", depth=depth)[0]["success"]
+    for trigger in ("trades", "bbo"):
+        assert client.subscribe("ticker", "BTC/USD", event_trigger=trigger)[0]["success"]
+
+
+def test_unsubscribe_ends_the_updates_of_exactly_what_it_names(kraken, client):
+    for depth in (10, 25, 100):
+        client.subscribe("book", "BTC/USD", depth=depth)
+    [reply] = client.ask("unsubscribe", channel="book", symbol=["BTC/USD"], depth=25)
+    assert reply["result"] == {"channel": "book", "depth": 25, "symbol": "BTC/USD"}
+    client.take()
+    kraken.place("bob", "sell", "1", "64000")
+    assert len(client.take()) == 2
+    replies = client.ask("unsubscribe", channel="book", symbol=["BTC/USD"])
+    assert [reply["result"]["depth"] for reply in replies] == [10, 100]
+    kraken.place("bob", "sell", "1", "64000")
+    assert client.take() == []
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"channel": "book", "symbol": ["BTC/USD"]},
+        {"channel": "book", "symbol": ["ETH/USD"], "depth": 25},
+        {"channel": "instrument"},
+        {"channel": "executions", "token": "any"},
+        {"channel": "balances", "token": "any"},
+    ],
+    ids=str,
+)
+def test_unsubscribing_from_nothing_is_refused_as_recorded(client, params):
+    client.subscribe("book", "ETH/USD")
+    [reply] = client.ask("unsubscribe", req_id=4, **params)
+    expected = {"error": "Subscription Not Found", "method": "subscribe", "req_id": 4, "success": False, **TIMES}
+    assert reply == expected | ({"symbol": params["symbol"][0]} if "symbol" in params else {})
+
+
+def test_closed_session_leaves_every_feed(kraken, client):
+    for channel in ("book", "trade", "ticker", "ohlc"):
+        client.subscribe(channel, "BTC/USD")
+    client.subscribe("instrument")
+    client.subscribe("executions", token=kraken.token("bob"))
+    client.take()
+    client.session.close()
+    kraken.trade("1", "64000")
+    assert client.take() == []
+    client.session.close()
+
+
+# -- refusals --------------------------------------------------------------------------------------------
+
+REFUSALS = [
+    ({"channel": "status"}, "Symbol(s) not found"),
+    ({"channel": "level3", "symbol": ["BTC/USD"]}, "Subscription name invalid"),
+    ({"channel": "spread", "symbol": ["BTC/USD"]}, "Subscription name invalid"),
+    *(({"channel": "book", "symbol": s}, "Symbol(s) not found") for s in (None, [], {}, 5, [5], [None])),
+    ({"channel": "ticker"}, "Symbol(s) not found"),
+    *(
+        ({"channel": "book", "symbol": ["BTC/USD"], "depth": depth}, "Subscription depth not supported")
+        for depth in (27, 0, -10, 2**70)
+    ),
+    ({"channel": "ohlc", "symbol": ["BTC/USD"], "interval": 2}, "Subscription ohlc interval not supported"),
+    (
+        {"channel": "book", "symbol": ["BTC/USD"], "req_id": 1},
+        "Unsupported field: 'req_id' for subscription type: 'book'",
+    ),
+    (
+        {"channel": "trade", "symbol": ["BTC/USD"], "depth": 10},
+        "Unsupported field: 'depth' for subscription type: 'trade'",
+    ),
+    (
+        {"channel": "executions", "symbol": ["BTC/USD"]},
+        "Unsupported field: 'symbol' for subscription type: 'executions'",
+    ),
+    ({"channel": "executions"}, "Token(s) not found"),
+    ({"channel": "balances", "token": ""}, "Token(s) not found"),
+]
+
+
+@pytest.mark.parametrize(("params", "error"), REFUSALS, ids=[f"{p}" for p, _ in REFUSALS])
+def test_request_is_refused_once_and_without_a_symbol(client, params, error):
+    [reply] = client.say({"method": "subscribe", "req_id": 8, "params": params})
+    assert reply == {"error": error, "method": "subscribe", "req_id": 8, "success": False, **TIMES}
+    assert not client.session.joined
+
+
+@pytest.mark.parametrize("value", ["10", 10.0, True, None, [10]])
+def test_number_of_another_json_type_is_refused(client, value):
+    for name, channel in (("depth", "book"), ("interval", "ohlc")):
+        error = client.error("subscribe", channel=channel, symbol=["BTC/USD"], **{name: value})
+        assert error == f"{name.capitalize()} field must be an integer"
+
+
+@pytest.mark.parametrize(
+    ("symbol", "error"),
+    [
+        ("XBT/USD", "Currency pair not supported XBT/USD"),
+        ("XDG/USD", "Currency pair not supported XDG/USD"),
+        ("btc/usd", "Currency pair not supported btc/usd"),
+        ("BTCUSD", "Currency pair not in ISO 4217-A3 format BTCUSD"),
+        ("*", "Currency pair not in ISO 4217-A3 format *"),
+        ("BTC/*", "Currency pair not in ISO 4217-A3 format BTC/*"),
+        ("", "Currency pair not in ISO 4217-A3 format "),
+        ('"\\', 'Currency pair not in ISO 4217-A3 format "\\'),
+    ],
+)
+def test_symbol_is_refused_by_itself_and_named_at_top_level(client, symbol, error):
+    reply, good, _ = client.subscribe("book", symbol, "BTC/USD")
+    assert (reply["error"], reply["symbol"]) == (error, symbol)
+    assert good["success"]
+
+
+def test_hosts_have_roles(kraken):
+    public, private = kraken.client(Role.PUBLIC), kraken.client(Role.PRIVATE)
+    token = kraken.token()
+    for method in ("subscribe", "unsubscribe"):
+        for channel in ("executions", "balances"):
+            assert public.error(method, channel=channel, token=token) == PRIVATE_ELSEWHERE
+        for channel in ("ticker", "trade", "book", "ohlc", "instrument"):
+            [reply] = private.ask(method, channel=channel, symbol=["BTC/USD"])
+            assert reply["error"] == PUBLIC_ELSEWHERE
+            assert "symbol" not in reply
+    assert public.error("add_order", token=token) == PRIVATE_ELSEWHERE
+    assert public.ask("subscribe", channel="trade", symbol=["BTC/USD"])[0]["success"]
+    assert private.ask("subscribe", channel="balances", token=token)[0]["success"]
+    for client in (public, private):
+        assert client.ask("ping")[0]["method"] == "pong"
+
+
+def test_heartbeat_starts_with_the_first_subscribe_request_even_a_refused_one(client):
+    client.ask("ping")
+    client.say("x")
+    assert not client.heartbeat
+    client.subscribe("dance")
+    assert client.heartbeat
+
+
+# -- public data -----------------------------------------------------------------------------------------
+
+
+def test_ticker_shows_top_of_book_and_the_day_and_follows_trades_or_the_top(kraken, client):
+    kraken.trade("0.5", "64000")
+    kraken.place("bob", "buy", "2", "63999.9")
+    kraken.place("bob", "sell", "0.5", "64000.1")
+    _, snapshot = client.subscribe("ticker", "BTC/USD")
+    assert snapshot["type"] == "snapshot"
+    assert list(snapshot["data"][0].items()) == [
+        ("symbol", "BTC/USD"),
+        *(("bid", "63999.9"), ("bid_qty", "2.00000000"), ("ask", "64000.1"), ("ask_qty", "0.50000000")),
+        *(("last", "64000.0"), ("volume", "0.50000000"), ("vwap", "64000.0")),
+        *(("low", "64000.0"), ("high", "64000.0"), ("change", "0.0"), ("change_pct", "0.00")),
+        *(("trades", 1), ("timestamp", "2026-11-02T10:00:00.000000Z")),
+    ]
+    client.subscribe("ticker", "BTC/USD", event_trigger="bbo", snapshot=False)
+    kraken.place("bob", "sell", "1", "64000.5")
+    assert client.take() == []
+    kraken.place("bob", "buy", "1", "63999.9")
+    [update] = client.take()
+    assert (update["type"], update["data"][0]["bid_qty"]) == ("update", "3.00000000")
+    kraken.place("carol", "buy", "0.1")
+    assert [message["data"][0]["last"] for message in client.take()] == ["64000.1", "64000.1"]
+
+
+def test_trades_of_one_order_come_in_one_message_and_fifty_in_the_snapshot(kraken, client):
+    client.subscribe("trade", "BTC/USD")
+    for price in ("64000", "64000.1", "64000.2"):
+        kraken.place("bob", "sell", "0.1", price)
+    kraken.place("carol", "buy", "0.25")
+    [message] = client.take()
+    assert list(message) == ["channel", "type", "data"]
+    assert list(message["data"][2].items()) == [
+        *(("symbol", "BTC/USD"), ("side", "buy"), ("price", "64000.2"), ("qty", "0.05000000")),
+        *(("ord_type", "market"), ("trade_id", 3), ("timestamp", "2026-11-02T10:00:00.000000Z")),
+    ]
+    assert [row["trade_id"] for row in message["data"]] == [1, 2, 3]
+    for _ in range(50):
+        kraken.trade("0.1", "64000")
+    client.ask("unsubscribe", channel="trade", symbol=["BTC/USD"])
+    _, snapshot = client.subscribe("trade", "BTC/USD", snapshot=True)
+    assert [row["trade_id"] for row in snapshot["data"]] == list(range(4, 54))
+
+
+def test_ohlc_sends_the_running_candle_with_each_trade_and_nothing_without(kraken, client):
+    kraken.trade("1", "64000")
+    kraken.wait(125)
+    kraken.trade("1", "64001")
+    _, snapshot = client.subscribe("ohlc", "BTC/USD")
+    assert list(snapshot) == ["channel", "type", "timestamp", "data"]
+    assert [row["interval_begin"][11:19] for row in snapshot["data"]] == ["10:00:00", "10:02:00"]
+    kraken.wait(5)
+    kraken.trade("0.5", "63999")
+    [update] = client.take()
+    assert update["timestamp"] == "2026-11-02T10:02:10.000000000Z"
+    assert list(update["data"][0].items()) == [
+        *(("symbol", "BTC/USD"), ("open", "64001.0"), ("high", "64001.0"), ("low", "63999.0")),
+        *(("close", "63999.0"), ("trades", 2), ("volume", "1.50000000"), ("vwap", "64000.3")),
+        ("interval_begin", "2026-11-02T10:02:00.000000000Z"),
+        *(("interval", 1), ("timestamp", "2026-11-02T10:03:00.000000Z")),
+    ]
+    kraken.wait(600)
+    assert client.take() == []
+
+
+def test_instrument_lists_all_assets_and_pairs_as_an_object(client):
+    ack, snapshot = client.subscribe("instrument")
+    assert ack["result"]["warnings"] == ["tick_size is deprecated, use price_increment"]
+    data = snapshot["data"]
+    assert (len(data["assets"]), len(data["pairs"])) == (len(CATALOGUE.assets), len(CATALOGUE.pairs))
+    btc = next(pair for pair in data["pairs"] if pair["symbol"] == "BTC/USD")
+    assert list(btc.items()) == [
+        *(("symbol", "BTC/USD"), ("base", "BTC"), ("quote", "USD"), ("status", "online")),
+        *(("qty_precision", 8), ("qty_increment", "0.00000001"), ("price_precision", 1)),
+        *(("cost_precision", 5), ("marginable", True), ("has_index", True), ("cost_min", "0.5")),
+        *(("margin_initial", "0.1000"), ("position_limit_long", 350), ("position_limit_short", 250)),
+        *(("tick_size", "0.1"), ("price_increment", "0.1"), ("qty_min", "0.00005000")),
+    ]
+    assert all(isinstance(asset["collateral_value"], Digits | int) for asset in data["assets"])
+    assert [asset["precision"] for asset in data["assets"] if asset["id"] == "BTC"] == [10]
+    assert client.subscribe("instrument")[0]["error"] == "Already subscribed"
+    assert client.result("unsubscribe", channel="instrument") == {"channel": "instrument"}
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
+def test_frames_are_whole_unmasked_and_of_the_shortest_length_form(size):
+    frame = text_frame(b"x" * size)
+    header = {1: 2, 2: 4, 3: 10}[1 + (size > 125) + (size > 65_535)]
+    assert len(frame) == header + size
+    assert frame[0] == 0x81
+
+
+def test_market_data_is_compact_json_in_which_the_channel_comes_first(kraken, client):
+    client.subscribe("book", "BTC/USD")
+    kraken.trade("1", "64000")
+    for text in client.raw:
+        assert text.startswith(('{"channel":"', '{"method":"'))
+        assert ": " not in text
+        assert json.loads(text)
