@@ -217,6 +217,8 @@ class Connection(asyncio.Protocol):
                 self._write(chunk)
             elif self._transport.can_write_eof():
                 self._transport.write_eof()
+            else:  # TLS has no half-close
+                self._transport.close()
         if self._core.close_expected():
             asyncio.get_running_loop().call_later(CLOSE_S, self._transport.close)
 

@@ -251,7 +251,9 @@ def cancel_order(session: "Session", request: Request, in_ns: int) -> None:
 def _cancels(account: Account, name: str, value: Any) -> list[tuple[commands.CancelOrder | None, str]]:
     """Return a command and the reply's result for each order that ``name``: ``value`` means."""
     if name == "order_userref":
-        found = [order.txid for order in account.open.values() if order.userref == value and type(value) is int]
+        found = [
+            order.txid for order in account.open.values() if order.userref == value and type(value) is int
+        ]
         return [
             (commands.CancelOrder(account=account.name, txid=txid), f'{{"order_id":"{txid}"}}')
             for txid in found
