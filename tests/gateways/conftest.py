@@ -1,5 +1,4 @@
 import os
-from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,10 +20,3 @@ def kraken() -> Kraken:
 def client(kraken: Kraken) -> Client:
     """A WebSocket client of an unknown host: it may do everything."""
     return kraken.client()
-
-
-@pytest.fixture
-def alice(kraken: Kraken, client: Client) -> Callable[..., list[object]]:
-    """Make a request with alice's token."""
-    token = kraken.token("alice")
-    return lambda method, **params: client.ask(method, token=token, **params)

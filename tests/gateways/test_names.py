@@ -56,7 +56,9 @@ def test_websocket_knows_the_modern_symbol_only():
     }
 
 
-@pytest.mark.parametrize("name", ["", "/", "XXBT", "USD/BTC", "USDXBT", "BTC/USD/EUR", "BTC//USD", "BTC USD", "ß"])
+@pytest.mark.parametrize(
+    "name", ["", "/", "XXBT", "USD/BTC", "USDXBT", "BTC/USD/EUR", "BTC//USD", "BTC USD", "ß"]
+)
 def test_other_names_are_no_pair(name):
     assert NAMES.pair(name) is None
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from emulator.gateways.spot_rest import codec
-from emulator.gateways.spot_rest.endpoints import PUBLIC
 from emulator.gateways.spot_rest.codec import Params
+from emulator.gateways.spot_rest.endpoints import PUBLIC
 from tests.gateways.venue import CATALOGUE, START_NS, START_S, Kraken, refused
 
 ONE_PAIR = ("OHLC", "Depth", "Trades", "Spread")

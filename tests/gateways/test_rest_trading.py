@@ -6,7 +6,6 @@ from urllib.parse import urlencode
 import pytest
 
 from emulator.engine.orders import TimeInForce
-from emulator.gateways.numbers import rfc3339
 from emulator.gateways.spot_rest.codec import Params
 from tests.gateways.venue import START_NS, START_S, Kraken, in_loop, refused
 
@@ -57,20 +56,37 @@ def test_json_is_recognised_by_its_header_or_its_look():
     body = json.dumps({"a": 1}).encode()
     for kind in ("application/json", "application/json; charset=utf-8", "Application/JSON", ""):
         assert Params.from_body(body, kind).get("a") == "1"
-    assert Params.from_body(b"a=%2B5+6", "application/x-www-form-urlencoded; charset=utf-8").get("a") == "+5 6"
+    assert (
+        Params.from_body(b"a=%2B5+6", "application/x-www-form-urlencoded; charset=utf-8").get("a") == "+5 6"
+    )
     for bad in (b"{", b"[]", b"5", b"null", b'{"a":', b'{"a":1}x', b'{"a":' * 5000, b'"\xff"', b"9" * 5000):
         with refused("EGeneral:Invalid arguments"):
             Params.from_body(bad, "application/json")
 
 
 def test_php_style_names_nest_and_json_arrays_may_hide_in_a_form():
-    params = Params.from_query("close[ordertype]=limit&close%5Bprice%5D=5&orders[1][type]=sell&orders[0][type]=buy")
+    params = Params.from_query(
+        "close[ordertype]=limit&close%5Bprice%5D=5&orders[1][type]=sell&orders[0][type]=buy"
+    )
     assert params.group("close").get("price") == "5"
     assert params.items("orders") == [{"type": "sell"}, {"type": "buy"}]
     assert Params.from_query('orders=[{"a":1},"b"]').items("orders") == [{"a": 1}, "b"]
     assert Params.from_query("orders[]=a&orders[]=b").items("orders") == ["a", "b"]
     assert Params.from_query("orders=a,b").items("orders") == ["a", "b"]
-    for odd in ("[=1", "]=1", "[]=1", "a[=1", "a[b=1", "a]b[=1", "a[[b]]=1", "=", "&&", "%", "a=1&a[b]=2", "a%00=1"):
+    for odd in (
+        "[=1",
+        "]=1",
+        "[]=1",
+        "a[=1",
+        "a[b=1",
+        "a]b[=1",
+        "a[[b]]=1",
+        "=",
+        "&&",
+        "%",
+        "a=1&a[b]=2",
+        "a%00=1",
+    ):
         Params.from_query(odd)
     Params.from_query("a" + "[b]" * 20_000 + "=1")
     with refused("EGeneral:Invalid arguments"):
@@ -99,7 +115,10 @@ PRECISION = "EOrder:Invalid price:XBT/USD price can only be specified up to 1 de
 REFUSALS = [
     *(({name: None}, f"{ARGUMENT}:{name}") for name in ("ordertype", "type", "volume", "pair", "price")),
     ({"pair": "NOPE"}, "EQuery:Unknown asset pair"),
-    *(({"ordertype": kind}, f"{ARGUMENT}:ordertype") for kind in ("stop-loss", "settle-position", "LIMIT", "x")),
+    *(
+        ({"ordertype": kind}, f"{ARGUMENT}:ordertype")
+        for kind in ("stop-loss", "settle-position", "LIMIT", "x")
+    ),
     *(({"type": side}, f"{ARGUMENT}:type") for side in ("BUY", "hold")),
     *(({"volume": v}, f"{ARGUMENT}:volume") for v in ("0", "-1", "x", "NaN", "1e999", " 1", "+1", "1_0")),
     ({"volume": "0.00004999"}, f"{ARGUMENT}:volume minimum not met"),
@@ -108,7 +127,10 @@ REFUSALS = [
     *(({"price": price}, "EOrder:Invalid price") for price in ("0", "-5", "-0.0")),
     ({"price": "37500.01"}, PRECISION),
     ({"userref": "1", "cl_ord_id": "a"}, ARGUMENT),
-    *(({"userref": ref}, f"{ARGUMENT}:userref") for ref in ("2147483648", "-2147483649", "x", "1.5", "+1", "1_0")),
+    *(
+        ({"userref": ref}, f"{ARGUMENT}:userref")
+        for ref in ("2147483648", "-2147483649", "x", "1.5", "+1", "1_0")
+    ),
     *(({"cl_ord_id": i}, f"{ARGUMENT}:cl_ord_id") for i in ("a" * 19, "a b", "é", "g" * 32, "a" * 35)),
     *(({"timeinforce": tif}, f"{ARGUMENT}:timeinforce") for tif in ("DAY", "GTX")),
     ({"timeinforce": "GTD"}, f"{ARGUMENT}:expiretm"),
@@ -168,7 +190,9 @@ def test_post_only_order_that_would_cross_is_accepted_then_canceled(kraken):
         strict.private("AddOrder", **LIMIT, oflags="post")
 
 
-@pytest.mark.parametrize(("stptype", "left"), [("cancel-newest", 1), ("cancel-oldest", 1), ("cancel-both", 0)])
+@pytest.mark.parametrize(
+    ("stptype", "left"), [("cancel-newest", 1), ("cancel-oldest", 1), ("cancel-both", 0)]
+)
 def test_self_trade_is_prevented_as_asked(kraken, stptype, left):
     old = kraken.place("alice", "sell", "2", "37000")
     [new] = kraken.private("AddOrder", **LIMIT, stptype=stptype)["txid"]
@@ -179,7 +203,8 @@ def test_self_trade_is_prevented_as_asked(kraken, stptype, left):
 
 
 @pytest.mark.parametrize(
-    "cl_ord_id", ["6d1b345e-2821-40e2-ad83-4ecb18a06876", "da8e4ad59b78481c93e589746b0cf91f", "arb-20240509-00010"]
+    "cl_ord_id",
+    ["6d1b345e-2821-40e2-ad83-4ecb18a06876", "da8e4ad59b78481c93e589746b0cf91f", "arb-20240509-00010"],
 )
 def test_client_order_id_of_each_form_is_unique_while_open(kraken, cl_ord_id):
     kraken.private("AddOrder", **LIMIT, cl_ord_id=cl_ord_id)
@@ -203,7 +228,9 @@ async def test_expiry_is_relative_or_absolute_and_implies_good_till_date(kraken)
     for expires in ("+60", str(START_S + 60)):
         kraken.private("AddOrder", **LIMIT, expiretm=expires)
     orders = open_orders(kraken)
-    assert [(order.tif, order.expire_ns) for order in orders] == [(TimeInForce.GTD, START_NS + 60 * 10**9)] * 2
+    assert [(order.tif, order.expire_ns) for order in orders] == [
+        (TimeInForce.GTD, START_NS + 60 * 10**9)
+    ] * 2
     kraken.wait(60)
     assert [order.status.value for order in orders] == ["expired", "expired"]
     kraken.venue.close()
@@ -268,167 +295,3 @@ def test_order_without_funds_fails_alone_in_its_batch(kraken):
     assert [entry.get("txid") for entry in result] == [
         *(open_orders(kraken, "dave")[0].txid, None, open_orders(kraken, "dave")[1].txid)
     ]
-
-
-# -- amend and edit --------------------------------------------------------------------------------------
-
-
-def test_amend_changes_an_order_in_place_by_either_id(kraken):
-    order = kraken.place("alice", "buy", "1", "60000", cl_ord_id="mine")
-    result = kraken.private("AmendOrder", txid=order.txid, order_qty="0.5", limit_price="59000")
-    assert list(result) == ["amend_id"]
-    assert result["amend_id"][0] == "T"
-    kraken.submit("AmendOrder", {"cl_ord_id": "mine", "order_qty": 0.25})
-    assert open_orders(kraken) == [order]
-    assert (order.qty, order.price, order.cl_ord_id) == (25_000_000, 590_000, "mine")
-
-
-def test_amend_refusals(kraken):
-    order = kraken.place("alice", "buy", "1", "60000", cl_ord_id="mine")
-    foreign = kraken.place("bob", "sell", "1", "61000")
-    for fields, error in (
-        ({}, "EGeneral:Invalid arguments"),
-        ({"txid": order.txid, "cl_ord_id": "mine"}, "EGeneral:Invalid arguments"),
-        ({"txid": UNKNOWN}, "EOrder:Unknown order"),
-        ({"txid": foreign.txid}, "EOrder:Unknown order"),
-        ({"txid": "x"}, "EOrder:Invalid order"),
-        ({"cl_ord_id": "other"}, "EOrder:Unknown order"),
-        ({"txid": order.txid, "limit_price": "61000", "post_only": "true"}, "EOrder:Post only order"),
-        ({"txid": order.txid, "limit_price": "1.23"}, PRECISION),
-        ({"txid": order.txid, "order_qty": "0"}, "EGeneral:Invalid arguments:volume"),
-        ({"txid": order.txid, "order_qty": "0.00001"}, "EGeneral:Invalid arguments:volume minimum not met"),
-        ({"txid": order.txid, "order_qty": "1000000"}, "EOrder:Insufficient funds"),
-        ({"txid": order.txid, "display_qty": "0.5"}, "EGeneral:Invalid arguments:displayvol"),
-        ({"txid": order.txid, "trigger_price": "5"}, "EGeneral:Invalid arguments:trigger_price"),
-        ({"txid": order.txid, "deadline": rfc3339(START_NS - 1)}, "EService:Deadline elapsed"),
-    ):
-        with refused(error):
-            kraken.private("AmendOrder", **fields)
-    assert (order.qty, order.price, order.amended) == (10**8, 600_000, False)
-
-
-def test_edit_replaces_the_order_under_a_new_txid(kraken):
-    old = kraken.place("alice", "buy", "1", "60000", userref=5)
-    result = kraken.private("EditOrder", txid=old.txid, pair="XBTUSD", volume="0.5", price="59000", userref="6")
-    [new] = open_orders(kraken)
-    assert list(result.items()) == [
-        ("status", "ok"),
-        ("txid", new.txid),
-        ("originaltxid", old.txid),
-        ("volume", "0.50000000"),
-        ("price", "59000.0"),
-        ("price2", "0"),
-        ("orders_cancelled", 1),
-        ("descr", {"order": "buy 0.50000000 XBTUSD @ limit 59000.0"}),
-        ("newuserref", "6"),
-        ("olduserref", "5"),
-    ]
-    again = kraken.private("EditOrder", txid="6", pair="XBTUSD")
-    assert again["originaltxid"] == new.txid
-    assert open_orders(kraken)[0].userref is None
-    checked = kraken.private("EditOrder", txid=again["txid"], pair="XBTUSD", volume="2", validate="1")
-    assert "txid" not in checked
-    assert [order.txid for order in open_orders(kraken)] == [again["txid"]]
-
-
-def test_edit_refusals(kraken):
-    named = kraken.place("alice", "buy", "1", "60000", cl_ord_id="mine")
-    partly = kraken.place("alice", "buy", "1", "61000", userref=1)
-    kraken.place("alice", "buy", "1", "60000", userref=1)
-    kraken.place("bob", "sell", "0.5", "61000")
-    for fields, error in (
-        ({"txid": partly.txid}, "EGeneral:Invalid arguments:pair"),
-        ({"pair": "XBTUSD"}, "EGeneral:Invalid arguments:txid"),
-        ({"txid": partly.txid, "pair": "ETHUSD"}, "EOrder:Unknown order"),
-        ({"txid": named.txid, "pair": "XBTUSD"}, "EOrder:Invalid order"),
-        ({"txid": "1", "pair": "XBTUSD"}, "EOrder:Unknown order"),
-        ({"txid": UNKNOWN, "pair": "XBTUSD"}, "EOrder:Unknown order"),
-        ({"txid": "x", "pair": "XBTUSD"}, "EOrder:Invalid order"),
-        ({"txid": partly.txid, "pair": "XBTUSD", "volume": "0.4"}, "EOrder:Invalid order"),
-        ({"txid": partly.txid, "pair": "XBTUSD", "volume": "1000000"}, "EOrder:Insufficient funds"),
-        ({"txid": partly.txid, "pair": "XBTUSD", "price": "1.23"}, PRECISION),
-    ):
-        with refused(error):
-            kraken.private("EditOrder", **fields)
-    assert len(open_orders(kraken)) == 3
-
-
-# -- cancelling ------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def four(kraken):
-    """Orders of alice: plain, two of userref 5, one called "None"."""
-    terms = ({}, {"userref": 5}, {"userref": 5}, {"cl_ord_id": "None"})
-    return [kraken.place("alice", "buy", "1", "60000", **term) for term in terms]
-
-
-def test_cancel_takes_a_txid_a_userref_or_a_client_id(kraken, four):
-    assert kraken.private("CancelOrder", txid=four[0].txid) == {"count": 1}
-    assert kraken.submit("CancelOrder", {"txid": 5}) == {"count": 2}
-    assert kraken.private("CancelOrder", cl_ord_id="None") == {"count": 1}
-    assert open_orders(kraken) == []
-
-
-@pytest.mark.parametrize(
-    ("fields", "error"),
-    [
-        ({}, "EGeneral:Invalid arguments"),
-        ({"txid": UNKNOWN}, "EOrder:Unknown order"),
-        ({"txid": "6"}, "EOrder:Unknown order"),
-        ({"txid": "-6"}, "EOrder:Unknown order"),
-        ({"txid": "99999999999999"}, "EOrder:Unknown order"),
-        *(({"txid": txid}, "EOrder:Invalid order") for txid in ("x", "--5", "-", "5-", "٣", "OQCLML", "1.5")),  # noqa: RUF001
-        ({"cl_ord_id": "other"}, "EOrder:Unknown order"),
-    ],
-)
-def test_cancel_refusals(kraken, four, fields, error):
-    with refused(error):
-        kraken.private("CancelOrder", **fields)
-    assert open_orders(kraken) == four
-    with refused("EOrder:Unknown order"):
-        kraken.private("CancelOrder", "bob", txid=four[0].txid)
-
-
-def test_batch_cancel_counts_each_order_once_and_ignores_unknown_ones(kraken, four):
-    body = {"orders": [four[0].txid, {"txid": four[0].txid}, 5, UNKNOWN, None, ["x"]], "cl_ord_ids": ["other"]}
-    assert kraken.submit("CancelOrderBatch", body) == {"count": 3}
-    assert open_orders(kraken) == [four[3]]
-    assert kraken.submit("CancelOrderBatch", {"orders": [{"cl_ord_id": "None"}]}) == {"count": 1}
-    for orders in ([], ["x"] * 51, None):
-        with refused("EGeneral:Invalid arguments:orders"):
-            kraken.submit("CancelOrderBatch", {"orders": orders})
-
-
-def test_cancel_all_covers_all_pairs_and_one_account(kraken, four):
-    kraken.place("alice", "buy", "1", "3000", pair="XETHZUSD")
-    kraken.place("bob", "buy", "1", "60000")
-    assert kraken.private("CancelAll") == {"count": 5}
-    assert kraken.private("CancelAll") == {"count": 0}
-    assert len(open_orders(kraken, "bob")) == 1
-
-
-@in_loop
-async def test_dead_mans_switch_fires_once_and_can_be_moved_and_disarmed(kraken):
-    def arm(timeout):
-        return kraken.private("CancelAllOrdersAfter", timeout=timeout)
-
-    order = kraken.place("alice", "buy", "1", "60000")
-    assert arm(60) == {"currentTime": "2026-11-02T10:00:00Z", "triggerTime": "2026-11-02T10:01:00Z"}
-    kraken.wait(59)
-    arm(60)
-    kraken.wait(59)
-    assert order.status.value == "open"
-    assert arm(0)["triggerTime"] == "0"
-    kraken.wait(120)
-    assert order.status.value == "open"
-    arm(5)
-    kraken.wait(5)
-    assert (order.status.value, order.reason.value) == ("canceled", "CancelAllOrdersAfter Timeout")
-    survivor = kraken.place("alice", "buy", "1", "60000")
-    kraken.wait(60)
-    assert survivor.status.value == "open"
-    for timeout in ("", "-1", "86400", "x", "1.5"):
-        with refused("EGeneral:Invalid arguments:timeout"):
-            arm(timeout)
-    kraken.venue.close()

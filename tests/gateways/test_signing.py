@@ -63,7 +63,16 @@ def taken(window, nonces):
 
 
 def test_nonce_must_rise_strictly_and_fit_64_bits():
-    assert taken(0, [5, 5, 4, 6, MOST + 1, -1, MOST, MOST]) == [True, False, False, True, False, False, True, False]
+    assert taken(0, [5, 5, 4, 6, MOST + 1, -1, MOST, MOST]) == [
+        True,
+        False,
+        False,
+        True,
+        False,
+        False,
+        True,
+        False,
+    ]
     assert taken(0, [0, 0, 1]) == [True, False, True]
 
 
@@ -117,7 +126,7 @@ def test_checks_come_in_the_order_key_signature_nonce():
     assert caller.call("nonce=11") is caller.key
 
 
-@pytest.mark.parametrize("nonce", ["", "-1", "1.5", "+5", "1e3", "0x10", "٣", str(MOST + 1), "9" * 30, "1 "])  # noqa: RUF001
+@pytest.mark.parametrize("nonce", ["", "-1", "1.5", "+5", "1e3", "0x10", "٣", str(MOST + 1), "9" * 30, "1 "])
 def test_odd_nonce_is_invalid_even_when_well_signed(nonce):
     with refused("EAPI:Invalid nonce"):
         Caller().call(f"nonce={nonce}".replace("+", "%2B"), nonce=nonce)

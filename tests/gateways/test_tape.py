@@ -1,6 +1,7 @@
 """Public trades, candles and 24-hour statistics, across the start of the venue."""
 
 import asyncio
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -8,8 +9,9 @@ from hypothesis import strategies as st
 
 from emulator.engine.commands import CancelOrder
 from emulator.engine.events import Traded
+from emulator.engine.orders import TimeInForce
 from emulator.gateways.tape import INTERVALS, Candle, PairTape
-from tests.gateways.venue import START_NS, START_S, XBTUSD, Kraken
+from tests.gateways.venue import START_NS, START_S, XBTUSD, Kraken, in_loop
 
 MINUTE_NS = 60 * 10**9
 DAY_S = 86_400
@@ -93,7 +95,7 @@ def test_filled_candles_have_no_gap_end_now_and_repeat_the_close(minutes, silenc
     rows = tape.filled_candles(1, now_ns)
     assert rows[-1].start_s == now_ns // 10**9
     assert len(rows) == min(721, max(minutes) + silence - min(minutes) + 1)
-    for before, after in zip(rows, rows[1:], strict=False):
+    for before, after in pairwise(rows):
         assert after.start_s - before.start_s == 60
         if not after.trades:
             assert after.open == after.high == after.low == after.close == before.close
@@ -155,20 +157,28 @@ def test_day_rolls_minute_by_minute_and_today_starts_at_midnight():
     assert (empty.trades, empty.volume, empty.cost, empty.high, empty.low, empty.open) == (0,) * 6
 
 
-@given(st.lists(st.tuples(st.integers(0, 4000), st.integers(1, 50), st.integers(1, 9)), max_size=60))
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4000), st.integers(1, 50), st.integers(1, 9)),
+        max_size=60,
+        unique_by=lambda row: row[0],
+    )
+)
 def test_day_is_the_sum_of_the_trades_of_its_minutes(drawn):
-    tape, rows = new_tape(), sorted(drawn)
+    tape = new_tape()
     tape.day(START_NS)
-    for minute, price, qty in rows:
+    rows = sorted(drawn)
+    for number, (minute, price, qty) in enumerate(rows):
         now_ns = START_NS + minute * MINUTE_NS
-        tape.trade(traded(1, now_ns, price, qty))
+        tape.trade(traded(number, now_ns, price, qty))
+        window = [row for row in rows[: number + 1] if row[0] >= minute - 1440]
         day = tape.day(now_ns)
-        window = [row for row in rows if minute - 1440 <= row[0] <= minute]
-        seen = window[: len(window)] if rows[-1][0] == minute else [row for row in window if row <= (minute, price, qty)]
-        if rows.count((minute, price, qty)) == 1 and sum(row[0] == minute for row in rows) == 1:
-            assert day.trades == len(seen)
-            assert day.volume == sum(row[2] for row in seen)
-            assert (day.high, day.low) == (max(row[1] for row in seen), min(row[1] for row in seen))
+        assert (day.trades, day.open) == (len(window), window[0][1])
+        assert (day.volume, day.cost) == (
+            sum(row[2] for row in window),
+            sum(row[1] * row[2] for row in window),
+        )
+        assert (day.high, day.low) == (max(row[1] for row in window), min(row[1] for row in window))
 
 
 def test_day_begins_with_the_past():
@@ -237,21 +247,16 @@ def test_past_shows_on_every_endpoint():
     candles = kraken.public("OHLC", pair="XBTUSD")["XXBTZUSD"]
     assert (len(candles), candles[-1][0], candles[-1][7]) == (91, START_S, 0)
     _, snapshot = kraken.client().subscribe("ohlc", "BTC/USD")
-    assert len(snapshot["data"][0:]) == 90
+    assert len(snapshot["data"]) == 90
 
 
-def test_venue_wakes_up_by_itself_when_the_engine_wants_to():
-    async def run():
-        kraken = Kraken()
-        order = kraken.place("alice", "buy", "1", "60000")
-        kraken.private("CancelAllOrdersAfter", timeout=1)
-        kraken.clock.ns += 10**9 - 1_000_000
-        kraken.private("CancelAllOrdersAfter", timeout=0)
-        kraken.private("CancelAllOrdersAfter", timeout=1)
-        kraken.clock.ns += 10**9
-        kraken.venue.publish([])
-        kraken.venue._wake()
-        assert order.status.value == "canceled"
-        kraken.venue.close()
-
-    asyncio.run(run())
+@in_loop
+async def test_venue_wakes_up_by_itself_when_the_engine_wants_to(kraken):
+    soon = {"tif": TimeInForce.GTD, "expire_ns": START_NS + 5_000_000}
+    order = kraken.place("alice", "buy", "1", "60000", **soon)
+    kraken.clock.ns += 5_000_000
+    async with asyncio.timeout(30):
+        while order.status.value == "open":
+            await asyncio.sleep(0.001)
+    assert order.status.value == "expired"
+    kraken.venue.close()

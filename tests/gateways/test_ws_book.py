@@ -17,7 +17,13 @@ from emulator.engine.instruments import Side
 from emulator.engine.orders import OrderType, SelfTrade, TimeInForce
 from tests.gateways.venue import CATALOGUE, Client, Kraken
 
-PAIRS = {"XXBTZUSD": 640_000, "XXBTZJPY": 9_500_000, "XETHXXBT": 3_500, "XDGUSD": 1_500_000, "USDCUSD": 10_000}
+PAIRS = {
+    "XXBTZUSD": 640_000,
+    "XXBTZJPY": 9_500_000,
+    "XETHXXBT": 3_500,
+    "XDGUSD": 1_500_000,
+    "USDCUSD": 10_000,
+}
 """Pairs of 1, 0, 5, 7 and 4 price decimals, with a price in ticks."""
 
 
@@ -243,7 +249,9 @@ LOTS = st.integers(1, 9)
 ACCOUNTS = st.sampled_from(["alice", "bob"])
 PLACES = st.tuples(ACCOUNTS, st.booleans(), OFFSETS, LOTS, st.integers(0, 3))
 COMMANDS = st.one_of(
-    st.tuples(st.just("place"), PLACES, st.sampled_from(TimeInForce), st.sampled_from(SelfTrade), st.booleans()),
+    st.tuples(
+        st.just("place"), PLACES, st.sampled_from(TimeInForce), st.sampled_from(SelfTrade), st.booleans()
+    ),
     st.tuples(st.just("market"), ACCOUNTS, st.booleans(), LOTS),
     st.tuples(st.just("cancel"), st.integers(0, 60)),
     st.tuples(st.just("amend"), st.integers(0, 60), OFFSETS, LOTS),

@@ -131,7 +131,11 @@ def test_row_of_an_amended_order_tells_its_new_terms(kraken, listener):
 
 @pytest.mark.parametrize(
     ("ids", "echo"),
-    [({}, ("order_userref", 0)), ({"userref": 7}, ("order_userref", 7)), ({"cl_ord_id": "a"}, ("cl_ord_id", "a"))],
+    [
+        ({}, ("order_userref", 0)),
+        ({"userref": 7}, ("order_userref", 7)),
+        ({"cl_ord_id": "a"}, ("cl_ord_id", "a")),
+    ],
 )
 def test_every_row_of_an_order_carries_the_id_it_was_given_and_no_other(kraken, listener, ids, echo):
     kraken.place("bob", "sell", "0.1", "60000")
@@ -190,7 +194,11 @@ async def test_order_of_events_in_each_flow(kraken, listener):
     rows = listener.rows()
     assert [row["exec_type"] for row in rows] == ["trade", "iceberg_refill"]
     assert rows[1]["display_qty_remain"] == "0.10000000"
-    assert flow("buy", "0.1", "61000", self_trade=SelfTrade.CANCEL_OLDEST)[0] == ["pending_new", "new", "canceled"]
+    assert flow("buy", "0.1", "61000", self_trade=SelfTrade.CANCEL_OLDEST)[0] == [
+        "pending_new",
+        "new",
+        "canceled",
+    ]
     expires = {"tif": TimeInForce.GTD, "expire_ns": START_NS + 10**9}
     kinds, _ = flow("buy", "0.1", "50000", **expires)
     kraken.wait(1)
@@ -206,7 +214,10 @@ def test_response_comes_before_the_events_for_the_requester(kraken, client, list
         ("add_order", LIMIT | {"cl_ord_id": "b"}),
         ("amend_order", {"cl_ord_id": "b", "order_qty": 0.4}),
         ("cancel_order", {"cl_ord_id": ["b"]}),
-        ("batch_add", {"symbol": "BTC/USD", "orders": [{k: v for k, v in LIMIT.items() if k != "symbol"}] * 2}),
+        (
+            "batch_add",
+            {"symbol": "BTC/USD", "orders": [{k: v for k, v in LIMIT.items() if k != "symbol"}] * 2},
+        ),
         ("cancel_all", {}),
     ):
         reply, *events = client.ask(method, token=listener.token, **params)
@@ -229,10 +240,15 @@ def test_every_connection_of_the_account_hears_and_no_other_does(kraken, client,
 
 
 def test_fill_against_an_order_placed_over_rest_shows_up(kraken, client, listener):
-    [txid] = kraken.private("AddOrder", ordertype="limit", type="buy", volume="0.5", pair="XBTUSD", price="60000")["txid"]
+    [txid] = kraken.private(
+        "AddOrder", ordertype="limit", type="buy", volume="0.5", pair="XBTUSD", price="60000"
+    )["txid"]
     listener.rows()
     kraken.client().ask("add_order", token=kraken.token("bob"), **LIMIT | {"side": "sell"})
-    assert [(row["exec_type"], row["order_id"]) for row in listener.rows()] == [("trade", txid), ("filled", txid)]
+    assert [(row["exec_type"], row["order_id"]) for row in listener.rows()] == [
+        ("trade", txid),
+        ("filled", txid),
+    ]
 
 
 def test_without_order_status_only_trades_and_the_four_transitions_are_told(kraken, client):
@@ -259,7 +275,11 @@ def test_snapshot_shows_open_orders_with_what_they_have_done(kraken, client):
     kraken.execute(AmendOrder(account="alice", txid=order.txid, qty=40_000_000))
     kraken.place("alice", "buy", "0.1", "59000", cl_ord_id="mine")
     partly, fresh = Listener(kraken, client).snapshot
-    assert (partly["exec_type"], partly["order_status"], partly["amended"]) == ("new", "partially_filled", True)
+    assert (partly["exec_type"], partly["order_status"], partly["amended"]) == (
+        "new",
+        "partially_filled",
+        True,
+    )
     numbers = [partly[name] for name in ("order_qty", "cum_qty", "cum_cost", "avg_price", "fee_usd_equiv")]
     assert numbers == ["0.40000000", "0.20000000", "12000.00000", "60000.0", "30.00000"]
     assert (fresh["exec_type"], fresh["order_status"], fresh["cl_ord_id"]) == ("new", "new", "mine")
@@ -321,7 +341,9 @@ def test_token_expires_after_900_seconds_unless_a_subscription_keeps_it_alive(kr
     assert kraken.client().error("cancel_all", token=listener.token) == "ESession:Invalid session"
 
 
-@pytest.mark.parametrize(("channel", "needed"), [("executions", "query-open-trades"), ("balances", "query-funds")])
+@pytest.mark.parametrize(
+    ("channel", "needed"), [("executions", "query-open-trades"), ("balances", "query-funds")]
+)
 def test_private_channels_need_their_permission(kraken, client, channel, needed):
     token = kraken.token(permissions=PERMISSIONS - {needed})
     assert client.error("subscribe", channel=channel, token=token) == "EGeneral:Permission denied"

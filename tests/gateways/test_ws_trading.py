@@ -57,7 +57,10 @@ def test_token_is_looked_at_after_the_fields_and_before_everything_else(kraken, 
     assert client.error(method) == "Token(s) not found"
     assert client.error(method, token=5) == "Token field must be a string"
     for name in ("leverage", "userref", "price2", "Token", "req-id"):
-        assert client.error(method, **{name: 1}) == f"Unsupported field: '{name}' for the given msg type: {words}"
+        assert (
+            client.error(method, **{name: 1})
+            == f"Unsupported field: '{name}' for the given msg type: {words}"
+        )
     weak = kraken.token(permissions=PERMISSIONS - {"modify-trades", "close-trades"})
     assert client.error(method, token=weak) == "EGeneral:Permission denied"
 
@@ -89,9 +92,9 @@ def test_close_trades_alone_may_not_place_orders(kraken, client, method):
 def test_fields_are_refused_by_name_and_json_type(trader, name, value, error):
     assert trader.error("add_order", **LIMIT | {name: value}) == error
     if name not in ("price", "close"):
-        assert trader.error("batch_add", symbol="BTC/USD", orders=[ROW, ROW | {name: value}]) == error.replace(
-            "add order", "batch add"
-        )
+        assert trader.error(
+            "batch_add", symbol="BTC/USD", orders=[ROW, ROW | {name: value}]
+        ) == error.replace("add order", "batch add")
     assert not trader.open
 
 
@@ -262,7 +265,9 @@ def test_edit_replaces_the_order_and_tells_both_stories(kraken, trader):
     old = kraken.place("alice", "buy", "1", "60000", userref=5)
     kraken.place("bob", "sell", "0.25", "60000")
     trader.client.subscribe("executions", token=trader.token)
-    reply, *events = trader.ask("edit_order", order_id=old.txid, symbol="BTC/USD", limit_price=59000, order_userref=6)
+    reply, *events = trader.ask(
+        "edit_order", order_id=old.txid, symbol="BTC/USD", limit_price=59000, order_userref=6
+    )
     [new] = trader.open
     assert reply["result"] == {"order_id": new.txid, "original_order_id": old.txid}
     rows = [event["data"][0] for event in events]
@@ -306,7 +311,9 @@ def test_cancel_order_replies_once_per_order_with_the_identifier_used(kraken, tr
 def test_odd_identifier_cancels_nothing(trader, four, name, value):
     [reply] = trader.ask("cancel_order", **{name: [value]})
     assert reply["error"] == ("EOrder:Invalid order" if name == "order_id" else "EOrder:Unknown order")
-    replies = trader.ask("batch_cancel", **{"cl_ord_id" if name == "cl_ord_id" else "orders": [value, UNKNOWN]})
+    replies = trader.ask(
+        "batch_cancel", **{"cl_ord_id" if name == "cl_ord_id" else "orders": [value, UNKNOWN]}
+    )
     assert replies[0]["result"]["count"] == (2 if value == "5" and name != "cl_ord_id" else 0)
 
 
@@ -406,5 +413,8 @@ def test_one_bad_order_refuses_the_whole_batch(trader, orders, error):
 
 
 def test_validated_batch_places_nothing(trader):
-    assert trader.result("batch_add", symbol="BTC/USD", orders=[ROW] * 2, validate=True) == [{"order_id": ""}] * 2
+    assert (
+        trader.result("batch_add", symbol="BTC/USD", orders=[ROW] * 2, validate=True)
+        == [{"order_id": ""}] * 2
+    )
     assert not trader.open

@@ -35,7 +35,7 @@ START = datetime(2026, 11, 2, 10, tzinfo=UTC)
 START_S = int(START.timestamp())
 START_NS = START_S * 10**9
 XBTUSD = "XXBTZUSD"
-RICH = {asset: "1000000000" for asset in ("ZUSD", "ZEUR", "ZJPY", "XXBT", "XETH", "DOT", "XXDG", "USDC")}
+RICH = dict.fromkeys(("ZUSD", "ZEUR", "ZJPY", "XXBT", "XETH", "DOT", "XXDG", "USDC"), "1000000000")
 SEED = 7
 
 

@@ -43,7 +43,7 @@ class Server:
         """Return the protocol of one new connection."""
         return Front(self)
 
-    def http(self) -> asyncio.Protocol:
+    def http(self) -> web.RequestHandler:
         """Return aiohttp's protocol for a connection."""
         return self._http()
 
@@ -92,6 +92,8 @@ class Front(asyncio.Protocol):
         """Find out what the client wants, or pass its bytes on."""
         if self._inner is not None:
             if data.startswith(b"GET ") and _END in data and _UPGRADE.search(data):
+                if isinstance(self._inner, web.RequestHandler):
+                    self._inner.transport = None  # or it would close the connection, which goes on
                 self._inner.connection_lost(None)
                 self._choose(data)
             else:

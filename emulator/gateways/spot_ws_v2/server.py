@@ -92,6 +92,7 @@ class Connection(asyncio.Protocol):
         self._parts: list[bytes] = []
         self._session: Session | None = None
         self._posted: list[bytes] = []
+        self._waiting = False
         self._heartbeat: asyncio.TimerHandle | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._active = False
@@ -121,19 +122,19 @@ class Connection(asyncio.Protocol):
             return
         self._active = True
         position, size = 0, len(data)
-        while size - position >= 2 and self._open:
-            end = _frame_end(data, position, size)
-            if end > size:
-                self._needed = end - position
+        while self._open:
+            payload, end = _frame_bounds(data, position, size)
+            if end > size and end - payload <= LARGEST_MESSAGE:
                 break
-            self._frame(data, position, end)
-            position = end
-        if position < size:
-            rest = data[position:]
-            if self._open:
-                self._buffer += rest
-            else:
-                self._feed(rest)
+            # A frame that announces too much goes to the library as it is: it refuses the header.
+            self._frame(data, position, payload, end)
+            position = min(end, size)
+        rest = data[position:]
+        if self._open:
+            self._buffer += rest
+            self._needed = end - position
+        elif rest:
+            self._feed(rest)
 
     def eof_received(self) -> None:
         """Let the library answer the end of the stream."""
@@ -154,17 +155,14 @@ class Connection(asyncio.Protocol):
 
     # -- frames -----------------------------------------------------------------------------------
 
-    def _frame(self, data: bytes, start: int, end: int) -> None:
-        """Handle one whole frame (or a frame header that cannot be right)."""
+    def _frame(self, data: bytes, start: int, payload: int, end: int) -> None:
+        """Handle one whole frame whose payload starts at ``payload``."""
         first = data[start]
-        if first == 0x81 and data[start + 1] >= 0x80 and not self._fragmented:
-            length = data[start + 1] & 0x7F
-            mask = start + (2 if length < 126 else 4 if length == 126 else 10)
-            if end - mask - 4 <= LARGEST_MESSAGE:
-                self._message(apply_mask(data[mask + 4 : end], data[mask : mask + 4]))
-                return
-        opcode = first & 0x0F
-        if opcode < 0x08:
+        plain_text = first == 0x81 and data[start + 1] & 0x80 and not self._fragmented
+        if plain_text and end - payload <= LARGEST_MESSAGE:
+            self._message(apply_mask(data[payload:end], data[payload - 4 : payload]))
+            return
+        if first & 0x0F < 0x08:
             self._fragmented = not first & 0x80
         self._feed(data[start:end])
 
@@ -227,23 +225,28 @@ class Connection(asyncio.Protocol):
     def send(self, payload: bytes) -> None:
         """Send one message at once."""
         if self._open:
-            self._write(text_frame(payload))
-            if self._transport.get_write_buffer_size() > MOST_UNSENT:
-                self._cut_off()
+            # What was posted before goes first: no update of an old subscription after a new snapshot.
+            self._posted.append(text_frame(payload))
+            self._write_posted()
 
     def post(self, frame: bytes) -> None:
         """Send a ready frame together with the other market data of this turn of the loop."""
         self._posted.append(frame)
-        if len(self._posted) == 1:
+        if not self._waiting:
+            self._waiting = True
             self._server.wait_to_flush(self)
 
     def flush(self) -> None:
         """Write the posted frames."""
+        self._waiting = False
+        if self._open and self._posted:
+            self._write_posted()
+
+    def _write_posted(self) -> None:
         frames, self._posted = self._posted, []
-        if self._open:
-            self._write(frames[0] if len(frames) == 1 else b"".join(frames))
-            if self._transport.get_write_buffer_size() > MOST_UNSENT:
-                self._cut_off()
+        self._write(frames[0] if len(frames) == 1 else b"".join(frames))
+        if self._transport.get_write_buffer_size() > MOST_UNSENT:
+            self._cut_off()
 
     def subscribed(self) -> None:
         """Start the heartbeat: one a second from the first subscribe request on."""
@@ -287,23 +290,22 @@ class Connection(asyncio.Protocol):
         self._idle = loop.call_later(IDLE_S, look)
 
 
-def _frame_end(data: bytes, start: int, size: int) -> int:
-    """Return where the frame at ``start`` ends; beyond ``size`` when it is not all there.
+def _frame_bounds(data: bytes, start: int, size: int) -> tuple[int, int]:
+    """Return where the payload of the frame at ``start`` begins and ends.
 
-    A header that announces too much ends right after itself, so that the library refuses it.
+    While the header is not all there, both are where it ends as far as is known: beyond ``size``.
     """
+    if size - start < 2:
+        return start + 2, start + 2
     second = data[start + 1]
-    length = second & 0x7F
-    header = 2 + (4 if second & 0x80 else 0)
+    length, header = second & 0x7F, 2
     if length >= 126:
-        extended = 2 if length == 126 else 8
-        if size - start < 2 + extended:
-            return size + 1
-        length = int.from_bytes(data[start + 2 : start + 2 + extended], "big")
-        header += extended
-    if length > LARGEST_MESSAGE:
-        return size
-    return start + header + length
+        header = 4 if length == 126 else 10
+        if size - start < header:
+            return start + header, start + header
+        length = int.from_bytes(data[start + 2 : start + header], "big")
+    payload = start + header + (4 if second & 0x80 else 0)
+    return payload, payload + length
 
 
 _quiet = logging.getLogger(f"{__name__}.core")
