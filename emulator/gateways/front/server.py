@@ -20,6 +20,8 @@ HEAD_TIMEOUT_S = 20.0
 """How long a client may take to send its first request's head."""
 LARGEST_HEAD = 16 << 10
 MOST_CONNECTIONS = 4_096
+SHUTDOWN_S = 0.2
+"""How long answers that are being written may take when the venue stops."""
 
 _UPGRADE = re.compile(rb"^upgrade:[ \t]*websocket[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _HOST = re.compile(rb"^host:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
@@ -43,6 +45,10 @@ class Server:
         """Return the protocol of one new connection."""
         return Front(self)
 
+    def connections(self) -> int:
+        """Return how many clients are connected."""
+        return len(self.fronts) + len(self._ws_v2.connections)
+
     def http(self) -> web.RequestHandler:
         """Return aiohttp's protocol for a connection."""
         return self._http()
@@ -57,7 +63,7 @@ class Server:
     async def close(self) -> None:
         """Say goodbye to every client: close frames to WebSockets, the end of the stream to others."""
         self._ws_v2.close()
-        await self._http.shutdown(timeout=1.0)
+        await self._http.shutdown(timeout=SHUTDOWN_S)
         for front in list(self.fronts):
             front.close()
 
@@ -81,7 +87,7 @@ class Front(asyncio.Protocol):
         """Wait for the first request, within bounds."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101
         self._transport = transport
-        if len(self._server.fronts) >= MOST_CONNECTIONS:
+        if self._server.connections() >= MOST_CONNECTIONS:
             _log.warning("connection refused: %d are open", MOST_CONNECTIONS)
             transport.abort()
             return

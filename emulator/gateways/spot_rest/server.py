@@ -5,7 +5,7 @@ import logging
 
 from aiohttp import web
 
-from emulator.gateways.errors import INTERNAL, VenueError
+from emulator.gateways.errors import BAD_ARGUMENTS, INTERNAL, VenueError
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.spot_rest.codec import Params
 from emulator.gateways.spot_rest.endpoints import PRIVATE, PUBLIC
@@ -35,6 +35,8 @@ class Server:
                     body = await request.read()
             except TimeoutError:
                 return web.Response(status=408)
+            except web.RequestPayloadError:
+                return web.Response(body=codec.errors(BAD_ARGUMENTS), headers=_HEADERS)
         try:
             answer = codec.result(self._call(request, body))
         except VenueError as error:

@@ -197,7 +197,7 @@ class TickerFeed(Feed):
         day = self._tape.day(now_ns)
         last = self._tape.last_price()[0]
         change = last - day.open
-        percent = 10_000 * change // day.open if day.open else 0
+        percent = (20_000 * change + day.open) // (2 * day.open) if day.open else 0
         price, size = pair.price_decimals, pair.lot_decimals
         vwap = pair.average_price(day.cost, day.volume, price)
         return (
