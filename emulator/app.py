@@ -53,6 +53,7 @@ class TierEndpoints(msgspec.Struct, frozen=True):
     name: str
     rtt_us: float
     rung: str
+    host: str
     http_port: int
     tls_port: int
     measured_us: float | None = None
@@ -73,6 +74,7 @@ class App:
         self._servers: list[asyncio.Server] = []
         self._stops: list[Callable[[], None]] = []
         self._front: front.Server | None = None
+        self._link: ladder.Link | None = None
 
     async def start(self) -> None:
         """Open everything; return when every listener answers."""
@@ -82,17 +84,18 @@ class App:
         self._front = front.Server(spot_rest.Server(venue), spot_ws_v2.Server(gateway, first_id))
         queue = DueQueue(asyncio.get_running_loop())
         self._stops.append(queue.close)
-        context = self._tls_context()
+        self._link = await self.rung.open(self.tiers, queue, self.settings.seed)
+        secure = over_tls(self._front.protocol, self._tls_context())
         endpoints = []
         for position, tier in enumerate(self.tiers):
-            plain = self.rung.wrap(tier, queue, self._front.protocol, seed=self.settings.seed)
-            secure = self.rung.wrap(
-                tier, queue, over_tls(self._front.protocol, context), seed=self.settings.seed + 1
+            step = 0 if self._link.own_addresses else position * PORT_STEP
+            plain_at = await self._listen(tier, self._front.protocol, self.settings.http_port + step)
+            tls_at = await self._listen(tier, secure, self.settings.tls_port + step)
+            endpoints.append(
+                TierEndpoints(
+                    tier.name, tier.rtt_us, self.rung.name, plain_at.host, plain_at.port, tls_at.port
+                )
             )
-            step = position * PORT_STEP
-            http_port = await self._listen(plain, self.settings.http_port, step)
-            tls_port = await self._listen(secure, self.settings.tls_port, step)
-            endpoints.append(TierEndpoints(tier.name, tier.rtt_us, self.rung.name, http_port, tls_port))
         # What exists now lives as long as the process: keep the collector from walking it while orders flow.
         gc.collect()
         gc.freeze()
@@ -109,6 +112,8 @@ class App:
             await self._front.close()
             # The goodbyes are on their way now, and the links have to outlive them.
             await asyncio.sleep(max(tier.rtt_us for tier in self.tiers) / 1e6)
+        if self._link is not None:
+            await self._link.close()
         for stop in reversed(self._stops):
             stop()
 
@@ -169,22 +174,24 @@ class App:
         where = self.authority.ca_path.parent
         raise SettingsError(f"cannot keep the certificate authority in {where}: {reason}")
 
-    async def _listen(self, factory: Callable[[], Any], port: int, step: int) -> int:
-        """Open one listener and return its port."""
-        wanted = 0 if self.settings.ports == "auto" or port == 0 else port + step
-        loop = asyncio.get_running_loop()
+    async def _listen(
+        self, tier: tiers.Tier, factory: Callable[[], asyncio.BaseProtocol], port: int
+    ) -> ladder.Listener:
+        """Open one listener behind a tier."""
+        assert self._link is not None  # noqa: S101 - start() has opened it
+        wanted, host = 0 if self.settings.ports == "auto" else port, self.settings.host
         try:
-            server = await loop.create_server(factory, self.settings.host, wanted, backlog=1024)
+            listener = await self._link.listen(tier, factory, host, wanted)
         except (OSError, OverflowError) as error:
             taken = getattr(error, "errno", None) == errno.EADDRINUSE
             reason = "is taken (another emulator? use --ports auto)" if taken else f"cannot be bound: {error}"
-            raise SettingsError(f"port {wanted} on {self.settings.host} {reason}") from None
-        self._servers.append(server)
-        return int(server.sockets[0].getsockname()[1])
+            raise SettingsError(f"port {wanted} on {host} {reason}") from None
+        self._servers.append(listener.server)
+        return listener
 
     async def _answering(self, endpoint: TierEndpoints) -> TierEndpoints:
         """Return ``endpoint`` with its measured round trip once both of its listeners have answered."""
-        host = "127.0.0.1" if self.settings.host in ("0.0.0.0", "::") else self.settings.host  # noqa: S104
+        host = "127.0.0.1" if endpoint.host in ("0.0.0.0", "::") else endpoint.host  # noqa: S104
         trusting = ssl.create_default_context(cafile=str(self.authority.ca_path))
         trusting.check_hostname = False
         rounds = 2 if endpoint.rtt_us >= CALLS_WITHIN_US else 10
@@ -198,7 +205,6 @@ class App:
 
     def endpoints_json(self) -> dict[str, Any]:
         """Return the endpoints in the form of ``--endpoints-file`` (docs/architecture.md)."""
-        host = self.settings.host
         accounts = []
         for row in self.accounts:
             key, secret = demo_credentials(self.settings.seed, row.name)
@@ -208,8 +214,8 @@ class App:
                 e.name: {
                     "rung": e.rung,
                     "rtt_us": e.rtt_us,
-                    **_urls(host, e.http_port, ""),
-                    "tls": {**_urls(host, e.tls_port, "s"), "ca": str(self.authority.ca_path)},
+                    **_urls(e.host, e.http_port, ""),
+                    "tls": {**_urls(e.host, e.tls_port, "s"), "ca": str(self.authority.ca_path)},
                 }
                 for e in self.endpoints
             },

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import asyncio
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 from emulator.link import stream
 from emulator.link.alarm import timer_trouble
@@ -10,9 +12,38 @@ from emulator.link.stream import ProtocolFactory
 from emulator.link.tiers import Tier
 from emulator.link.timer import DueQueue
 
+BACKLOG = 1024
+
 
 class LinkError(Exception):
     """A link that cannot be had. One line: what was asked for, why not, what there is."""
+
+
+class Listener(NamedTuple):
+    """A server that is reached through a link, and the address to reach it at."""
+
+    server: asyncio.Server
+    host: str
+    port: int
+
+
+class Link(Protocol):
+    """What a rung made for one run."""
+
+    own_addresses: bool
+    """Whether each path has an address of its own, so that all of them can use the same ports."""
+
+    async def listen(
+        self, tier: Tier, factory: ProtocolFactory, host: str, port: int, *, path: str | None = None
+    ) -> Listener:
+        """Open a listener at the far end of a tier's path, the first one by default.
+
+        `host` is where to listen when the path has no address of its own; port 0 takes a free one. OSError
+        when the port cannot be had.
+        """
+
+    async def close(self) -> None:
+        """Take down what was made; close the listeners before. Idempotent."""
 
 
 class Rung(Protocol):
@@ -25,10 +56,8 @@ class Rung(Protocol):
     def works(self) -> str | None:
         """Say in one line why it cannot work on this system, or None when it works."""
 
-    def wrap(
-        self, tier: Tier, queue: DueQueue, factory: ProtocolFactory, *, path: str | None = None, seed: int = 0
-    ) -> ProtocolFactory:
-        """Give the protocol factory that a listener for this tier and path has to use."""
+    async def open(self, tiers: Sequence[Tier], queue: DueQueue, seed: int) -> Link:
+        """Make the links to these tiers."""
 
 
 class Stream:
@@ -40,11 +69,9 @@ class Stream:
         """Work wherever there is a timer finer than a millisecond."""
         return timer_trouble()
 
-    def wrap(
-        self, tier: Tier, queue: DueQueue, factory: ProtocolFactory, *, path: str | None = None, seed: int = 0
-    ) -> ProtocolFactory:
-        """Put a delay line beneath each connection."""
-        return stream.wrap(tier, queue, factory, path=path, seed=seed)
+    async def open(self, tiers: Sequence[Tier], queue: DueQueue, seed: int) -> Link:
+        """Need no making: each listener gets delay lines."""
+        return InProcess(queue, seed)
 
 
 class Direct:
@@ -56,12 +83,34 @@ class Direct:
         """Work everywhere."""
         return None
 
-    def wrap(
-        self, tier: Tier, queue: DueQueue, factory: ProtocolFactory, *, path: str | None = None, seed: int = 0
-    ) -> ProtocolFactory:
-        """Give the factory back; the path must exist all the same."""
-        tier.path(path)
-        return factory
+    async def open(self, tiers: Sequence[Tier], queue: DueQueue, seed: int) -> Link:
+        """Need no making."""
+        return InProcess(None, seed)
+
+
+class InProcess:
+    """Listeners of this process on one host; delay lines beneath them when there is a queue."""
+
+    own_addresses = False
+
+    def __init__(self, queue: DueQueue | None, seed: int) -> None:
+        self._queue = queue
+        self._seed = seed
+
+    async def listen(
+        self, tier: Tier, factory: ProtocolFactory, host: str, port: int, *, path: str | None = None
+    ) -> Listener:
+        """Open a listener on `host`."""
+        tier.path(path)  # it must exist, delayed or not
+        if self._queue is not None:
+            self._seed += 1
+            factory = stream.wrap(tier, self._queue, factory, path=path, seed=self._seed)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(factory, host, port, backlog=BACKLOG)
+        return Listener(server, host, int(server.sockets[0].getsockname()[1]))
+
+    async def close(self) -> None:
+        """Leave nothing behind: there is nothing but the listeners."""
 
 
 RUNGS: tuple[Rung, ...] = (Stream(), Direct())

@@ -1,12 +1,13 @@
+import asyncio
 import errno
 
 import pytest
 
 from emulator.link import alarm
 from emulator.link.ladder import RUNGS, LinkError, choose
-from emulator.link.stream import DelayLine
 from emulator.link.tiers import ProfileError
-from tests.link.support import HandClock, Recorder, made_tier
+from emulator.link.timer import DueQueue
+from tests.link.support import Recorder, made_tier
 
 
 def test_auto_takes_the_best_rung_that_works():
@@ -33,13 +34,34 @@ def test_a_rung_asked_for_by_name_that_cannot_work_is_an_error_with_the_reason(m
     assert choose("auto").name == "none"
 
 
-def test_stream_puts_a_line_in_between_and_none_does_not():
-    tier, clock = made_tier(2_000), HandClock()
-    assert isinstance(choose("stream").wrap(tier, clock, Recorder, path="B")(), DelayLine)
-    assert choose("none").wrap(tier, clock, Recorder) is Recorder
+async def line_of(name, tier, path=None):
+    """Connect to a listener behind a rung; give the delay line that stands in between, if any."""
+    queue, inner = DueQueue(asyncio.get_running_loop()), Recorder()
+    link = await choose(name).open((tier,), queue, seed=0)
+    listener = await link.listen(tier, lambda: inner, "127.0.0.1", 0, path=path)
+    try:
+        _, writer = await asyncio.open_connection(listener.host, listener.port)
+        await inner.until(lambda: inner.events)
+        line = inner.transport.get_extra_info("delay_line")
+        writer.close()
+        await writer.wait_closed()
+        await inner.lost.wait()
+        return line
+    finally:
+        listener.server.close()
+        await link.close()
+        queue.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "rtt_us", "delayed"), [("stream", 2_000, True), ("none", 2_000, False), ("stream", 0, False)]
+)
+def test_stream_puts_a_line_in_between_unless_there_is_no_distance(name, rtt_us, delayed):
+    line = asyncio.run(line_of(name, made_tier(rtt_us)))
+    assert (line is not None) is delayed
+
+
+@pytest.mark.parametrize("name", ["stream", "none"])
+def test_a_path_that_a_tier_does_not_have_is_refused(name):
     with pytest.raises(ProfileError, match="no path 'C'"):
-        choose("none").wrap(tier, clock, Recorder, path="C")
-
-
-def test_a_tier_without_distance_needs_no_line():
-    assert choose("stream").wrap(made_tier(0), HandClock(), Recorder) is Recorder
+        asyncio.run(line_of(name, made_tier(2_000), path="C"))
