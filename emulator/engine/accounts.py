@@ -24,7 +24,9 @@ class Account:
         "_volume_days",
         "balances",
         "by_cl_ord_id",
+        "by_userref",
         "cancel_after_ns",
+        "cancel_after_queued_ns",
         "closed",
         "holds",
         "house",
@@ -55,10 +57,14 @@ class Account:
         self.open: dict[str, Order] = {}
         self.open_per_pair: dict[str, int] = {}
         self.by_cl_ord_id: dict[str, Order] = {}
+        self.by_userref: dict[int, dict[str, Order]] = {}
         self.closed: dict[str, Order] = {}
         self.trades: dict[str, TradeRecord] = {}
         self.ledger: dict[str, LedgerEntry] = {}
         self.cancel_after_ns = 0
+        """When the dead man's switch fires; 0 when it is off."""
+        self.cancel_after_queued_ns = 0
+        """When the engine next looks at the switch; 0 when it does not."""
         self._volume_base = volume_usd
         self._volume_days: dict[int, int] = {}
 
@@ -84,6 +90,8 @@ class Account:
         self.open_per_pair[pair] = self.open_per_pair.get(pair, 0) + 1
         if order.cl_ord_id is not None:
             self.by_cl_ord_id[order.cl_ord_id] = order
+        if order.userref is not None:
+            self.by_userref.setdefault(order.userref, {})[order.txid] = order
 
     def ended(self, order: Order) -> None:
         """Move ``order`` from the open ones to the history and release its hold."""
@@ -93,6 +101,11 @@ class Account:
         self.open_per_pair[order.instrument.id] -= 1
         if order.cl_ord_id is not None:
             self.by_cl_ord_id.pop(order.cl_ord_id, None)
+        if order.userref is not None:
+            same = self.by_userref[order.userref]
+            del same[order.txid]
+            if not same:
+                del self.by_userref[order.userref]
         remember(self.closed, order.txid, order)
 
     def find(self, txid: str) -> Order | None:

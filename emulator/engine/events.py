@@ -61,11 +61,14 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class Amended(msgspec.Struct, frozen=True):
-    """An order was changed in place."""
+    """An order was changed in place; fills that the change leads to follow."""
 
     order: Order
     amend_id: str
     time_ns: int
+    qty: int
+    price: int
+    filled: int
 
 
 class Refilled(msgspec.Struct, frozen=True):

@@ -28,11 +28,6 @@ class Side(StrEnum):
     BUY = "buy"
     SELL = "sell"
 
-    @property
-    def opposite(self) -> "Side":
-        """The other side."""
-        return Side.SELL if self is Side.BUY else Side.BUY
-
 
 class Asset(msgspec.Struct, frozen=True, kw_only=True):
     """One currency.  ``id`` is the REST id (``XXBT``), ``name`` the modern one (``BTC``)."""

@@ -38,7 +38,6 @@ class SelfTrade(StrEnum):
 class Status(StrEnum):
     """Life cycle of an order, in Kraken's words."""
 
-    PENDING = "pending"
     OPEN = "open"
     CLOSED = "closed"
     CANCELED = "canceled"
@@ -94,7 +93,6 @@ class Order:
         "rate_cap_ppm",
         "reason",
         "reduce_only",
-        "refid",
         "self_trade",
         "seq",
         "shown",
@@ -146,7 +144,6 @@ class Order:
         self.expire_ns = 0
         self.userref: int | None = None
         self.cl_ord_id: str | None = None
-        self.refid: str | None = None
         self.status = Status.OPEN
         self.reason: Reason | None = None
         self.amended = False

@@ -23,6 +23,10 @@ BATCH = range(2, 16)
 """How many orders a batch may hold."""
 
 
+MOST_DEAD_TIMERS = 1_000
+"""Timers of orders that have ended are cleared away beyond this many, or twice the living ones."""
+
+
 class Market:
     """One pair as the engine trades it."""
 
@@ -64,6 +68,7 @@ class SpotEngine:
         self._amends = IdSequence("T", seed, "amend")
         self._timers: list[tuple[int, int, Order | Account]] = []
         self._timer_count = 0
+        self._timers_bound = MOST_DEAD_TIMERS
         self._out: list[Event] = []
         self._listener = matching.Listener(self._traded, self._completed, self._refilled, self._prevented)
         self._handlers: dict[type, Callable[..., None]] = {
@@ -115,14 +120,13 @@ class SpotEngine:
         out: list[Event] = []
         self._out = out
         while self._timers and self._timers[0][0] <= now_ns:
-            due_ns, _, subject = heapq.heappop(self._timers)
+            _, _, subject = heapq.heappop(self._timers)
             if isinstance(subject, Order):
-                if subject.status is Status.OPEN and subject.expire_ns == due_ns:
+                if subject.status is Status.OPEN:
                     self._finish(subject, Status.EXPIRED, Reason.EXPIRED)
                     self._publish_book(self.markets[subject.instrument.id])
-            elif subject.cancel_after_ns == due_ns:
-                subject.cancel_after_ns = 0
-                self._cancel_orders(list(subject.open.values()), Reason.CANCEL_AFTER)
+            else:
+                self._switch_due(subject)
         return out
 
     # -- placing ----------------------------------------------------------------------------------
@@ -169,7 +173,7 @@ class SpotEngine:
             command.price or 0,
             self.now_ns,
         )
-        order.tif = command.tif
+        order.tif = TimeInForce.GTC if order.type is OrderType.MARKET else command.tif
         return order
 
     def _new_order(self, command: commands.PlaceOrder, market: Market, account: Account) -> Order:
@@ -177,7 +181,7 @@ class SpotEngine:
         order.post_only = command.post_only
         order.reduce_only = command.reduce_only
         order.display = command.display
-        order.expire_ns = command.expire_ns if command.tif is TimeInForce.GTD else 0
+        order.expire_ns = command.expire_ns if order.tif is TimeInForce.GTD else 0
         order.cl_ord_id = command.cl_ord_id
         order.userref = command.userref
         order.self_trade = command.self_trade
@@ -327,9 +331,24 @@ class SpotEngine:
     def _cancel_all_after(self, command: commands.CancelAllAfter) -> None:
         account = self.accounts[command.account]
         account.cancel_after_ns = self.now_ns + command.timeout_s * 10**9 if command.timeout_s else 0
-        if account.cancel_after_ns:
-            self._at(account.cancel_after_ns, account)
+        self._watch_switch(account)
         self._out.append(events.CancelAfterSet(account.name, self.now_ns, account.cancel_after_ns))
+
+    def _switch_due(self, account: Account) -> None:
+        """Look at an account's dead man's switch: it fires, was put off, or was disarmed."""
+        if account.cancel_after_queued_ns <= self.now_ns:
+            account.cancel_after_queued_ns = 0
+        if 0 < account.cancel_after_ns <= self.now_ns:
+            account.cancel_after_ns = 0
+            self._cancel_orders(list(account.open.values()), Reason.CANCEL_AFTER)
+        self._watch_switch(account)
+
+    def _watch_switch(self, account: Account) -> None:
+        """Have a timer for the switch, unless one goes off early enough to look again."""
+        due_ns, queued_ns = account.cancel_after_ns, account.cancel_after_queued_ns
+        if due_ns and not 0 < queued_ns <= due_ns:
+            account.cancel_after_queued_ns = due_ns
+            self._at(due_ns, account)
 
     # -- changing ---------------------------------------------------------------------------------
 
@@ -391,7 +410,8 @@ class SpotEngine:
         self._publish_book(market)
 
     def _told_amended(self, order: Order) -> None:
-        self._out.append(events.Amended(order, self._amends.next(), self.now_ns))
+        amend_id = self._amends.next()
+        self._out.append(events.Amended(order, amend_id, self.now_ns, order.qty, order.price, order.filled))
 
     def _edit(self, command: commands.EditOrder) -> None:
         account = self.accounts[command.account]
@@ -422,6 +442,15 @@ class SpotEngine:
     def _at(self, due_ns: int, subject: Order | Account) -> None:
         self._timer_count += 1
         heapq.heappush(self._timers, (due_ns, self._timer_count, subject))
+        if len(self._timers) > self._timers_bound:
+            # Timers of orders that have ended are dropped now and then, not one by one.
+            self._timers = [
+                timer
+                for timer in self._timers
+                if not isinstance(timer[2], Order) or timer[2].status is Status.OPEN
+            ]
+            heapq.heapify(self._timers)
+            self._timers_bound = max(MOST_DEAD_TIMERS, 2 * len(self._timers))
 
     def _publish_book(self, market: Market) -> None:
         if market.book.touched:

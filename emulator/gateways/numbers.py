@@ -2,12 +2,14 @@
 
 import re
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 
 LONGEST = 40
 """Longest number (in characters) that a client may send."""
 
 
+_EXACT = Context(prec=4 * LONGEST)
+"""Enough digits that no number a client may send is ever rounded."""
 _NUMBER = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
 
 
@@ -47,7 +49,7 @@ def units(value: str, decimals: int, *, truncate: bool = False) -> int:
     digits = whole_part + fraction
     if len(fraction) <= decimals and len(digits) < LONGEST and digits.isascii() and digits.isdigit():
         return int(digits + "0" * (decimals - len(fraction)))
-    scaled = number(value).scaleb(decimals)
+    scaled = number(value).scaleb(decimals, _EXACT)
     whole = int(scaled)
     if whole != scaled and not truncate:
         raise TooPreciseError(value)

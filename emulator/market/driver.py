@@ -29,5 +29,7 @@ class Driver:
         self._timer = asyncio.get_running_loop().call_later(delay_s, self._step)
 
     def _step(self) -> None:
-        self._model.act(self._now_ns())
-        self._wait()
+        try:
+            self._model.act(self._now_ns())
+        finally:  # one failed step is logged by the loop; the market goes on
+            self._wait()

@@ -213,7 +213,7 @@ def order_text(order: Order) -> str:
 def order_object(order: Order, *, trades: bool) -> dict[str, Any]:
     """Return an order as OpenOrders, ClosedOrders and QueryOrders print it, in the recorded key order."""
     pair = order.instrument
-    row: dict[str, Any] = {"refid": order.refid, "userref": _userref(order)}
+    row: dict[str, Any] = {"refid": None, "userref": _userref(order)}
     if order.cl_ord_id is not None:
         row["cl_ord_id"] = order.cl_ord_id
     row |= {

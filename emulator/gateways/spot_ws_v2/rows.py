@@ -144,12 +144,12 @@ def execution_ended(event: Ended, fee_usd: str) -> str:
 def execution_amended(event: Amended) -> str:
     """Row ``amended``."""
     order = event.order
-    state = "partially_filled" if order.filled else "new"
+    state = "partially_filled" if event.filled else "new"
     pair = order.instrument
     return (
         f'{{"timestamp":"{rfc3339(event.time_ns)}","exec_type":"amended","order_status":"{state}",'
-        f'"cum_qty":{_qty(pair, order.filled)},"reason":"User requested","amended":true,'
-        f'"order_qty":{_qty(pair, order.qty)},"limit_price":{_price(pair, order.price)},'
+        f'"cum_qty":{_qty(pair, event.filled)},"reason":"User requested","amended":true,'
+        f'"order_qty":{_qty(pair, event.qty)},"limit_price":{_price(pair, event.price)},'
         f'"limit_price_type":"static",{_ids(order)},"order_id":"{order.txid}"}}'
     )
 
