@@ -69,7 +69,7 @@ class App:
         self.catalogue = Catalogue.from_json((settings_.PROFILES / "instruments" / "spot.json").read_bytes())
         self.tiers = load_tiers(settings)
         self.rung = ladder.choose(settings.link)
-        self.authority = Authority(settings_.state_folder(settings))
+        self.authority = Authority(settings_.state_folder(settings), settings.host)
         self.endpoints: tuple[TierEndpoints, ...] = ()
         self._servers: list[asyncio.Server] = []
         self._stops: list[Callable[[], None]] = []
@@ -93,7 +93,12 @@ class App:
             tls_at = await self._listen(tier, secure, self.settings.tls_port + step)
             endpoints.append(
                 TierEndpoints(
-                    tier.name, tier.rtt_us, self.rung.name, plain_at.host, plain_at.port, tls_at.port
+                    tier.name,
+                    tier.rtt_us,
+                    self.rung.name,
+                    _reachable(plain_at.host),
+                    plain_at.port,
+                    tls_at.port,
                 )
             )
         # What exists now lives as long as the process: keep the collector from walking it while orders flow.
@@ -111,7 +116,8 @@ class App:
         if self._front is not None:
             await self._front.close()
             # The goodbyes are on their way now, and the links have to outlive them.
-            await asyncio.sleep(max(tier.rtt_us for tier in self.tiers) / 1e6)
+            if self.rung.name != "none":
+                await asyncio.sleep(max(tier.rtt_us for tier in self.tiers) / 1e6)
         if self._link is not None:
             await self._link.close()
         for stop in reversed(self._stops):
@@ -191,9 +197,8 @@ class App:
 
     async def _answering(self, endpoint: TierEndpoints) -> TierEndpoints:
         """Return ``endpoint`` with its measured round trip once both of its listeners have answered."""
-        host = "127.0.0.1" if endpoint.host in ("0.0.0.0", "::") else endpoint.host  # noqa: S104
+        host = endpoint.host
         trusting = ssl.create_default_context(cafile=str(self.authority.ca_path))
-        trusting.check_hostname = False
         rounds = 2 if endpoint.rtt_us >= CALLS_WITHIN_US else 10
         plain, _ = await asyncio.gather(
             _round_trip(host, endpoint.http_port, None, rounds),
@@ -231,6 +236,11 @@ def load_tiers(settings: Settings) -> tuple[tiers.Tier, ...]:
         if name not in known:
             raise SettingsError(f"unknown tier {name!r}; there are: {', '.join(known)}")
     return tuple(known[name] for name in settings.tier)
+
+
+def _reachable(host: str) -> str:
+    """Return an address that clients on this machine reach a listener on ``host`` by."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 
 
 def _account(row: AccountProfile) -> Account:

@@ -84,6 +84,10 @@ def load(arguments: Mapping[str, Any], environment: Mapping[str, str], config: s
         value = getattr(settings, name)
         if value not in allowed:
             raise SettingsError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+    if settings.host == "localhost":  # one address, so that one port is one listener
+        settings = msgspec.structs.replace(settings, host="127.0.0.1")
+    if not settings.host:
+        raise SettingsError("host must not be empty")
     if not settings.tier:
         raise SettingsError("no tier given")
     if len(set(settings.tier)) < len(settings.tier):

@@ -7,8 +7,8 @@ from emulator.gateways.keys import ApiKey
 
 LIFE_S = 900
 """A token must be used within this time; an open private subscription keeps it alive."""
-MOST = 100_000
-"""Most tokens kept; the oldest are forgotten first."""
+MOST = 1_000
+"""Most tokens of one key; its oldest one that is not in use is forgotten first."""
 
 
 class Token:
@@ -31,15 +31,18 @@ class Tokens:
         self._seed = seed
         self._count = 0
         self._tokens: dict[str, Token] = {}
+        self._of_key: dict[str, dict[str, Token]] = {}
 
     def issue(self, key: ApiKey, now_ns: int) -> str:
         """Return a new token for ``key``."""
         self._count += 1
         digest = hashlib.blake2b(f"token:{self._seed}:{self._count}:{key.key}".encode(), digest_size=32)
         text = base64.b64encode(digest.digest()).decode().rstrip("=")
-        self._tokens[text] = Token(text, key, now_ns)
-        if len(self._tokens) > MOST:
-            del self._tokens[next(iter(self._tokens))]
+        token = self._tokens[text] = Token(text, key, now_ns)
+        own = self._of_key.setdefault(key.key, {})
+        own[text] = token
+        if len(own) > MOST:
+            self._forget(next((old for old in own.values() if not old.bound), token))
         return text
 
     def find(self, text: str, now_ns: int) -> Token | None:
@@ -48,6 +51,10 @@ class Tokens:
         if token is None:
             return None
         if not token.bound and now_ns - token.issued_ns >= LIFE_S * 10**9:
-            del self._tokens[text]
+            self._forget(token)
             return None
         return token
+
+    def _forget(self, token: Token) -> None:
+        del self._tokens[token.text]
+        del self._of_key[token.key.key][token.text]

@@ -6,7 +6,7 @@ only then are all others told.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from emulator.clock import Clock
 from emulator.engine.commands import Command
@@ -46,6 +46,17 @@ class Venue:
             reply(events)
         self.publish(events)
         return events
+
+    def execute_all(
+        self, commands: Sequence[Command], reply: Callable[[list[list[Event]]], None] | None = None
+    ) -> list[list[Event]]:
+        """Apply ``commands`` at one moment, let ``reply`` send the answer, then tell everybody else once."""
+        now_ns = self.clock.now_ns()
+        outcomes = [self.engine.apply(command, now_ns) for command in commands]
+        if reply is not None:
+            reply(outcomes)
+        self.publish([event for events in outcomes for event in events])
+        return outcomes
 
     def publish(self, events: list[Event]) -> None:
         """Tell all listeners what happened."""

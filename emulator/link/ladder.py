@@ -12,7 +12,8 @@ from emulator.link.stream import ProtocolFactory
 from emulator.link.tiers import Tier
 from emulator.link.timer import DueQueue
 
-BACKLOG = 1024
+BACKLOG = 128
+"""Connections that may wait to be accepted; asyncio accepts up to this many in one go."""
 
 
 class LinkError(Exception):

@@ -166,7 +166,7 @@ class Peer:
 
     async def ask(self, method: str, **params: Any) -> Any:
         """Make a request and return its first reply."""
-        self.send(masked(json.dumps({"method": method, "params": params}).encode()))
+        self.send(masked(json.dumps({"method": method} | ({"params": params} if params else {})).encode()))
         return await self.message()
 
     async def close_code(self) -> int:

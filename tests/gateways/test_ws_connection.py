@@ -33,6 +33,15 @@ class Wire(asyncio.Transport):
     def get_write_buffer_size(self):
         return 0
 
+    def pause_reading(self):
+        self.paused = True
+
+    def resume_reading(self):
+        self.paused = False
+
+    def is_closing(self):
+        return self.ended
+
     def close(self):
         self.ended = True
 
@@ -154,3 +163,43 @@ async def test_market_data_of_one_turn_is_written_once_and_in_order(kraken):
     kraken.trade("1", "64000")
     await asyncio.sleep(0)
     assert not any(peer.wire.written for peer in peers)
+
+
+@in_loop
+async def test_client_that_says_goodbye_but_does_not_read_gets_nothing_more(kraken):
+    peer = Connected(kraken)
+    peer.ask("subscribe", channel="book", symbol=["BTC/USD"])
+    peer.frames()
+    peer.connection.data_received(masked((1000).to_bytes(2, "big"), CLOSE))
+    kraken.place("bob", "buy", "1", "60000")
+    await asyncio.sleep(0)
+    assert [opcode for opcode, _ in peer.frames()] == [CLOSE]
+    assert not kraken.gateway.publisher.hears("XXBTZUSD")
+    peer.close()
+
+
+@in_loop
+async def test_a_flood_of_requests_leaves_turns_to_others(kraken):
+    peer = Connected(kraken)
+    peer.connection.data_received(SMALL * 1000)
+    answered = len(peer.messages())
+    assert 0 < answered < 1000
+    assert peer.wire.paused
+    while answered < 1000:
+        await asyncio.sleep(0)
+        answered += len(peer.messages())
+    peer.close()
+
+
+@in_loop
+async def test_snapshots_of_many_pairs_come_one_a_turn_each_before_its_updates(kraken):
+    peer = Connected(kraken)
+    peer.ask("subscribe", channel="book", symbol=["BTC/USD", "ETH/USD", "SOL/USD"])
+    first = [message.get("channel") or message["method"] for message in peer.messages()]
+    assert first == ["subscribe", "subscribe", "subscribe", "book"]
+    kraken.place("bob", "buy", "0.1", "60000")
+    for _ in range(3):
+        await asyncio.sleep(0)
+    rest = [(message["data"][0]["symbol"], message["type"]) for message in peer.messages()]
+    assert sorted(rest) == [("BTC/USD", "update"), ("ETH/USD", "snapshot"), ("SOL/USD", "snapshot")]
+    peer.close()

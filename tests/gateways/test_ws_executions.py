@@ -5,7 +5,7 @@ import pytest
 from emulator.engine.commands import AmendOrder, CancelOrder
 from emulator.engine.orders import SelfTrade, TimeInForce
 from emulator.gateways.keys import PERMISSIONS
-from tests.gateways.venue import START_NS, Client, in_loop
+from tests.gateways.venue import START_NS, Client, in_loop, refused
 
 NOW = "2026-11-02T10:00:00.000000Z"
 LIMIT = {"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 0.5, "limit_price": 60000}
@@ -349,3 +349,34 @@ def test_private_channels_need_their_permission(kraken, client, channel, needed)
     assert client.error("subscribe", channel=channel, token=token) == "EGeneral:Permission denied"
     token = kraken.token(permissions={needed})
     assert client.ask("subscribe", channel=channel, token=token)[0]["success"]
+
+
+def test_amended_row_tells_what_was_true_before_the_fills_it_leads_to(kraken, listener):
+    kraken.place("bob", "sell", "1", "60000")
+    order = kraken.place("alice", "buy", "0.5", "50000")
+    listener.rows()
+    kraken.private("AmendOrder", txid=order.txid, limit_price="60000")
+    rows = listener.rows()
+    assert [row["exec_type"] for row in rows] == ["amended", "trade", "filled"]
+    assert (rows[0]["order_status"], rows[0]["cum_qty"], rows[0]["limit_price"]) == (
+        "new",
+        "0.00000000",
+        "60000.0",
+    )
+
+
+def test_market_order_with_a_far_expiry_is_heard_of(kraken, listener):
+    kraken.place("bob", "sell", "1", "60000")
+    order = {"ordertype": "market", "type": "buy", "volume": "0.1", "pair": "XBTUSD"}
+    kraken.private("AddOrder", expiretm="1795384645000", **order)
+    assert listener.kinds() == ["pending_new", "new", "trade", "filled"]
+
+
+@in_loop
+async def test_expiry_means_good_till_date_and_fits_no_other_time_in_force(kraken):
+    order = {"ordertype": "limit", "type": "buy", "volume": "1", "pair": "XBTUSD", "price": "100"}
+    with refused("EGeneral:Invalid arguments:expiretm"):
+        kraken.private("AddOrder", timeinforce="GTC", expiretm="+60", **order)
+    [txid] = kraken.private("AddOrder", expiretm="+60", **order)["txid"]
+    assert kraken.private("OpenOrders")["open"][txid]["time_in_force"] == "gtd"
+    kraken.venue.close()

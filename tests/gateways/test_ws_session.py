@@ -28,7 +28,8 @@ def test_ping_is_answered_with_its_req_id_if_it_had_one(client):
     assert client.say('{"method":"ping"}') == [{"method": "pong", **TIMES}]
     assert client.ask("ping", req_id=0) == [{"method": "pong", "req_id": 0, **TIMES}]
     assert list(client.ask("ping", req_id=7)[0]) == ["method", "req_id", "time_in", "time_out"]
-    assert client.error("ping", x=1) == "Unsupported field: 'x' for the given msg type: ping"
+    assert client.error("ping", x=1) == "Unsupported field: 'params' for the given msg type: ping"
+    assert client.say('{"method":"ping","params":{}}')[0]["success"] is False
 
 
 @pytest.mark.parametrize("req_id", [0, 1, 2**31, 2**53 + 1, 2**63 - 1])
@@ -371,3 +372,8 @@ def test_heartbeat_starts_with_the_first_subscribe_request_even_a_refused_one(cl
     assert not client.heartbeat
     client.subscribe("dance")
     assert client.heartbeat
+
+
+def test_a_request_names_a_symbol_once_and_not_more_than_500(client):
+    assert len(client.ask("subscribe", channel="trade", symbol=["BTC/USD"] * 3)) == 1
+    assert client.error("subscribe", channel="trade", symbol=["X/Y"] * 501) == "Exceeded msg rate"

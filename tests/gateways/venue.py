@@ -85,6 +85,9 @@ class Client:
     def subscribed(self) -> None:
         self.heartbeat = True
 
+    def later(self, callback: Callable[[], None]) -> None:
+        callback()
+
     def take_raw(self) -> list[str]:
         """Messages since the last call, as text."""
         new, self._taken = self.raw[self._taken :], len(self.raw)
@@ -103,7 +106,7 @@ class Client:
 
     def ask(self, method: str, req_id: int | None = None, **params: Any) -> list[Any]:
         """Make a request."""
-        message: dict[str, Any] = {"method": method, "params": params}
+        message: dict[str, Any] = {"method": method} | ({"params": params} if params else {})
         if req_id is not None:
             message["req_id"] = req_id
         return self.say(message)

@@ -8,6 +8,7 @@ do that when everything is on one port.
 import asyncio
 import logging
 import re
+import resource
 from collections.abc import Callable
 
 from aiohttp import web
@@ -20,6 +21,8 @@ HEAD_TIMEOUT_S = 20.0
 """How long a client may take to send its first request's head."""
 LARGEST_HEAD = 16 << 10
 MOST_CONNECTIONS = 4_096
+SPARE_DESCRIPTORS = 64
+"""File descriptors left for everything but clients."""
 SHUTDOWN_S = 0.2
 """How long answers that are being written may take when the venue stops."""
 
@@ -40,6 +43,7 @@ class Server:
         self._ws_v2 = ws_v2
         self._http = web.Server(self._handle, access_log=None, logger=_quiet)
         self.fronts: set[Front] = set()
+        self.most_connections = min(MOST_CONNECTIONS, _descriptors() - SPARE_DESCRIPTORS)
 
     def protocol(self) -> asyncio.Protocol:
         """Return the protocol of one new connection."""
@@ -87,8 +91,8 @@ class Front(asyncio.Protocol):
         """Wait for the first request, within bounds."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101
         self._transport = transport
-        if self._server.connections() >= MOST_CONNECTIONS:
-            _log.warning("connection refused: %d are open", MOST_CONNECTIONS)
+        if self._server.connections() >= self._server.most_connections:
+            _log.warning("connection refused: %d are open", self._server.most_connections)
             transport.abort()
             return
         self._server.fronts.add(self)
@@ -150,6 +154,16 @@ class Front(asyncio.Protocol):
         """Pass the end of the transport's back-pressure on."""
         if self._inner is not None:
             self._inner.resume_writing()
+
+
+def _descriptors() -> int:
+    """Return how many descriptors this process may have open, after asking for as many as it needs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + SPARE_DESCRIPTORS
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return soft
 
 
 def _looks_like_http(head: bytes) -> bool:

@@ -13,6 +13,7 @@ import msgspec
 from emulator.gateways.front.hosts import HOSTNAMES
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
+WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - names of "every address", not one to bind
 LIFE = timedelta(days=800)
 """Life of the venue's certificate; some clients refuse more than 825 days."""
 RENEW_BEFORE = timedelta(days=30)
@@ -29,7 +30,9 @@ class _Made(msgspec.Struct):
 class Authority:
     """The certificate authority in a folder: ``ca.pem`` for clients to trust, the rest for us."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
+        extra = () if host in (*LOCAL_NAMES, *WILDCARDS) else (host,)
+        self._names = (*HOSTNAMES, *LOCAL_NAMES, *extra)
         self.ca_path = folder / "ca.pem"
         self._ca_key_path = folder / "ca-key.pem"
         self._venue_path = folder / "venue.pem"
@@ -50,7 +53,7 @@ class Authority:
             made = msgspec.json.decode(self._made_path.read_bytes(), type=_Made)
         except (OSError, msgspec.DecodeError):
             return False
-        fresh = made.ends > datetime.now(UTC) + RENEW_BEFORE and made.names == (*HOSTNAMES, *LOCAL_NAMES)
+        fresh = made.ends > datetime.now(UTC) + RENEW_BEFORE and made.names == self._names
         return fresh and self._venue_path.exists() and self.ca_path.exists()
 
     def _make(self) -> None:
@@ -64,11 +67,10 @@ class Authority:
             _write(self._ca_key_path, authority.private_key_pem.bytes(), 0o600)
             _write(self.ca_path, authority.cert_pem.bytes(), 0o644)
         ends = datetime.now(UTC) + LIFE
-        names = (*HOSTNAMES, *LOCAL_NAMES)
-        certificate = authority.issue_cert(*names, not_after=ends)
+        certificate = authority.issue_cert(*self._names, not_after=ends)
         parts = (certificate.private_key_pem, *certificate.cert_chain_pems)
         _write(self._venue_path, b"".join(part.bytes() for part in parts), 0o600)
-        _write(self._made_path, msgspec.json.encode(_Made(names, ends)), 0o644)
+        _write(self._made_path, msgspec.json.encode(_Made(self._names, ends)), 0o644)
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

@@ -86,18 +86,21 @@ def websockets_token(venue: Venue, key: ApiKey, _: Params) -> Any:
 # -- orders ----------------------------------------------------------------------------------------------
 
 
-def _wanted(order: Order, params: Params) -> bool:
+def _wanted(orders: Iterable[Order], params: Params) -> Iterable[Order]:
+    """Return those of ``orders`` that have the userref or the client id that was asked for."""
     userref, cl_ord_id = params.integer("userref"), params.get("cl_ord_id")
-    return (userref is None or order.userref == userref) and (
-        cl_ord_id is None or order.cl_ord_id == cl_ord_id
-    )
+    if userref is not None:
+        orders = (order for order in orders if order.userref == userref)
+    if cl_ord_id is not None:
+        orders = (order for order in orders if order.cl_ord_id == cl_ord_id)
+    return orders
 
 
 def open_orders(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``OpenOrders``: newest first."""
     trades = params.flag("trades")
     orders = reversed(account_of(venue, key).open.values())
-    return {"open": {o.txid: codec.order_object(o, trades=trades) for o in orders if _wanted(o, params)}}
+    return {"open": {o.txid: codec.order_object(o, trades=trades) for o in _wanted(orders, params)}}
 
 
 def closed_orders(venue: Venue, key: ApiKey, params: Params) -> Any:
@@ -108,19 +111,26 @@ def closed_orders(venue: Venue, key: ApiKey, params: Params) -> Any:
         raise bad_argument("closetime")
     after, until = (_border(params, name, account) for name in ("start", "end"))
 
-    def within(order: Order) -> bool:
-        times = {"open": (order.opened_ns,), "close": (order.closed_ns,)}.get(
-            closetime, (order.opened_ns, order.closed_ns)
-        )
-        return any((after is None or t > after) and (until is None or t <= until) for t in times)
+    by_open, by_close = closetime != "close", closetime != "open"
 
-    found = [o for o in reversed(account.closed.values()) if _wanted(o, params) and within(o)]
+    def within(order: Order) -> bool:
+        return (by_open and _between(after, order.opened_ns, until)) or (
+            by_close and _between(after, order.closed_ns, until)
+        )
+
+    found = list(_wanted(reversed(account.closed.values()), params))
+    if after is not None or until is not None:
+        found = [order for order in found if within(order)]
     return _page(
         "closed",
         {o.txid: codec.order_object(o, trades=trades) for o in _slice(found, params)},
         len(found),
         params,
     )
+
+
+def _between(after: int | None, time_ns: int, until: int | None) -> bool:
+    return (after is None or time_ns > after) and (until is None or time_ns <= until)
 
 
 def _border(params: Params, name: str, account: Account) -> int | None:
@@ -155,7 +165,7 @@ def query_orders(venue: Venue, key: ApiKey, params: Params) -> Any:
         raise VenueError("EOrder:Unknown order")
     if not {_NEEDED[order.txid in account.open] for order in found} <= key.permissions:
         raise VenueError(PERMISSION_DENIED)
-    return {o.txid: codec.order_object(o, trades=trades) for o in found if _wanted(o, params)}
+    return {o.txid: codec.order_object(o, trades=trades) for o in _wanted(found, params)}
 
 
 def _ids(params: Params, most: int) -> list[str]:
@@ -177,11 +187,7 @@ def trades_history(venue: Venue, key: ApiKey, params: Params) -> Any:
     if kind not in _TRADE_TYPES:
         raise bad_argument("type")
     after, until = (_border(params, name, account) for name in ("start", "end"))
-    found = [
-        trade
-        for trade in reversed(account.trades.values())
-        if (after is None or trade.time_ns > after) and (until is None or trade.time_ns <= until)
-    ]
+    found = [trade for trade in reversed(account.trades.values()) if _between(after, trade.time_ns, until)]
     if kind not in ("all", "no position"):
         found = []
     rows = _trades(venue, account, (trade.exec_id for trade in _slice(found, params)), params)

@@ -12,7 +12,9 @@ from emulator.engine.orders import Order, OrderType, Status, TimeInForce
 from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument
 from emulator.gateways.numbers import number, text
 
-MOST_PARAMETERS = 2_000
+MOST_PARAMETERS = 1_000
+DEEPEST_NAME = 3
+"""Most brackets in a parameter name: ``orders[0][close][price]``."""
 _FALSE = frozenset({"", "0", "false", "no", "none"})
 _INTEGER = re.compile(r"-?[0-9]{1,20}")
 _NESTED = re.compile(r"\[([^\[\]]*)\]")
@@ -127,6 +129,8 @@ def _put(values: dict[str, Any], name: str, value: str) -> None:
     """Enter ``a[b][c] = value`` as nested dictionaries."""
     head, bracket, _ = name.partition("[")
     path = _NESTED.findall(name) if bracket else []
+    if len(path) > DEEPEST_NAME:
+        raise VenueError(BAD_ARGUMENTS)
     target = values
     for part in path:
         inner = target.get(head)

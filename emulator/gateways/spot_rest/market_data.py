@@ -47,10 +47,10 @@ def find_pair(venue: Venue, name: str) -> Instrument:
 
 
 def _key(pair: Instrument, asked: str, params: Params) -> str:
-    """Return the key of ``pair`` in a result: its id, or the name it was asked by when that has a slash."""
+    """Return the key of ``pair`` in a result: its id, or the slashed name that it was asked by."""
     if params.flag("assetVersion"):
         return pair.symbol
-    return asked if "/" in asked else pair.id
+    return asked.upper() if asked.upper() in (pair.symbol, pair.wsname) else pair.id
 
 
 def _tokenized(params: Params, name: str) -> bool:
@@ -59,6 +59,8 @@ def _tokenized(params: Params, name: str) -> bool:
 
 def _one_pair(venue: Venue, params: Params) -> tuple[Instrument, str]:
     asked = params.required("pair")
+    if _tokenized(params, "asset_class"):
+        raise VenueError("EQuery:Unknown asset pair")
     pair = find_pair(venue, asked)
     return pair, _key(pair, asked, params)
 
@@ -66,8 +68,10 @@ def _one_pair(venue: Venue, params: Params) -> tuple[Instrument, str]:
 def _pairs(venue: Venue, params: Params) -> dict[str, Instrument]:
     """Return the pairs that were asked for, by their key in the result; all when none was named."""
     asked = params.names("pair")
-    if not asked:
+    if params.get("pair") is None:
         return {_key(pair, pair.id, params): pair for pair in venue.engine.catalogue.pairs.values()}
+    if not asked:
+        raise VenueError("EQuery:Unknown asset pair")
     found = ((find_pair(venue, name), name) for name in asked)
     return {_key(pair, name, params): pair for pair, name in found}
 
@@ -282,7 +286,9 @@ def trades(venue: Venue, params: Params) -> Any:
         found = tape.last_trades(count)
         since = str(venue.clock.now_ns())
     else:
-        found = tape.trades_after(_since_ns(since), count)
+        since_ns = _since_ns(since)
+        found = tape.trades_after(since_ns, count)
+        since = str(since_ns)
     rows = [
         [
             codec.at_cost_decimals(pair, trade.price),

@@ -15,6 +15,8 @@ from emulator.gateways.venue import Venue
 PUBLIC_PATH = "/0/public/"
 PRIVATE_PATH = "/0/private/"
 BODY_TIMEOUT_S = 20.0
+LARGEST_BODY = 64 << 10
+"""Bytes; a batch of fifteen orders takes less than a tenth of it."""
 UNKNOWN_METHOD = "EGeneral:Unknown method"
 _HEADERS = {"Content-Type": "application/json; charset=utf-8"}
 _log = logging.getLogger(__name__)
@@ -32,11 +34,13 @@ class Server:
         if request.method == "POST" and request.can_read_body:
             try:
                 async with asyncio.timeout(BODY_TIMEOUT_S):
-                    body = await request.read()
+                    body = await _read(request)
             except TimeoutError:
                 return web.Response(status=408)
             except web.RequestPayloadError:
                 return web.Response(body=codec.errors(BAD_ARGUMENTS), headers=_HEADERS)
+            if len(body) > LARGEST_BODY:
+                return web.Response(status=413)
         try:
             answer = codec.result(self._call(request, body))
         except VenueError as error:
@@ -62,6 +66,16 @@ class Server:
         key = authenticate(self._venue.keys, request.rel_url.raw_path, public_key, signature, body, params)
         allow(key, private.needs)
         return private.call(self._venue, key, params)
+
+
+async def _read(request: web.BaseRequest) -> bytes:
+    """Return the body, or a little more of it than is allowed."""
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > LARGEST_BODY:
+            break
+    return bytes(body)
 
 
 def _params(request: web.BaseRequest, body: bytes) -> Params:

@@ -4,11 +4,11 @@ from typing import Any
 
 from emulator.engine import commands
 from emulator.engine.accounts import Account
-from emulator.engine.events import Accepted, Amended, CancelAfterSet, CancelledAll
+from emulator.engine.events import Accepted, Amended, CancelAfterSet, CancelledAll, Event
 from emulator.engine.instruments import Instrument
 from emulator.engine.orders import Order, OrderType, SelfTrade
 from emulator.engine.spot import BATCH
-from emulator.gateways import order_fields
+from emulator.gateways import order_fields, ordering
 from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import rfc3339
@@ -20,6 +20,7 @@ from emulator.gateways.venue import Venue
 
 _SELF_TRADE = {word.value: word for word in SelfTrade}
 _FLAGS = frozenset({"post", "fcib", "fciq", "nompp"})
+SHORTEST_DEADLINE_NS = 2 * 10**9
 SHORTEST_EXPIRY_NS = 5 * 10**9
 """Least that a relative ``expiretm`` may lie ahead."""
 
@@ -28,14 +29,14 @@ def _flags(params: Params) -> frozenset[str]:
     flags = frozenset(params.names("oflags"))
     if "viqc" in flags:
         raise bad_argument("viqc")
-    if not flags <= _FLAGS:
+    if not flags <= _FLAGS or flags >= {"fcib", "fciq"}:
         raise bad_argument("oflags")
     return flags
 
 
 def _deadline(venue: Venue, params: Params) -> int:
     value = params.get("deadline")
-    return 0 if value is None else order_fields.deadline(value, venue.clock.now_ns())
+    return 0 if value is None else order_fields.deadline(value, venue.clock.now_ns(), SHORTEST_DEADLINE_NS)
 
 
 def _expiry(venue: Venue, params: Params) -> int:
@@ -73,7 +74,6 @@ def place_order(
     if userref is not None and cl_ord_id is not None:
         raise VenueError(BAD_ARGUMENTS)
     expire_ns = _expiry(venue, params)
-    lasts = (params.get("timeinforce") or ("GTD" if expire_ns else "GTC")).upper()
     return commands.PlaceOrder(
         account=key.account,
         pair=pair.id,
@@ -81,7 +81,7 @@ def place_order(
         type=order_type,
         qty=order_fields.quantity(params.required("volume"), pair),
         price=None if order_type is OrderType.MARKET else order_fields.price(params.required("price"), pair),
-        tif=order_fields.word(order_fields.TIMES_IN_FORCE, lasts, "timeinforce"),
+        tif=order_fields.lifetime(params.get("timeinforce"), expire_ns),
         post_only="post" in flags,
         reduce_only=params.flag("reduce_only"),
         display=0 if display is None else order_fields.quantity(display, pair, "displayvol"),
@@ -105,14 +105,14 @@ def add_order(venue: Venue, key: ApiKey, params: Params) -> Any:
     pair = find_pair(venue, params.required("pair"))
     command = place_order(venue, key, pair, params, _deadline(venue, params))
     if params.flag("validate"):
-        order_fields.check(venue.engine, command, venue.clock.now_ns())
+        ordering.check(venue.engine, command, venue.clock.now_ns())
         return {"descr": _described(pair, command)}
-    order = _accepted(venue, command)
+    order = _accepted(venue.execute(command))
     return {"txid": [order.txid], "descr": {"order": codec.order_text(order)}}
 
 
-def _accepted(venue: Venue, command: commands.PlaceOrder | commands.EditOrder) -> Order:
-    accepted = order_fields.answer(venue.execute(command))
+def _accepted(events: list[Event]) -> Order:
+    accepted = ordering.answer(events)
     assert isinstance(accepted, Accepted)  # noqa: S101 - the only answer to these commands
     return accepted.order
 
@@ -124,15 +124,15 @@ def add_order_batch(venue: Venue, key: ApiKey, params: Params) -> Any:
     if len(orders) not in BATCH or not all(isinstance(order, dict) for order in orders):
         raise bad_argument("orders")
     batch = [place_order(venue, key, pair, Params(order), deadline_ns) for order in orders]
-    order_fields.check_batch(venue.engine, batch, venue.clock.now_ns())
+    ordering.check_batch(venue.engine, batch, venue.clock.now_ns())
     if params.flag("validate"):
         return {"orders": [{"descr": _described(pair, command)} for command in batch]}
-    return {"orders": [_outcome(venue, command) for command in batch]}
+    return {"orders": [_outcome(events) for events in venue.execute_all(batch)]}
 
 
-def _outcome(venue: Venue, command: commands.PlaceOrder) -> dict[str, Any]:
+def _outcome(events: list[Event]) -> dict[str, Any]:
     try:
-        order = _accepted(venue, command)
+        order = _accepted(events)
     except VenueError as error:
         return {"error": str(error)}
     return {"txid": order.txid, "descr": {"order": codec.order_text(order)}}
@@ -140,21 +140,18 @@ def _outcome(venue: Venue, command: commands.PlaceOrder) -> dict[str, Any]:
 
 def amend_order(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``AmendOrder``: in place."""
-    order = order_fields.open_order(account_of(venue, key), params.get("txid"), params.get("cl_ord_id"))
-    pair = order.instrument
-    qty, display, limit = (params.get(name) for name in ("order_qty", "display_qty", "limit_price"))
+    order = ordering.open_order(account_of(venue, key), params.get("txid"), params.get("cl_ord_id"))
     if params.get("trigger_price") is not None:
         raise bad_argument("trigger_price")
-    command = commands.AmendOrder(
-        account=key.account,
-        txid=order.txid,
-        qty=None if qty is None else order_fields.quantity(qty, pair),
-        price=None if limit is None else order_fields.price(limit, pair),
-        display=None if display is None else order_fields.quantity(display, pair, "displayvol"),
+    command = ordering.amend(
+        order,
+        qty=params.get("order_qty"),
+        price=params.get("limit_price"),
+        display=params.get("display_qty"),
         post_only=params.flag("post_only"),
         deadline_ns=_deadline(venue, params),
     )
-    amended = order_fields.answer(venue.execute(command))
+    amended = ordering.answer(venue.execute(command))
     assert isinstance(amended, Amended)  # noqa: S101 - the only answer to an AmendOrder
     return {"amend_id": amended.amend_id}
 
@@ -163,21 +160,20 @@ def edit_order(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``EditOrder``: cancel and replace."""
     pair = find_pair(venue, params.required("pair"))
     asked = params.required("txid")
-    matches = _matches(account_of(venue, key), asked)
+    matches = ordering.named_orders(account_of(venue, key), asked)
     if len(matches) != 1 or matches[0].instrument is not pair:
-        raise order_fields.unknown_order(None if _is_userref(asked) else asked)
+        raise ordering.unknown_order(None if ordering.is_userref(asked) else asked)
     old = matches[0]
     _refuse_not_offered(params)
-    flags, volume, limit = _flags(params), params.get("volume"), params.get("price")
-    display, userref = params.get("displayvol"), params.integer("userref")
-    command = commands.EditOrder(
-        account=key.account,
-        txid=old.txid,
-        qty=None if volume is None else order_fields.quantity(volume, pair),
-        price=None if limit is None else order_fields.price(limit, pair),
-        display=None if display is None else order_fields.quantity(display, pair, "displayvol"),
-        post_only="post" in flags,
-        userref=None if userref is None else order_fields.userref(userref),
+    command = ordering.edit(
+        old,
+        qty=params.get("volume"),
+        price=params.get("price"),
+        display=params.get("displayvol"),
+        post_only="post" in _flags(params),
+        reduce_only=False,
+        userref=params.integer("userref"),
+        fee_in_base=None,
         deadline_ns=_deadline(venue, params),
     )
     qty = (old.qty if command.qty is None else command.qty) - old.filled
@@ -185,9 +181,9 @@ def edit_order(venue: Venue, key: ApiKey, params: Params) -> Any:
     head = codec.describe(pair, old.side.value, old.type.value, qty, at)
     answer: dict[str, Any] = {"status": "ok"}
     if params.flag("validate"):
-        order_fields.check(venue.engine, command, venue.clock.now_ns())
+        ordering.check(venue.engine, command, venue.clock.now_ns())
     else:
-        answer["txid"] = _accepted(venue, command).txid
+        answer["txid"] = _accepted(venue.execute(command)).txid
     answer |= {
         "originaltxid": old.txid,
         "volume": codec.volume(pair, qty),
@@ -204,23 +200,8 @@ def edit_order(venue: Venue, key: ApiKey, params: Params) -> Any:
 # -- cancelling ------------------------------------------------------------------------------------------
 
 
-def _is_userref(value: str) -> bool:
-    return value.isascii() and value.removeprefix("-").isdigit()
-
-
-def _matches(account: Account, value: str) -> list[Order]:
-    """Return the open orders that a txid or a userref names."""
-    order = account.open.get(value)
-    if order is not None:
-        return [order]
-    if not _is_userref(value) or len(value) > 11:
-        return []
-    return [order for order in account.open.values() if order.userref == int(value)]
-
-
 def _cancel(venue: Venue, account: Account, orders: list[Order]) -> dict[str, int]:
-    for order in orders:
-        venue.execute(commands.CancelOrder(account=account.name, txid=order.txid))
+    venue.execute_all([commands.CancelOrder(account=account.name, txid=order.txid) for order in orders])
     return {"count": len(orders)}
 
 
@@ -228,10 +209,10 @@ def cancel_order(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``CancelOrder``: by txid, userref or client order id."""
     account, asked = account_of(venue, key), params.get("txid")
     if asked is None:
-        return _cancel(venue, account, [order_fields.open_order(account, None, params.get("cl_ord_id"))])
-    matches = _matches(account, asked)
+        return _cancel(venue, account, [ordering.open_order(account, None, params.get("cl_ord_id"))])
+    matches = ordering.named_orders(account, asked)
     if not matches:
-        raise order_fields.unknown_order(None if _is_userref(asked) else asked)
+        raise ordering.unknown_order(None if ordering.is_userref(asked) else asked)
     return _cancel(venue, account, matches)
 
 
@@ -239,20 +220,20 @@ def cancel_order_batch(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``CancelOrderBatch``: txids, userrefs and client order ids; unknown ones are not counted."""
     account = account_of(venue, key)
     orders, cl_ord_ids = params.items("orders"), params.items("cl_ord_ids")
-    if not 0 < len(orders) + len(cl_ord_ids) <= order_fields.MOST_CANCELS:
+    if not 0 < len(orders) + len(cl_ord_ids) <= ordering.MOST_CANCELS:
         raise bad_argument("orders")
     found: dict[str, Order] = {}
     for item in (*orders, *({"cl_ord_id": value} for value in cl_ord_ids)):
         fields = Params(item if isinstance(item, dict) else {"txid": item})
         order = account.by_cl_ord_id.get(fields.get("cl_ord_id") or "")
-        hits = [order] if order is not None else _matches(account, fields.get("txid") or "")
+        hits = [order] if order is not None else ordering.named_orders(account, fields.get("txid") or "")
         found.update((hit.txid, hit) for hit in hits)
     return _cancel(venue, account, list(found.values()))
 
 
 def cancel_all(venue: Venue, key: ApiKey, _: Params) -> Any:
     """``CancelAll``."""
-    done = order_fields.answer(venue.execute(commands.CancelAll(key.account)))
+    done = ordering.answer(venue.execute(commands.CancelAll(key.account)))
     assert isinstance(done, CancelledAll)  # noqa: S101 - the only answer to a CancelAll
     return {"count": done.count}
 
@@ -260,9 +241,9 @@ def cancel_all(venue: Venue, key: ApiKey, _: Params) -> Any:
 def cancel_all_orders_after(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``CancelAllOrdersAfter``: the dead man's switch."""
     timeout = params.integer("timeout")
-    if timeout is None or not 0 <= timeout < order_fields.LONGEST_TIMEOUT_S:
+    if timeout is None or not 0 <= timeout < ordering.LONGEST_TIMEOUT_S:
         raise bad_argument("timeout")
-    done = order_fields.answer(venue.execute(commands.CancelAllAfter(key.account, timeout)))
+    done = ordering.answer(venue.execute(commands.CancelAllAfter(key.account, timeout)))
     assert isinstance(done, CancelAfterSet)  # noqa: S101 - the only answer to a CancelAllAfter
     trigger = rfc3339(done.trigger_ns, 0) if done.trigger_ns else "0"
     return {"currentTime": rfc3339(done.time_ns, 0), "triggerTime": trigger}

@@ -25,6 +25,7 @@ class Request(msgspec.Struct, frozen=True):
     method: str
     params: dict[str, Any]
     req_id: int | None
+    has_params: bool
 
 
 _decode = msgspec.json.Decoder(float_hook=Number).decode
@@ -46,6 +47,7 @@ def decode(data: bytes | str) -> Request:
         method if isinstance(method, str) else "",
         params if isinstance(params, dict) else {},
         req_id,
+        "params" in message,
     )
 
 

@@ -74,7 +74,7 @@ def place_order(
         raise VenueError(BAD_ARGUMENTS)
     if limit is None and order_type is not OrderType.MARKET:
         raise bad_argument("price")
-    lasts = params.get("time_in_force", "gtc").upper()
+    expire_ns = 0 if expires is None else _time(expires, "expiretm")
     return commands.PlaceOrder(
         account=account,
         pair=pair.id,
@@ -82,11 +82,11 @@ def place_order(
         type=order_type,
         qty=order_fields.quantity(str(required(params, "order_qty")), pair),
         price=None if order_type is OrderType.MARKET else order_fields.price(str(limit), pair),
-        tif=order_fields.word(order_fields.TIMES_IN_FORCE, lasts, "timeinforce"),
+        tif=order_fields.lifetime(params.get("time_in_force"), expire_ns),
         post_only=params.get("post_only", False),
         reduce_only=params.get("reduce_only", False),
         display=0 if display is None else order_fields.quantity(str(display), pair, "displayvol"),
-        expire_ns=0 if expires is None else _time(expires, "expiretm"),
+        expire_ns=expire_ns,
         cl_ord_id=None if cl_ord_id is None else order_fields.client_order_id(cl_ord_id),
         userref=None if userref is None else order_fields.userref(userref),
         self_trade=order_fields.word(_SELF_TRADE, params.get("stp_type", "cancel_newest"), "stptype"),

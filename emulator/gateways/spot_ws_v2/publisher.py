@@ -57,6 +57,10 @@ class Publisher:
             if of_pair and not (of_pair.book or of_pair.ohlc or of_pair.ticker or of_pair.trade):
                 del self._pairs[pair]
 
+    def hears(self, pair: str) -> bool:
+        """Tell whether anybody listens to a feed of ``pair``."""
+        return pair in self._pairs
+
     def hear(self, events: list[Event]) -> None:
         """Publish a batch of events.
 

@@ -34,6 +34,8 @@ IDLE_S = 60.0
 """A connection without subscriptions is closed after this long without a message."""
 CLOSE_S = 2.0
 """How long a peer may take to answer a close."""
+FRAMES_AT_ONCE = 64
+"""Frames of one connection that are answered before others get a turn."""
 FLUSH_CHUNK = 16
 """Connections written to before the loop gets a turn."""
 
@@ -122,19 +124,31 @@ class Connection(asyncio.Protocol):
             return
         self._active = True
         position, size = 0, len(data)
-        while self._open:
+        for _ in range(FRAMES_AT_ONCE):
+            if not self._open:
+                break
             payload, end = _frame_bounds(data, position, size)
             if end > size and end - payload <= LARGEST_MESSAGE:
                 break
             # A frame that announces too much goes to the library as it is: it refuses the header.
             self._frame(data, position, payload, end)
             position = min(end, size)
+        else:  # more frames may be there: go on in the next turn
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._go_on)
         rest = data[position:]
         if self._open:
             self._buffer += rest
-            self._needed = end - position
+            self._needed = max(end - position, 0)
         elif rest:
             self._feed(rest)
+
+    def _go_on(self) -> None:
+        """Answer what was left over for this turn of the loop."""
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+        if self._open:
+            self.data_received(b"")
 
     def eof_received(self) -> None:
         """Let the library answer the end of the stream."""
@@ -144,11 +158,16 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _: Exception | None) -> None:
         """Forget the client."""
-        self._open = False
+        self._end_session()
         self._server.connections.discard(self)
         for timer in (self._heartbeat, self._idle):
             if timer is not None:
                 timer.cancel()
+
+    def _end_session(self) -> None:
+        """Nothing more is sent from now on, but what the library has to say."""
+        self._open = False
+        self._posted.clear()
         if self._session is not None:
             self._session.close()
             self._session = None
@@ -177,7 +196,7 @@ class Connection(asyncio.Protocol):
                 self._library_frame(event)
         self._send_core()
         if self._open and core.state is not State.OPEN:
-            self._open = False
+            self._end_session()
 
     def _accept(self, handshake: Handshake) -> None:
         response = self._core.accept(handshake)
@@ -218,7 +237,7 @@ class Connection(asyncio.Protocol):
             else:  # TLS has no half-close
                 self._transport.close()
         if self._core.close_expected():
-            asyncio.get_running_loop().call_later(CLOSE_S, self._transport.close)
+            asyncio.get_running_loop().call_later(CLOSE_S, self._transport.abort)
 
     # -- the session's side -----------------------------------------------------------------------
 
@@ -231,7 +250,8 @@ class Connection(asyncio.Protocol):
 
     def post(self, frame: bytes) -> None:
         """Send a ready frame together with the other market data of this turn of the loop."""
-        self._posted.append(frame)
+        if self._open:
+            self._posted.append(frame)
         if not self._waiting:
             self._waiting = True
             self._server.wait_to_flush(self)
@@ -254,18 +274,27 @@ class Connection(asyncio.Protocol):
             loop = asyncio.get_running_loop()
             self._heartbeat = loop.call_later(FIRST_HEARTBEAT_S, self._beat, loop)
 
+    def later(self, callback: Callable[[], None]) -> None:
+        """Call back in the next turn of the loop, while the connection is open."""
+
+        def call() -> None:
+            if self._open:
+                callback()
+
+        asyncio.get_running_loop().call_soon(call)
+
     def close(self, code: int, reason: str = "") -> None:
         """Close the connection as the protocol says."""
         if self._core.state is State.OPEN:
             self._core.send_close(code, reason)
-            self._open = False
+            self._end_session()
             self._send_core()
         elif self._core.state is State.CONNECTING:
             self._transport.close()
 
     def _cut_off(self) -> None:
         _log.warning("connection %d cut off: more than %d bytes unsent", self._id, MOST_UNSENT)
-        self._open = False
+        self._end_session()
         self._transport.abort()
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
+import msgspec
+
 from emulator.engine.commands import Command
 from emulator.engine.events import Event
 from emulator.engine.instruments import Instrument
@@ -18,9 +20,6 @@ from emulator.gateways.spot_ws_v2.publisher import FeedKey, Publisher
 from emulator.gateways.spot_ws_v2.trading import METHODS
 from emulator.gateways.tokens import Token
 from emulator.gateways.venue import Venue
-
-MOST_SUBSCRIPTIONS = 5_000
-"""Most subscriptions of one connection."""
 
 
 class Role(Enum):
@@ -56,6 +55,9 @@ class Outlet(Protocol):
     def subscribed(self) -> None:
         """Start the heartbeat."""
 
+    def later(self, callback: Callable[[], None]) -> None:
+        """Call back in the next turn of the loop."""
+
 
 class Session:
     """One WebSocket v2 connection, fed with messages, answering through its outlet."""
@@ -63,7 +65,7 @@ class Session:
     def __init__(self, gateway: Gateway, outlet: Outlet, role: Role, connection_id: int) -> None:
         self.gateway = gateway
         self.venue = gateway.venue
-        self.joined: dict[FeedKey, None] = {}
+        self.joined: dict[FeedKey, object] = {}
         self.private: dict[str, Subscription] = {}
         self._outlet = outlet
         self._role = role
@@ -82,7 +84,7 @@ class Session:
         handler = _REQUESTS.get(request.method)
         try:
             if handler is None:
-                request = Request("subscribe", request.params, request.req_id)
+                request = msgspec.structs.replace(request, method="subscribe")
                 raise VenueError("Unsupported event")
             if self._role is Role.PUBLIC and request.method in METHODS:
                 raise VenueError(_PRIVATE_ELSEWHERE)
@@ -153,18 +155,31 @@ class Session:
 
     # -- subscriptions ----------------------------------------------------------------------------
 
-    def join(self, key: FeedKey, *, snapshot: bool) -> bytes | None:
-        """Join a public feed; return its snapshot when one was asked for."""
+    def reserve(self, key: FeedKey) -> None:
+        """Enter a subscription; raises VenueError when it may not be."""
         if key in self.joined:
             raise VenueError("Already subscribed")
         channel, pair, _ = key
         if channel == "ohlc" and any(other[:2] == (channel, pair) for other in self.joined):
             raise VenueError("Already subscribed to one ohlc interval on this symbol")
-        if len(self.joined) >= MOST_SUBSCRIPTIONS:
-            raise VenueError("Exceeded msg rate")
-        payload = self.gateway.publisher.join(key, self, snapshot=snapshot)
-        self.joined[key] = None
-        return payload
+        self.joined[key] = object()
+
+    def join(self, keys: list[FeedKey], *, snapshot: bool) -> None:
+        """Join the feeds of entered subscriptions, one a turn of the loop: snapshots can be large."""
+        tickets = [(key, self.joined[key]) for key in reversed(keys)]
+
+        def next_one() -> None:
+            while tickets:
+                key, ticket = tickets.pop()
+                if self.joined.get(key) is ticket:  # else it was left again meanwhile
+                    payload = self.gateway.publisher.join(key, self, snapshot=snapshot)
+                    if payload is not None:
+                        self.send(payload)
+                    break
+            if tickets:
+                self._outlet.later(next_one)
+
+        next_one()
 
     def leave(self, key: FeedKey) -> None:
         """Leave a public feed."""
@@ -199,9 +214,8 @@ def _unsubscribe(session: Session, request: Request, in_ns: int) -> None:
 
 
 def _ping(session: Session, request: Request, in_ns: int) -> None:
-    if request.params:
-        first = next(iter(request.params))
-        raise VenueError(f"Unsupported field: '{first[:64]}' for the given msg type: ping")
+    if request.has_params:
+        raise VenueError("Unsupported field: 'params' for the given msg type: ping")
     session.send(codec.pong(request.req_id, in_ns, session.venue.clock.now_ns()))
 
 

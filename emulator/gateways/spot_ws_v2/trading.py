@@ -9,7 +9,7 @@ from emulator.engine.events import Accepted, Amended, CancelAfterSet, CancelledA
 from emulator.engine.instruments import Instrument
 from emulator.engine.orders import Order
 from emulator.engine.spot import BATCH
-from emulator.gateways import order_fields
+from emulator.gateways import order_fields, ordering
 from emulator.gateways.errors import BAD_ARGUMENTS, PERMISSION_DENIED, VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import rfc3339
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from emulator.gateways.spot_ws_v2.session import Session
 
 
+SHORTEST_DEADLINE_NS = 500 * 10**6
 _REQUEST: Spec = {"symbol": STRING, "deadline": STRING, "validate": BOOL, "token": STRING}
 _AMEND: Spec = {
     "order_id": STRING,
@@ -73,7 +74,13 @@ def _pair(session: "Session", params: dict[str, Any]) -> Instrument:
 
 def _deadline(session: "Session", params: dict[str, Any]) -> int:
     value = params.get("deadline")
-    return 0 if value is None else order_fields.deadline(value, session.venue.clock.now_ns())
+    if value is None:
+        return 0
+    return order_fields.deadline(value, session.venue.clock.now_ns(), SHORTEST_DEADLINE_NS)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
 
 
 _MODIFY = frozenset({"modify-trades"})
@@ -107,12 +114,12 @@ def add_order(session: "Session", request: Request, in_ns: int) -> None:
     params = request.params
     command = orders.place_order(params, _pair(session, params), key.account, _deadline(session, params))
     if params.get("validate"):
-        order_fields.check(session.venue.engine, command, session.venue.clock.now_ns())
+        ordering.check(session.venue.engine, command, session.venue.clock.now_ns())
         session.succeed(request, '{"order_id":""}', in_ns)
         return
 
     def reply(events: list[Event]) -> None:
-        accepted = order_fields.answer(events)
+        accepted = ordering.answer(events)
         assert isinstance(accepted, Accepted)  # noqa: S101 - the only answer to a PlaceOrder
         session.succeed(request, _ids(accepted.order), in_ns)
 
@@ -132,20 +139,20 @@ def batch_add(session: "Session", request: Request, in_ns: int) -> None:
     for row in rows:
         check(row, orders.ORDER, _WHERE[request.method])
         batch.append(orders.place_order(row, pair, key.account, deadline_ns))
-    order_fields.check_batch(venue.engine, batch, venue.clock.now_ns())
+    ordering.check_batch(venue.engine, batch, venue.clock.now_ns())
     if params.get("validate"):
         session.succeed(request, "[" + ",".join(['{"order_id":""}'] * len(batch)) + "]", in_ns)
         return
-    now_ns = venue.clock.now_ns()
-    outcomes = [venue.engine.apply(command, now_ns) for command in batch]
-    results = ",".join(map(_outcome, batch, outcomes))
-    session.succeed(request, f"[{results}]", in_ns)
-    venue.publish([event for events in outcomes for event in events])
+
+    def reply(outcomes: list[list[Event]]) -> None:
+        session.succeed(request, f"[{','.join(map(_outcome, batch, outcomes))}]", in_ns)
+
+    venue.execute_all(batch, reply)
 
 
 def _outcome(command: commands.PlaceOrder, events: list[Event]) -> str:
     try:
-        accepted = order_fields.answer(events)
+        accepted = ordering.answer(events)
     except VenueError as error:
         ids = "" if command.cl_ord_id is None else f',"cl_ord_id":{codec.string(command.cl_ord_id)}'
         ids += "" if command.userref is None else f',"order_userref":{command.userref}'
@@ -159,23 +166,20 @@ def amend_order(session: "Session", request: Request, in_ns: int) -> None:
     key = _checked(session, request, _AMEND, _CANCEL)
     params = request.params
     account = session.venue.engine.accounts[key.account]
-    order = order_fields.open_order(account, params.get("order_id"), params.get("cl_ord_id"))
+    order = ordering.open_order(account, params.get("order_id"), params.get("cl_ord_id"))
     orders.refuse_not_offered(params)
-    pair = order.instrument
-    qty, display, limit = (params.get(name) for name in ("order_qty", "display_qty", "limit_price"))
-    command = commands.AmendOrder(
-        account=key.account,
-        txid=order.txid,
-        qty=None if qty is None else order_fields.quantity(str(qty), pair),
-        price=None if limit is None else order_fields.price(str(limit), pair),
-        display=None if display is None else order_fields.quantity(str(display), pair, "displayvol"),
+    command = ordering.amend(
+        order,
+        qty=_text(params.get("order_qty")),
+        price=_text(params.get("limit_price")),
+        display=_text(params.get("display_qty")),
         post_only=params.get("post_only", False),
         deadline_ns=_deadline(session, params),
     )
     by = "order_id" if "order_id" in params else "cl_ord_id"
 
     def reply(events: list[Event]) -> None:
-        amended = order_fields.answer(events)
+        amended = ordering.answer(events)
         assert isinstance(amended, Amended)  # noqa: S101 - the only answer to an AmendOrder
         ids = f'"amend_id":"{amended.amend_id}","{by}":{codec.string(params[by])}'
         session.succeed(request, f"{{{ids}}}", in_ns)
@@ -191,30 +195,27 @@ def edit_order(session: "Session", request: Request, in_ns: int) -> None:
     txid = required(params, "order_id")
     order = session.venue.engine.accounts[key.account].open.get(txid)
     if order is None or order.instrument is not pair:
-        raise order_fields.unknown_order(txid)
+        raise ordering.unknown_order(txid)
     orders.refuse_not_offered(params)
-    qty, display = params.get("order_qty"), params.get("display_qty")
-    limit, userref = params.get("limit_price", params.get("price")), params.get("order_userref")
     preference = params.get("fee_preference")
-    command = commands.EditOrder(
-        account=key.account,
-        txid=txid,
-        qty=None if qty is None else order_fields.quantity(str(qty), pair),
-        price=None if limit is None else order_fields.price(str(limit), pair),
-        display=None if display is None else order_fields.quantity(str(display), pair, "displayvol"),
+    command = ordering.edit(
+        order,
+        qty=_text(params.get("order_qty")),
+        price=_text(params.get("limit_price", params.get("price"))),
+        display=_text(params.get("display_qty")),
         post_only=params.get("post_only", False),
         reduce_only=params.get("reduce_only", False),
-        userref=None if userref is None else order_fields.userref(userref),
+        userref=params.get("order_userref"),
         fee_in_base=None if preference is None else order_fields.word(orders.FEES, preference, "oflags"),
         deadline_ns=_deadline(session, params),
     )
     if params.get("validate"):
-        order_fields.check(session.venue.engine, command, session.venue.clock.now_ns())
+        ordering.check(session.venue.engine, command, session.venue.clock.now_ns())
         session.succeed(request, f'{{"order_id":"","original_order_id":"{txid}"}}', in_ns)
         return
 
     def reply(events: list[Event]) -> None:
-        new = order_fields.answer(events)
+        new = ordering.answer(events)
         assert isinstance(new, Accepted)  # noqa: S101 - the only answer to an EditOrder
         session.succeed(request, f'{{"order_id":"{new.order.txid}","original_order_id":"{txid}"}}', in_ns)
 
@@ -231,18 +232,19 @@ def cancel_order(session: "Session", request: Request, in_ns: int) -> None:
     targets = [
         (name, value) for name in ("order_id", "cl_ord_id", "order_userref") for value in params.get(name, ())
     ]
-    if not 0 < len(targets) <= order_fields.MOST_CANCELS:
+    if not 0 < len(targets) <= ordering.MOST_CANCELS:
         raise VenueError(BAD_ARGUMENTS)
     account = session.venue.engine.accounts[key.account]
     for name, value in targets:
         for command, result in _cancels(account, name, value):
             if command is None:
-                unknown = order_fields.unknown_order(str(value) if name == "order_id" else None)
+                text = value if isinstance(value, str) else ""
+                unknown = ordering.unknown_order(text if name == "order_id" else None)
                 session.fail(request, str(unknown), in_ns)
                 continue
 
             def reply(events: list[Event], result: str = result) -> None:
-                order_fields.answer(events)
+                ordering.answer(events)
                 session.succeed(request, result, in_ns)
 
             session.execute(command, request, in_ns, reply)
@@ -251,12 +253,10 @@ def cancel_order(session: "Session", request: Request, in_ns: int) -> None:
 def _cancels(account: Account, name: str, value: Any) -> list[tuple[commands.CancelOrder | None, str]]:
     """Return a command and the reply's result for each order that ``name``: ``value`` means."""
     if name == "order_userref":
-        found = [
-            order.txid for order in account.open.values() if order.userref == value and type(value) is int
-        ]
+        found = ordering.named_orders(account, value) if type(value) is int else []
         return [
-            (commands.CancelOrder(account=account.name, txid=txid), f'{{"order_id":"{txid}"}}')
-            for txid in found
+            (commands.CancelOrder(account=account.name, txid=o.txid), f'{{"order_id":"{o.txid}"}}')
+            for o in found
         ] or [(None, "")]
     known = account.open if name == "order_id" else account.by_cl_ord_id
     if not isinstance(value, str) or value not in known:
@@ -274,24 +274,20 @@ def batch_cancel(session: "Session", request: Request, in_ns: int) -> None:
     spec: Spec = {"orders": ARRAY, "cl_ord_id": ARRAY, "token": STRING}
     key = _checked(session, request, spec, _CANCEL)
     ids, cl_ord_ids = request.params.get("orders", []), request.params.get("cl_ord_id", [])
-    if not 2 <= len(ids) + len(cl_ord_ids) <= order_fields.MOST_CANCELS:
+    if not 2 <= len(ids) + len(cl_ord_ids) <= ordering.MOST_CANCELS:
         raise bad_argument("orders")
-    account = session.venue.engine.accounts[key.account]
-    found: dict[str, None] = {}
-    for value in ids:
-        if isinstance(value, str) and value in account.open:
-            found[value] = None
-        else:
-            refs = ((o.txid, o.userref) for o in account.open.values() if o.userref is not None)
-            found.update((txid, None) for txid, userref in refs if str(userref) == str(value))
+    if not all(type(value) in (str, int) for value in (*ids, *cl_ord_ids)):
+        raise bad_argument("orders")
+    account, venue = session.venue.engine.accounts[key.account], session.venue
+    found = {order.txid: None for value in ids for order in ordering.named_orders(account, value)}
     for value in cl_ord_ids:
-        if isinstance(value, str) and value in account.by_cl_ord_id:
+        if value in account.by_cl_ord_id:
             found[account.by_cl_ord_id[value].txid] = None
-    venue = session.venue
-    now_ns = venue.clock.now_ns()
-    outcomes = [venue.engine.apply(commands.CancelOrder(account=account.name, txid=t), now_ns) for t in found]
-    session.send(codec.batch_cancelled(request.req_id, len(found), in_ns, session.venue.clock.now_ns()))
-    venue.publish([event for events in outcomes for event in events])
+
+    def reply(_: list[list[Event]]) -> None:
+        session.send(codec.batch_cancelled(request.req_id, len(found), in_ns, venue.clock.now_ns()))
+
+    venue.execute_all([commands.CancelOrder(account=account.name, txid=txid) for txid in found], reply)
 
 
 def cancel_all(session: "Session", request: Request, in_ns: int) -> None:
@@ -299,7 +295,7 @@ def cancel_all(session: "Session", request: Request, in_ns: int) -> None:
     key = _checked(session, request, {"token": STRING}, _CANCEL)
 
     def reply(events: list[Event]) -> None:
-        done = order_fields.answer(events)
+        done = ordering.answer(events)
         assert isinstance(done, CancelledAll)  # noqa: S101 - the only answer to a CancelAll
         session.succeed(request, f'{{"count":{done.count}}}', in_ns)
 
@@ -310,11 +306,11 @@ def cancel_all_orders_after(session: "Session", request: Request, in_ns: int) ->
     """``cancel_all_orders_after``: the dead man's switch."""
     key = _checked(session, request, {"timeout": INTEGER, "token": STRING}, _CANCEL)
     timeout = required(request.params, "timeout")
-    if not 0 <= timeout < order_fields.LONGEST_TIMEOUT_S:
+    if not 0 <= timeout < ordering.LONGEST_TIMEOUT_S:
         raise bad_argument("timeout")
 
     def reply(events: list[Event]) -> None:
-        done = order_fields.answer(events)
+        done = ordering.answer(events)
         assert isinstance(done, CancelAfterSet)  # noqa: S101 - the only answer to a CancelAllAfter
         now, trigger = _whole(done.time_ns), _whole(done.trigger_ns) if done.trigger_ns else "0"
         session.succeed(request, f'{{"currentTime":"{now}","triggerTime":"{trigger}"}}', in_ns)

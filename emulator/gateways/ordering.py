@@ -1,0 +1,138 @@
+"""Commands about orders and their answers, the same in every spot protocol."""
+
+from collections.abc import Sequence
+
+from emulator.engine.accounts import Account
+from emulator.engine.commands import AmendOrder, EditOrder, PlaceOrder
+from emulator.engine.events import (
+    Accepted,
+    Amended,
+    CancelAfterSet,
+    CancelledAll,
+    Ended,
+    Event,
+    Reject,
+    Rejected,
+)
+from emulator.engine.orders import Order
+from emulator.engine.spot import SpotEngine
+from emulator.gateways import order_fields
+from emulator.gateways.errors import BAD_ARGUMENTS, REJECT_TEXT, VenueError
+
+LONGEST_TIMEOUT_S = 86_400
+"""The dead man's switch takes less than this."""
+LONGEST_USERREF = 11
+"""Characters of a signed 32-bit integer."""
+MOST_CANCELS = 50
+"""Most orders that one request may cancel by name."""
+_ANSWERS = frozenset({Accepted, Amended, CancelledAll, CancelAfterSet})
+
+
+def open_order(account: Account, txid: str | None, cl_ord_id: str | None) -> Order:
+    """Return the open order that exactly one of the two identifiers names."""
+    if (txid is None) == (cl_ord_id is None):
+        raise VenueError(BAD_ARGUMENTS)
+    order = account.by_cl_ord_id.get(cl_ord_id or "") if txid is None else account.open.get(txid)
+    if order is None:
+        raise unknown_order(txid)
+    return order
+
+
+def unknown_order(txid: str | None) -> VenueError:
+    """Return the error for an order that is not open, or whose id has not the form of one."""
+    if txid is not None and not order_fields.is_txid(txid):
+        return VenueError("EOrder:Invalid order")
+    return VenueError("EOrder:Unknown order")
+
+
+def named_orders(account: Account, value: str | int) -> list[Order]:
+    """Return the open orders that a txid or a userref (a number or its text) names."""
+    if isinstance(value, str):
+        order = account.open.get(value)
+        if order is not None:
+            return [order]
+        if not is_userref(value) or len(value) > LONGEST_USERREF:
+            return []
+        value = int(value)
+    return list(account.by_userref.get(value, {}).values())
+
+
+def is_userref(value: str) -> bool:
+    """Tell whether ``value`` has the form of a userref rather than of a txid."""
+    return value.isascii() and value.removeprefix("-").isdigit()
+
+
+def amend(
+    order: Order,
+    *,
+    qty: str | None,
+    price: str | None,
+    display: str | None,
+    post_only: bool,
+    deadline_ns: int,
+) -> AmendOrder:
+    """Return the command that gives ``order`` the values that are there."""
+    pair = order.instrument
+    return AmendOrder(
+        account=order.account.name,
+        txid=order.txid,
+        qty=None if qty is None else order_fields.quantity(qty, pair),
+        price=None if price is None else order_fields.price(price, pair),
+        display=None if display is None else order_fields.quantity(display, pair, "displayvol"),
+        post_only=post_only,
+        deadline_ns=deadline_ns,
+    )
+
+
+def edit(
+    order: Order,
+    *,
+    qty: str | None,
+    price: str | None,
+    display: str | None,
+    post_only: bool,
+    reduce_only: bool,
+    userref: int | None,
+    fee_in_base: bool | None,
+    deadline_ns: int,
+) -> EditOrder:
+    """Return the command that replaces ``order`` by one with the values that are there."""
+    pair = order.instrument
+    return EditOrder(
+        account=order.account.name,
+        txid=order.txid,
+        qty=None if qty is None else order_fields.quantity(qty, pair),
+        price=None if price is None else order_fields.price(price, pair),
+        display=None if display is None else order_fields.quantity(display, pair, "displayvol"),
+        post_only=post_only,
+        reduce_only=reduce_only,
+        userref=None if userref is None else order_fields.userref(userref),
+        fee_in_base=fee_in_base,
+        deadline_ns=deadline_ns,
+    )
+
+
+def check(engine: SpotEngine, command: PlaceOrder | EditOrder, now_ns: int) -> None:
+    """Refuse what the engine would refuse, funds and limits aside; nothing is placed."""
+    fault = engine.check(command, now_ns)
+    if fault is not None:
+        raise VenueError(REJECT_TEXT[fault])
+
+
+def check_batch(engine: SpotEngine, batch: Sequence[PlaceOrder], now_ns: int) -> None:
+    """Refuse a batch as a whole when one of its orders is not sound."""
+    for command in batch:
+        check(engine, command, now_ns)
+    ids = [command.cl_ord_id for command in batch if command.cl_ord_id is not None]
+    if len(set(ids)) < len(ids):
+        raise VenueError(REJECT_TEXT[Reject.CLIENT_ID_NOT_UNIQUE])
+
+
+def answer(events: list[Event]) -> Event:
+    """Return the event that answers the command; raises VenueError when the command was refused."""
+    for event in events:
+        if isinstance(event, Rejected):
+            raise VenueError(REJECT_TEXT[event.reason])
+        if type(event) in _ANSWERS:
+            return event
+    return next(event for event in events if isinstance(event, Ended))
