@@ -6,7 +6,7 @@ import gc
 import os
 import signal
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from emulator.gateways.spot_ws_v2.session import Gateway
 from emulator.gateways.tape import Tape
 from emulator.gateways.tokens import Tokens
 from emulator.gateways.venue import Venue
-from emulator.link import ladder, tiers
+from emulator.link import ladder, listener, tiers
 from emulator.link.timer import DueQueue
 from emulator.market.driver import Driver
 from emulator.market.history import SyntheticPast
@@ -69,12 +69,12 @@ class App:
         self.catalogue = Catalogue.from_json((settings_.PROFILES / "instruments" / "spot.json").read_bytes())
         self.tiers = load_tiers(settings)
         self.rung = ladder.choose(settings.link)
-        self.authority = Authority(settings_.state_folder(settings), settings.host)
+        self.authority = Authority(settings_.state_folder(settings))
         self.endpoints: tuple[TierEndpoints, ...] = ()
         self._servers: list[asyncio.Server] = []
         self._stops: list[Callable[[], None]] = []
         self._front: front.Server | None = None
-        self._link: ladder.Link | None = None
+        self._link: listener.Link | None = None
 
     async def start(self) -> None:
         """Open everything; return when every listener answers."""
@@ -85,12 +85,15 @@ class App:
         queue = DueQueue(asyncio.get_running_loop())
         self._stops.append(queue.close)
         self._link = await self.rung.open(self.tiers, queue, self.settings.seed)
-        secure = over_tls(self._front.protocol, self._tls_context())
+        step = 0 if self._link.own_addresses else PORT_STEP
+        plain = [
+            await self._listen(tier, self._front.protocol, self.settings.http_port + place * step)
+            for place, tier in enumerate(self.tiers)
+        ]
+        secure = over_tls(self._front.protocol, self._tls_context(at.host for at in plain))
         endpoints = []
-        for position, tier in enumerate(self.tiers):
-            step = 0 if self._link.own_addresses else position * PORT_STEP
-            plain_at = await self._listen(tier, self._front.protocol, self.settings.http_port + step)
-            tls_at = await self._listen(tier, secure, self.settings.tls_port + step)
+        for place, (tier, plain_at) in enumerate(zip(self.tiers, plain, strict=True)):
+            tls_at = await self._listen(tier, secure, self.settings.tls_port + place * step)
             endpoints.append(
                 TierEndpoints(
                     tier.name,
@@ -170,9 +173,9 @@ class App:
 
         step()
 
-    def _tls_context(self) -> ssl.SSLContext:
+    def _tls_context(self, hosts: Iterable[str]) -> ssl.SSLContext:
         try:
-            return self.authority.context()
+            return self.authority.context(hosts)
         except (ssl.SSLError, ValueError):
             reason = "its files are damaged, remove them"
         except OSError as error:
@@ -182,18 +185,18 @@ class App:
 
     async def _listen(
         self, tier: tiers.Tier, factory: Callable[[], asyncio.BaseProtocol], port: int
-    ) -> ladder.Listener:
+    ) -> listener.Listener:
         """Open one listener behind a tier."""
         assert self._link is not None  # noqa: S101 - start() has opened it
         wanted, host = 0 if self.settings.ports == "auto" else port, self.settings.host
         try:
-            listener = await self._link.listen(tier, factory, host, wanted)
+            opened = await self._link.listen(tier, factory, host, wanted)
         except (OSError, OverflowError) as error:
             taken = getattr(error, "errno", None) == errno.EADDRINUSE
             reason = "is taken (another emulator? use --ports auto)" if taken else f"cannot be bound: {error}"
             raise SettingsError(f"port {wanted} on {host} {reason}") from None
-        self._servers.append(listener.server)
-        return listener
+        self._servers.append(opened.server)
+        return opened
 
     async def _answering(self, endpoint: TierEndpoints) -> TierEndpoints:
         """Return ``endpoint`` with its measured round trip once both of its listeners have answered."""

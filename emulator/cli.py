@@ -46,7 +46,9 @@ def _add_up(up: argparse.ArgumentParser) -> None:
     up.epilog = "Each option can also be set as KRAKEN_EMULATOR_<NAME> or in a TOML file given by --config."
     add = up.add_argument
     add("--tier", metavar="NAME[,NAME]", help="connectivity tiers to open (default: local, no delay)")
-    add("--link", metavar="RUNG", help="how tiers are made real: auto, stream or none (default: auto)")
+    add(
+        "--link", metavar="RUNG", help="how tiers are made real: auto, packet, stream or none (default: auto)"
+    )
     add("--seed", type=int, metavar="N", help="decides ids, keys, market and jitter (default: 0)")
     add("--market", metavar="WHO", help="who else trades: synthetic or off (default: synthetic)")
     add("--market-profile", metavar="NAME|FILE", help="prices and rates of the synthetic market")

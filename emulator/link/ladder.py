@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from emulator.link import stream
 from emulator.link.alarm import timer_trouble
+from emulator.link.listener import Link, Listener
 from emulator.link.stream import ProtocolFactory
 from emulator.link.tiers import Tier
 from emulator.link.timer import DueQueue
+from emulator.link.wire import PacketRungLike, Wired
 
 BACKLOG = 128
 """Connections that may wait to be accepted; asyncio accepts up to this many in one go."""
@@ -20,39 +22,16 @@ class LinkError(Exception):
     """A link that cannot be had. One line: what was asked for, why not, what there is."""
 
 
-class Listener(NamedTuple):
-    """A server that is reached through a link, and the address to reach it at."""
-
-    server: asyncio.Server
-    host: str
-    port: int
-
-
-class Link(Protocol):
-    """What a rung made for one run."""
-
-    own_addresses: bool
-    """Whether each path has an address of its own, so that all of them can use the same ports."""
-
-    async def listen(
-        self, tier: Tier, factory: ProtocolFactory, host: str, port: int, *, path: str | None = None
-    ) -> Listener:
-        """Open a listener at the far end of a tier's path, the first one by default.
-
-        `host` is where to listen when the path has no address of its own; port 0 takes a free one. OSError
-        when the port cannot be had.
-        """
-
-    async def close(self) -> None:
-        """Take down what was made; close the listeners before. Idempotent."""
-
-
 class Rung(Protocol):
     """One way to make a tier's distance real."""
 
     @property
     def name(self) -> str:
         """What `--link` calls it."""
+
+    @property
+    def in_process(self) -> bool:
+        """Whether listeners keep the addresses of this machine; only such a rung is chosen by itself."""
 
     def works(self) -> str | None:
         """Say in one line why it cannot work on this system, or None when it works."""
@@ -65,6 +44,7 @@ class Stream:
     """The in-process delay line: right message latency and order on every system."""
 
     name = "stream"
+    in_process = True
 
     def works(self) -> str | None:
         """Work wherever there is a timer finer than a millisecond."""
@@ -79,6 +59,7 @@ class Direct:
     """No link: every tier is as near as the machine itself."""
 
     name = "none"
+    in_process = True
 
     def works(self) -> str | None:
         """Work everywhere."""
@@ -114,16 +95,22 @@ class InProcess:
         """Leave nothing behind: there is nothing but the listeners."""
 
 
-RUNGS: tuple[Rung, ...] = (Stream(), Direct())
+def _packet() -> PacketRungLike:
+    from emulator.link.packet import PacketRung  # only who asks for it pays for it
+
+    return PacketRung()
+
+
+RUNGS: tuple[Rung, ...] = (Wired("packet", _packet), Stream(), Direct())
 
 
 def choose(name: str) -> Rung:
-    """Give the rung of that name, or for "auto" the best one that works here.
+    """Give the rung of that name, or for "auto" the best in-process one that works here.
 
     LinkError for an unknown name, and for a rung that does not work on this system.
     """
     if name == "auto":
-        return next(rung for rung in RUNGS if rung.works() is None)
+        return next(rung for rung in RUNGS if rung.in_process and rung.works() is None)
     for rung in RUNGS:
         if rung.name == name:
             if reason := rung.works():

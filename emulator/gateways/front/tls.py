@@ -4,7 +4,7 @@ import asyncio
 import os
 import ssl
 from asyncio import sslproto
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +14,8 @@ from emulator.gateways.front.hosts import HOSTNAMES
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - names of "every address", not one to bind
+MOST_NAMES = 100
+"""Most names in the certificate; those of earlier runs are kept up to this many."""
 LIFE = timedelta(days=800)
 """Life of the venue's certificate; some clients refuse more than 825 days."""
 RENEW_BEFORE = timedelta(days=30)
@@ -30,33 +32,38 @@ class _Made(msgspec.Struct):
 class Authority:
     """The certificate authority in a folder: ``ca.pem`` for clients to trust, the rest for us."""
 
-    def __init__(self, folder: Path, host: str = "127.0.0.1") -> None:
-        extra = () if host in (*LOCAL_NAMES, *WILDCARDS) else (host,)
-        self._names = (*HOSTNAMES, *LOCAL_NAMES, *extra)
+    def __init__(self, folder: Path) -> None:
         self.ca_path = folder / "ca.pem"
         self._ca_key_path = folder / "ca-key.pem"
         self._venue_path = folder / "venue.pem"
         self._made_path = folder / "venue.json"
         self._folder = folder
 
-    def context(self) -> ssl.SSLContext:
-        """Return the server's TLS context; authority and certificate are made when missing or stale."""
-        if not self._usable():
-            self._make()
+    def context(self, hosts: Iterable[str] = ()) -> ssl.SSLContext:
+        """Return the server's TLS context, for clients that come by ``hosts`` too.
+
+        Authority and certificate are made when they are missing, stale, or lack a name.
+        """
+        names = dict.fromkeys((*HOSTNAMES, *LOCAL_NAMES, *(host for host in hosts if host not in WILDCARDS)))
+        made = self._last_made()
+        if made is None or not names.keys() <= set(made.names):
+            kept = made.names[: MOST_NAMES - len(names)] if made is not None else ()
+            self._make(tuple(dict.fromkeys((*names, *kept))))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.load_cert_chain(self._venue_path)
         return context
 
-    def _usable(self) -> bool:
+    def _last_made(self) -> _Made | None:
+        """Return what the certificate that is there was made for; None when it cannot be used any more."""
         try:
             made = msgspec.json.decode(self._made_path.read_bytes(), type=_Made)
         except (OSError, msgspec.DecodeError):
-            return False
-        fresh = made.ends > datetime.now(UTC) + RENEW_BEFORE and made.names == self._names
-        return fresh and self._venue_path.exists() and self.ca_path.exists()
+            return None
+        usable = self._venue_path.exists() and self.ca_path.exists()
+        return made if usable and made.ends > datetime.now(UTC) + RENEW_BEFORE else None
 
-    def _make(self) -> None:
+    def _make(self, names: tuple[str, ...]) -> None:
         import trustme  # a tenth of a second, needed once per machine
 
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -67,10 +74,10 @@ class Authority:
             _write(self._ca_key_path, authority.private_key_pem.bytes(), 0o600)
             _write(self.ca_path, authority.cert_pem.bytes(), 0o644)
         ends = datetime.now(UTC) + LIFE
-        certificate = authority.issue_cert(*self._names, not_after=ends)
+        certificate = authority.issue_cert(*names, not_after=ends)
         parts = (certificate.private_key_pem, *certificate.cert_chain_pems)
         _write(self._venue_path, b"".join(part.bytes() for part in parts), 0o600)
-        _write(self._made_path, msgspec.json.encode(_Made(self._names, ends)), 0o644)
+        _write(self._made_path, msgspec.json.encode(_Made(names, ends)), 0o644)
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:

@@ -1,0 +1,288 @@
+"""The packet rung: real packets between two network namespaces, held on the way until they are due.
+
+    here ── veth ── [relay's namespace: two AF_PACKET ports per path] ── veth ── [venue's namespace]
+    10.83.T.1                                                                    10.83.T.2
+
+TCP is the kernel's own on both sides: handshake, slow start, acknowledgements and retransmission take the
+time that the distance costs. It needs the right to make namespaces (root, or a user namespace) and no kernel
+module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from emulator.link import netns
+from emulator.link.jitter import NS_PER_US, base_one_way_ns
+from emulator.link.relay import PathSetup
+from emulator.link.relay_floor import measured_floor_us
+from emulator.link.relay_lane import Counters, Shape
+from emulator.link.relay_port import prepare, segment_in_software
+from emulator.link.relay_process import RelayProcess
+from emulator.link.tiers import Path, Tier
+
+_BACKLOG = 4_096
+
+_SEGMENTS_AT_ONCE = 32  # that TCP hands over, cut into packets before they leave the device
+
+_POLL_US = 150.0  # a sleeping process wakes 50 to 150 us late
+_POLL_FAR_US = 100.0  # and where it matters less, this much of it is enough
+_QUIET_S = 0.005
+_QUIET_WITHIN_TURNS = 20
+_US_PER_S = 1_000_000
+_PROBE_HOLD_US = 10_000.0  # who sleeps longer does not wake up later
+
+
+class Ways(NamedTuple):
+    """What packets meet with in both directions of a path."""
+
+    to_venue: Shape
+    to_client: Shape
+
+    def changed(self, **fields: float) -> Ways:
+        """Give both directions with other fields; ValueError for one that does not exist or fit."""
+        return Ways(self.to_venue.changed(**fields), self.to_client.changed(**fields))
+
+
+class PathCounters(NamedTuple):
+    """What became of the packets of one path."""
+
+    to_venue: Counters
+    to_client: Counters
+
+
+def ways(tier: Tier, path_name: str | None = None, *, to_venue_share: float = 0.5) -> Ways:
+    """Give what both directions of a tier's path do, their floor not yet known.
+
+    Fixed delay and two draws of jitter make a round trip whose median is the tier's RTT, plus what the path
+    takes longer. `to_venue_share` (0 to 1) of the fixed delay lies on the way to the venue. ProfileError for
+    an unknown path.
+    """
+    jitter = tier.jitter
+    both_us = 2 * base_one_way_ns(tier) / NS_PER_US
+    shape = Shape(
+        one_way_us=both_us * to_venue_share,
+        extra_us=tier.path(path_name).extra_one_way_us,
+        p50_us=jitter.p50_us,
+        p99_us=jitter.p99_us,
+        p999_us=jitter.p999_us,
+    )
+    return Ways(shape, shape.changed(one_way_us=both_us * (1 - to_venue_share)))
+
+
+class PacketRung:
+    """Makes packet links."""
+
+    name = "packet"
+
+    def works(self) -> str | None:
+        """Say in one line why no packet link can be had here; None when its parts were made, and are gone."""
+        if reason := netns.possible():
+            return reason
+        try:
+            with netns.Namespace.new() as space, _packet_socket(space) as port:
+                prepare(port, "lo")
+        except OSError as error:
+            return f"no AF_PACKET socket with a ring can be had: {error}"
+        return None
+
+    def open(self, tiers: Sequence[Tier], seed: int = 0, *, raw_delay: bool = False) -> PacketLink:
+        """Make a link with all paths of all these tiers, from the calling thread's namespace. Blocks.
+
+        Takes some 0.5 s, and 16 MiB of kernel memory a path. `raw_delay` leaves the link's own time out of
+        account: it comes on top of each tier's RTT then. OSError where the system refuses.
+        """
+        return PacketLink(tiers, seed, raw_delay=raw_delay)
+
+
+class _Line:
+    """One path: its subnet, its two pairs of devices, and what its packets meet with."""
+
+    def __init__(self, tier: Tier, path: Path, place: int, subnet: int) -> None:
+        self.place = place
+        self.client_address = f"10.83.{subnet}.1"
+        self.address = f"10.83.{subnet}.2"
+        self.names = [netns.device_name() for _ in range(4)]  # from here to the venue
+        self.poll_us = _POLL_US if tier.spin else _POLL_FAR_US
+        self.now = ways(tier, path.name)
+        self.floor_us = 0.0
+
+    def make_devices(self, here: netns.Namespace, relay: netns.Namespace, venue: netns.Namespace) -> None:
+        client_name, client_port, venue_port, venue_name = self.names
+        netns.veth(here, client_name, relay, client_port, gso_max_segs=_SEGMENTS_AT_ONCE)
+        netns.veth(relay, venue_port, venue, venue_name, gso_max_segs=_SEGMENTS_AT_ONCE)
+        ends = ((here, client_name), (relay, client_port), (relay, venue_port), (venue, venue_name))
+        for space, name in ends:
+            netns.offloads_off(space, name)
+            space.call(segment_in_software, name)
+        netns.set_up(relay, client_port)
+        netns.set_up(relay, venue_port)
+        netns.set_up(here, client_name, f"{self.client_address}/24")
+        netns.set_up(venue, venue_name, f"{self.address}/24")
+        netns.neighbour(here, client_name, self.address, netns.mac(venue, venue_name))
+        netns.neighbour(venue, venue_name, self.client_address, netns.mac(here, client_name))
+
+
+class PacketLink:
+    """Every path of some tiers, each at an address of its own, as long as it is open.
+
+    All calls block for milliseconds and may come from any thread. A path's name may be left out: the first.
+    """
+
+    def __init__(self, tiers: Sequence[Tier], seed: int, *, raw_delay: bool = False) -> None:
+        self._undo = contextlib.ExitStack()
+        self._lines: dict[tuple[str, str], _Line] = {}
+        self._tiers = {tier.name: tier for tier in tiers}
+        try:
+            self._open(seed)
+            if not raw_delay:
+                self._take_off_the_floor()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, seed: int) -> None:
+        paths = [(tier, path) for tier in self._tiers.values() for path in tier.paths]
+        subnets = netns.free_subnet(len(paths))
+        self._undo.callback(netns.release_subnet, *subnets)
+        here = self._undo.enter_context(netns.Namespace.current())
+        relay = self._undo.enter_context(netns.Namespace.new())
+        self._venue = venue = self._undo.enter_context(netns.Namespace.new())
+        netns.loopback_up(venue)
+        with contextlib.ExitStack() as ports:  # the relay has them once it runs
+            setups = []
+            for place, ((tier, path), subnet) in enumerate(zip(paths, subnets, strict=True)):
+                line = _Line(tier, path, place, subnet)
+                self._undo.callback(netns.remove, here, line.names[0])
+                self._undo.callback(netns.remove, relay, line.names[2])
+                line.make_devices(here, relay, venue)
+                self._lines[tier.name, path.name] = line
+                fds = []
+                for device in line.names[1:3]:
+                    port = ports.enter_context(_packet_socket(relay))
+                    prepare(port, device)
+                    fds.append(port.fileno())
+                setups.append(
+                    PathSetup(
+                        client_fd=fds[0],
+                        venue_fd=fds[1],
+                        seed=f"{seed}/{tier.name}/{path.name}",
+                        poll_us=line.poll_us,
+                        to_venue=line.now.to_venue,
+                        to_client=line.now.to_client,
+                    )
+                )
+            self._relay = RelayProcess(setups)
+            self._undo.callback(self._relay.close)
+
+    def _take_off_the_floor(self) -> None:
+        """Measure what paths take beyond holding, and hold so much less; those that hold alike share it."""
+        known: dict[tuple[float, float], float] = {}
+        for line in self._lines.values():
+            hold_us = min(line.now.to_venue.one_way_us, _PROBE_HOLD_US)
+            if not hold_us:
+                continue
+            alike = hold_us, line.poll_us
+            if alike not in known:
+                self._relay.change(line.place, *Ways(Shape(), Shape()).changed(one_way_us=hold_us))
+                known[alike] = measured_floor_us(self._venue, line.address, hold_us)
+                self._until_quiet(line.place, hold_us)
+            line.floor_us = known[alike]
+            line.now = line.now.changed(floor_us=line.floor_us / 2)
+            self._relay.change(line.place, *line.now, anew=True)
+
+    def _until_quiet(self, place: int, hold_us: float) -> None:
+        """Wait for the last packets of a measurement, or they would count as the first ones of a client."""
+        before = None
+        for _ in range(_QUIET_WITHIN_TURNS):
+            time.sleep(_QUIET_S + 2 * hold_us / _US_PER_S)
+            there, back = self._relay.counters()[place]
+            now = there.received, back.received
+            if now == before and not there.held + back.held:
+                break
+            before = now
+
+    @property
+    def pid(self) -> int:
+        """The number of the relay's process."""
+        return self._relay.pid
+
+    def address(self, tier_name: str, path_name: str | None = None) -> str:
+        """Give the venue's IPv4 address at the end of a path."""
+        return self._line(tier_name, path_name).address
+
+    def client_address(self, tier_name: str, path_name: str | None = None) -> str:
+        """Give the IPv4 address that clients on this path come from."""
+        return self._line(tier_name, path_name).client_address
+
+    def device(self, tier_name: str, path_name: str | None = None) -> str:
+        """Give the name of the device on the clients' side of a path."""
+        return self._line(tier_name, path_name).names[0]
+
+    def floor_us(self, tier_name: str, path_name: str | None = None) -> float:
+        """Give what a round trip takes beyond holding, in microseconds, as measured; 0 where it was not.
+
+        Two wake-ups are inside, a client's and a venue's. A tier with an RTT below it comes out slower.
+        """
+        return self._line(tier_name, path_name).floor_us
+
+    def listening_socket(self, tier_name: str, path_name: str | None, port: int) -> socket.socket:
+        """Give a non-blocking TCP socket that listens at the end of a path, for `loop.create_server(sock=…)`.
+
+        Port 0 is any free one. OSError EADDRINUSE when the port is taken.
+        """
+        # asyncio switches Nagle's algorithm off for IPPROTO_TCP only, not for the usual 0.
+        listener = self._venue.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((self.address(tier_name, path_name), port))
+            listener.listen(_BACKLOG)
+            listener.setblocking(False)
+        except BaseException:
+            listener.close()
+            raise
+        return listener
+
+    def ways(self, tier_name: str, path_name: str | None = None) -> Ways:
+        """Give what packets of a path meet with now."""
+        return self._line(tier_name, path_name).now
+
+    def change(self, tier_name: str, path_name: str | None, to: Ways) -> None:
+        """Treat packets that come from now on another way. What is under way arrives, connections stay.
+
+        `link.change("colo", "A", link.ways("colo", "A").changed(loss=1))` cuts a cross-connect. RelayError
+        when the relay has ended.
+        """
+        line = self._line(tier_name, path_name)
+        self._relay.change(line.place, *to)
+        line.now = to
+
+    def counters(self) -> dict[tuple[str, str], PathCounters]:
+        """Give what became of the packets, by tier and path name. RelayError when the relay has ended."""
+        pairs = self._relay.counters()
+        return {key: PathCounters(*pairs[line.place]) for key, line in self._lines.items()}
+
+    def close(self) -> None:
+        """End the relay and remove every device. Idempotent.
+
+        The venue's namespace goes when the last socket in it is closed.
+        """
+        self._undo.close()
+
+    def __enter__(self) -> PacketLink:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _line(self, tier_name: str, path_name: str | None) -> _Line:
+        """Give a path; KeyError for a tier that the link was not opened with, ProfileError for a path."""
+        return self._lines[tier_name, self._tiers[tier_name].path(path_name).name]
+
+
+def _packet_socket(space: netns.Namespace) -> socket.socket:
+    return space.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)  # nothing comes in until it is bound

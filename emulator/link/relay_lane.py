@@ -1,0 +1,219 @@
+"""One direction of a packet link: which packets are lost, doubled or damaged, and when the others arrive.
+
+Nothing here reads a clock or a socket: packets come in with their times, and the caller says what time it is.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from random import Random
+from typing import Annotated
+
+from msgspec import Meta, Struct, ValidationError, convert
+from msgspec.structs import asdict
+
+from emulator.link.jitter import NS_PER_US, JitterCurve
+from emulator.link.tiers import Jitter
+
+Share = Annotated[float, Meta(ge=0, le=1)]
+Microseconds = Annotated[float, Meta(ge=0, le=10_000_000)]
+Count = Annotated[int, Meta(ge=1)]
+
+_BITS_X_NS = 8 * 1_000_000_000
+_ETHERNET_HEADER = 14
+
+
+class Shape(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What one direction of a path does to packets; all off by default. Shares are 0 to 1, times one way.
+
+    A packet is held for `one_way_us` + `extra_us` + a draw of jitter (three quantiles) - `floor_us`, what the
+    link's own machinery takes; never below 0. Packets keep their order, except those that `reorder` picks, at
+    most each `reorder_gap`-th one: they are sent at once, as with sch_netem.
+
+    `burst_start` and `burst_end` are the Gilbert-Elliott model's chances per packet to enter and to leave the
+    bad state, in which `burst_loss` of all packets are lost: bursts of 1 / `burst_end` packets on average.
+    `loss` is lost besides, each packet on its own. `corrupt` flips one bit behind the Ethernet header.
+    `rate_bits_per_s` (0: no limit) spaces packets by the time their bytes take on the line. A packet that
+    finds `limit_packets` held is dropped.
+    """
+
+    one_way_us: Microseconds = 0.0
+    extra_us: Microseconds = 0.0
+    floor_us: Microseconds = 0.0
+    p50_us: Microseconds = 0.0
+    p99_us: Microseconds = 0.0
+    p999_us: Microseconds = 0.0
+    loss: Share = 0.0
+    burst_start: Share = 0.0
+    burst_end: Share = 1.0
+    burst_loss: Share = 1.0
+    duplicate: Share = 0.0
+    reorder: Share = 0.0
+    reorder_gap: Count = 1
+    corrupt: Share = 0.0
+    rate_bits_per_s: Annotated[int, Meta(ge=0)] = 0
+    limit_packets: Count = 100_000
+
+    @property
+    def jitter(self) -> Jitter:
+        """The quantiles as a tier states them."""
+        return Jitter(
+            p50_us=self.p50_us,
+            p99_us=self.p99_us,
+            p999_us=self.p999_us,
+            estimated=True,
+            source="a link's shape",
+        )
+
+    def __post_init__(self) -> None:
+        if not self.p50_us <= self.p99_us <= self.p999_us:
+            raise ValueError("jitter needs p50_us <= p99_us <= p999_us")
+
+    def changed(self, **fields: float) -> Shape:
+        """Give a shape with other values; ValueError for an unknown field, or a value it cannot have."""
+        try:
+            return convert({**asdict(self), **fields}, Shape)
+        except ValidationError as error:
+            raise ValueError(str(error)) from error
+
+
+class Counters(Struct, kw_only=True):
+    """What became of one direction's packets.
+
+    received + duplicated = sent + held + lost + lost_in_bursts + over_limit + refused. `refused` were due but
+    not taken by the kernel; `missed` came faster than the relay reads and are in no other figure.
+    """
+
+    received: int = 0
+    received_bytes: int = 0
+    sent: int = 0
+    held: int = 0
+    lost: int = 0
+    lost_in_bursts: int = 0
+    over_limit: int = 0
+    duplicated: int = 0
+    overtook: int = 0
+    corrupted: int = 0
+    refused: int = 0
+    missed: int = 0
+
+
+class Lane:
+    """Holds the packets of one direction until they are due. Times are nanoseconds of one monotonic clock.
+
+    Each feature draws from a generator of its own: lanes with the same seed treat the same packets alike, and
+    a feature that is switched on leaves the draws of the others as they were.
+    """
+
+    def __init__(self, shape: Shape, seed: str) -> None:
+        self.counters = Counters()
+        self._held: deque[tuple[int, bytes]] = deque()
+        self._last_due_ns = 0
+        self._in_burst = False
+        self._since_overtaking = 0
+        self._jitter_rng = Random(f"{seed}/jitter")
+        self._loss_rng = Random(f"{seed}/loss")
+        self._burst_rng = Random(f"{seed}/burst")
+        self._duplicate_rng = Random(f"{seed}/duplicate")
+        self._reorder_rng = Random(f"{seed}/reorder")
+        self._corrupt_rng = Random(f"{seed}/corrupt")
+        self.reshape(shape)
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def reshape(self, shape: Shape) -> None:
+        """Treat packets that come from now on another way; those held keep their times and their place."""
+        self._shape = shape
+        self._fixed_ns = round((shape.one_way_us + shape.extra_us - shape.floor_us) * NS_PER_US)
+        self._curve = JitterCurve(shape.jitter) if shape.p999_us else None
+        self._rate = shape.rate_bits_per_s
+        self._limit = shape.limit_packets
+        self._faulty = bool(
+            shape.loss or shape.burst_start or shape.duplicate or shape.reorder or shape.corrupt
+        )
+        self._in_burst = self._in_burst and shape.burst_start > 0
+
+    @property
+    def next_due_ns(self) -> int:
+        """When the next packet is due; ask only a lane that holds one."""
+        return self._held[0][0]
+
+    def take(self, arrival_ns: int, frame: bytes) -> None:
+        """Decide about a packet that came in at `arrival_ns`."""
+        counters = self.counters
+        counters.received += 1
+        counters.received_bytes += len(frame)
+        if self._faulty:
+            self._take_with_faults(arrival_ns, frame)
+        else:
+            self._hold(arrival_ns, frame)
+
+    def due(self, now_ns: int, most: int) -> list[bytes]:
+        """Let go of the packets that are due at `now_ns`, in order, at most so many."""
+        held = self._held
+        frames: list[bytes] = []
+        while held and held[0][0] <= now_ns and len(frames) < most:
+            frames.append(held.popleft()[1])
+        return frames
+
+    def _hold(self, arrival_ns: int, frame: bytes) -> None:
+        held = self._held
+        if len(held) >= self._limit:
+            self.counters.over_limit += 1
+            return
+        hold_ns = self._fixed_ns
+        if self._curve:
+            hold_ns += self._curve.draw_ns(self._jitter_rng)
+        due_ns = arrival_ns + hold_ns if hold_ns > 0 else arrival_ns
+        if due_ns < self._last_due_ns:
+            due_ns = self._last_due_ns
+        if self._rate:
+            due_ns += len(frame) * _BITS_X_NS // self._rate
+        self._last_due_ns = due_ns
+        held.append((due_ns, frame))
+
+    def _take_with_faults(self, arrival_ns: int, frame: bytes) -> None:
+        shape, counters = self._shape, self.counters
+        if shape.loss and self._loss_rng.random() < shape.loss:
+            counters.lost += 1
+            return
+        if shape.burst_start and self._lost_in_burst():
+            counters.lost_in_bursts += 1
+            return
+        if shape.corrupt and self._corrupt_rng.random() < shape.corrupt:
+            counters.corrupted += 1
+            frame = _with_one_bit_flipped(frame, self._corrupt_rng)
+        if shape.duplicate and self._duplicate_rng.random() < shape.duplicate:
+            counters.duplicated += 1
+            self._hold(arrival_ns, frame)
+        if shape.reorder and self._overtakes():
+            counters.overtook += 1
+            self._held.appendleft((arrival_ns, frame))
+        else:
+            self._hold(arrival_ns, frame)
+
+    def _lost_in_burst(self) -> bool:
+        shape, draw = self._shape, self._burst_rng.random
+        if self._in_burst:
+            self._in_burst = draw() >= shape.burst_end
+        else:
+            self._in_burst = draw() < shape.burst_start
+        return self._in_burst and draw() < shape.burst_loss
+
+    def _overtakes(self) -> bool:
+        self._since_overtaking += 1
+        if self._since_overtaking < self._shape.reorder_gap:
+            return False
+        if self._reorder_rng.random() >= self._shape.reorder:
+            return False
+        self._since_overtaking = 0
+        return True
+
+
+def _with_one_bit_flipped(frame: bytes, rng: Random) -> bytes:
+    if len(frame) <= _ETHERNET_HEADER:
+        return frame
+    damaged = bytearray(frame)
+    damaged[rng.randrange(_ETHERNET_HEADER, len(frame))] ^= 1 << rng.randrange(8)
+    return bytes(damaged)
