@@ -47,7 +47,9 @@ def _add_up(up: argparse.ArgumentParser) -> None:
     add = up.add_argument
     add("--tier", metavar="NAME[,NAME]", help="connectivity tiers to open (default: local, no delay)")
     add(
-        "--link", metavar="RUNG", help="how tiers are made real: auto, packet, stream or none (default: auto)"
+        "--link",
+        metavar="RUNG",
+        help="how tiers are made real: auto, netem, packet, stream or none (default: auto)",
     )
     add("--seed", type=int, metavar="N", help="decides ids, keys, market and jitter (default: 0)")
     add("--market", metavar="WHO", help="who else trades: synthetic or off (default: synthetic)")

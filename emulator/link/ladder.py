@@ -101,7 +101,13 @@ def _packet() -> PacketRungLike:
     return PacketRung()
 
 
-RUNGS: tuple[Rung, ...] = (Wired("packet", _packet), Stream(), Direct())
+def _netem() -> PacketRungLike:
+    from emulator.link.netem import NetemRung
+
+    return NetemRung()
+
+
+RUNGS: tuple[Rung, ...] = (Wired("netem", _netem), Wired("packet", _packet), Stream(), Direct())
 
 
 def choose(name: str) -> Rung:

@@ -18,7 +18,7 @@ def test_auto_takes_the_best_rung_that_works():
 
 def test_an_unknown_rung_is_refused_with_what_there_is():
     with pytest.raises(
-        LinkError, match=r"^unknown link 'carrier-pigeon'; there are auto, packet, stream, none$"
+        LinkError, match=r"^unknown link 'carrier-pigeon'; there are auto, netem, packet, stream, none$"
     ):
         choose("carrier-pigeon")
 

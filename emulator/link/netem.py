@@ -1,0 +1,282 @@
+"""The netem rung: a venue's network namespace, and one veth pair a path that the kernel's sch_netem delays.
+
+Clients stay in the namespace we run in and reach path T of the venue at 10.83.T.2, from 10.83.T.1. Each end
+of a pair shapes what it sends. Every packet is real: handshake, slow start and retransmission are TCP's own.
+Everything here blocks: an event loop calls it through `asyncio.to_thread`.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil
+from random import Random
+from threading import RLock
+from typing import Any, NamedTuple
+
+from emulator.link import netns
+from emulator.link.jitter import NS_PER_US, JitterCurve, base_one_way_ns
+from emulator.link.netem_codec import TABLE_ENTRIES, TABLE_SCALE, Netem, decoded, encoded, register
+from emulator.link.netns import Namespace
+from emulator.link.tiers import Jitter, Tier
+
+RATE_BITS_PER_S = 10_000_000_000
+"""Always set: with a rate, sch_netem never lets a packet overtake the one before it."""
+
+_ROOT_HANDLE = 0x10000
+_BACKLOG = 1024
+_STEP_FROM_EDGE = 1.0001  # the outermost entries stay within 16 bits
+
+
+class Ways(NamedTuple):
+    """Both directions of a path; None is a way without sch_netem."""
+
+    to_venue: Netem | None
+    to_client: Netem | None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A fitted distribution: mean and sigma in ns, and entries in units of sigma / 8192."""
+
+    mean_ns: int
+    sigma_ns: int
+    entries: tuple[int, ...]
+
+
+@lru_cache(maxsize=64)
+def fitted(jitter: Jitter) -> Table:
+    """Fit a kernel's table to a jitter's curve: its range is the table's 8 sigma, so every quantile is kept.
+
+    Mean and sigma are those of the range, not of the draws.
+    """
+    curve = JitterCurve(jitter)
+    delays_ns = [curve.quantile_ns((step + 0.5) / TABLE_ENTRIES) for step in range(TABLE_ENTRIES)]
+    low, high = delays_ns[0], delays_ns[-1]
+    mean_ns = (low + high) // 2
+    sigma_ns = ceil((high - low) / 8 * _STEP_FROM_EDGE)
+    if not sigma_ns:
+        return Table(mean_ns, 0, ())
+    return Table(mean_ns, sigma_ns, tuple(round((x - mean_ns) / sigma_ns * TABLE_SCALE) for x in delays_ns))
+
+
+def ways(tier: Tier, path_name: str | None = None, *, seed: int = 0, to_venue_share: float = 0.5) -> Ways:
+    """Give what both ends of a tier's path have to do; ProfileError for an unknown path.
+
+    Delay and two draws of jitter make a round trip whose median is the tier's RTT, plus what the path takes
+    longer. `to_venue_share` (0 to 1) of the fixed delay lies on the way to the venue. RTT 0: no netem at all.
+    """
+    path = tier.path(path_name)
+    if not tier.rtt_us:
+        return Ways(None, None)
+    table = fitted(tier.jitter)
+    both_ns = 2 * (base_one_way_ns(tier) + round(path.extra_one_way_us * NS_PER_US))
+    to_venue_ns = round(both_ns * to_venue_share)
+
+    def way(fixed_ns: int, name: str) -> Netem:
+        return Netem(
+            delay_ns=fixed_ns + table.mean_ns,
+            jitter_ns=table.sigma_ns,
+            distribution=table.entries,
+            rate=RATE_BITS_PER_S,
+            seed=Random(f"{seed}/{tier.name}/{path.name}/{name}").getrandbits(64),
+        )
+
+    return Ways(way(to_venue_ns, "to venue"), way(both_ns - to_venue_ns, "to client"))
+
+
+class NetemRung:
+    """Makes links of veth pairs and sch_netem."""
+
+    name = "netem"
+
+    def works(self) -> str | None:
+        """Say in one line why it cannot work here; None when a pair took a netem, and both are gone again."""
+        if reason := netns.possible():
+            return reason
+        try:
+            with Namespace.new() as a, Namespace.new() as b:
+                device = netns.device_name()
+                netns.veth(a, device, b, netns.device_name())
+                _apply(a, device, Netem(delay_ns=1, jitter_ns=1, distribution=(0,), rate=1_000))
+        except OSError as error:
+            if error.errno == errno.ENOENT:
+                return "the kernel has no sch_netem (modprobe sch_netem)"
+            return f"the kernel refuses a netem qdisc: {error}"
+        return None
+
+    def open(self, tiers: Sequence[Tier], seed: int) -> NetemLink:
+        """Lay all paths of these tiers. OSError, and nothing left behind, when that cannot be."""
+        link = NetemLink()
+        try:
+            link.add(tiers, seed)
+        except BaseException:
+            link.close()
+            raise
+        return link
+
+
+@dataclass(slots=True)
+class _Pair:
+    """One path: a veth pair, and the netem on each end."""
+
+    number: int
+    client_device: str
+    venue_device: str
+    now: Ways
+
+    @property
+    def client_address(self) -> str:
+        return f"10.83.{self.number}.1"
+
+    @property
+    def venue_address(self) -> str:
+        return f"10.83.{self.number}.2"
+
+
+class NetemLink:
+    """A venue's namespace and its paths. Made by `NetemRung.open`; ends with `close` or with the process."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        self._undo = ExitStack()
+        self._pairs: dict[tuple[str, str], _Pair] = {}
+        self._tiers: dict[str, Tier] = {}
+        self._clients = Namespace.current()
+        self._undo.callback(self._clients.close)
+        try:
+            self._venue = Namespace.new()
+            self._undo.callback(self._venue.close)
+            netns.loopback_up(self._venue)
+        except BaseException:
+            self.close()
+            raise
+
+    def add(self, tiers: Sequence[Tier], seed: int) -> None:
+        """Lay the paths of more tiers; OSError when one cannot be laid."""
+        with self._lock:
+            paths = [(tier, path.name) for tier in tiers for path in tier.paths]
+            numbers = self._clients.call(netns.free_subnet, len(paths))
+            self._undo.callback(netns.release_subnet, *numbers)
+            for (tier, path_name), number in zip(paths, numbers, strict=True):
+                self._tiers[tier.name] = tier
+                self._pairs[tier.name, path_name] = self._lay(number, ways(tier, path_name, seed=seed))
+
+    @property
+    def venue(self) -> Namespace:
+        """The venue's namespace."""
+        return self._venue
+
+    def address(self, tier_name: str, path_name: str | None = None) -> str:
+        """Give the venue's IPv4 address on a path, the tier's first by default.
+
+        KeyError for a tier without a path here, ProfileError for an unknown path of it.
+        """
+        return self._pair(tier_name, path_name).venue_address
+
+    def client_address(self, tier_name: str, path_name: str | None = None) -> str:
+        """Give the address that the venue sees clients of a path come from."""
+        return self._pair(tier_name, path_name).client_address
+
+    def device(self, tier_name: str, path_name: str | None = None) -> str:
+        """Give the client's end of a path, for a packet capture."""
+        return self._pair(tier_name, path_name).client_device
+
+    def ways(self, tier_name: str, path_name: str | None = None) -> Ways:
+        """Give what a path does now, to be changed with `dataclasses.replace`."""
+        return self._pair(tier_name, path_name).now
+
+    def reported(self, tier_name: str, path_name: str | None = None) -> Ways:
+        """Give what the kernel says that a path does now; it never tells distributions."""
+        pair = self._pair(tier_name, path_name)
+        return Ways(_reported(self._clients, pair.client_device), _reported(self._venue, pair.venue_device))
+
+    def listening_socket(self, tier_name: str, path_name: str | None, port: int) -> socket.socket:
+        """Give a non-blocking TCP socket that listens at the venue's end of a path; the caller closes it."""
+        address = self.address(tier_name, path_name)
+        # The protocol is named because asyncio sets TCP_NODELAY only then.
+        listener = self._venue.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((address, port))
+            listener.listen(_BACKLOG)
+            listener.setblocking(False)
+        except BaseException:
+            listener.close()
+            raise
+        return listener
+
+    def change(self, tier_name: str, path_name: str | None, to: Ways) -> None:
+        """Make a path do something else from now on, with nothing of what it did before.
+
+        Connections go on, and packets under way arrive when they would have; later ones do not overtake them
+        where a rate is set.
+        """
+        with self._lock:
+            pair = self._pair(tier_name, path_name)
+            self._shape(pair, to)
+
+    def close(self) -> None:
+        """Remove all devices and the namespace, and give the addresses back. Idempotent."""
+        with self._lock:
+            self._pairs.clear()
+            self._undo.close()
+
+    def _pair(self, tier_name: str, path_name: str | None) -> _Pair:
+        return self._pairs[tier_name, self._tiers[tier_name].path(path_name).name]
+
+    def _lay(self, number: int, to: Ways) -> _Pair:
+        pair = _Pair(number, netns.device_name(), netns.device_name(), Ways(None, None))
+        netns.veth(self._clients, pair.client_device, self._venue, pair.venue_device)
+        self._undo.callback(netns.remove, self._clients, pair.client_device)
+        ends = (
+            (self._clients, pair.client_device, pair.client_address),
+            (self._venue, pair.venue_device, pair.venue_address),
+        )
+        for ns, device, address in ends:
+            netns.set_up(ns, device, f"{address}/24")
+        for (ns, device, _), (other_ns, other_device, other_address) in (ends, ends[::-1]):
+            netns.neighbour(ns, device, other_address, netns.mac(other_ns, other_device))
+        self._shape(pair, to)
+        return pair
+
+    def _shape(self, pair: _Pair, to: Ways) -> None:
+        pair.now = Ways(
+            _reshape(self._clients, pair.client_device, pair.now.to_venue, to.to_venue),
+            _reshape(self._venue, pair.venue_device, pair.now.to_client, to.to_client),
+        )
+
+
+def _reshape(ns: Namespace, device: str, before: Netem | None, after: Netem | None) -> Netem | None:
+    """Turn one way of a path into another; give what it is then. Packets that wait in a netem stay there."""
+    if before is None and after is None:
+        return None
+    after = after or Netem(rate=RATE_BITS_PER_S)
+    _apply(ns, device, after)
+    return after
+
+
+def _apply(ns: Namespace, device: str, netem: Netem) -> None:
+    """Put a netem on a device of ours, or change the one it has."""
+
+    def send(ip: Any) -> None:
+        register()
+        options = encoded(netem)
+        ip.tc("replace", "netem", index=socket.if_nametoindex(device), handle=_ROOT_HANDLE, options=options)
+
+    netns.netlink(ns, send)
+
+
+def _reported(ns: Namespace, device: str) -> Netem | None:
+    def ask(ip: Any) -> Netem | None:
+        register()
+        for message in ip.get_qdiscs(index=socket.if_nametoindex(device)):
+            if message.get_attr("TCA_KIND") == "netem":
+                return decoded(message.get_attr("TCA_OPTIONS"))
+        return None
+
+    return netns.netlink(ns, ask)
