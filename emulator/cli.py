@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     _add_up(commands.add_parser("up", help="start the venue and keep it running"))
     table = commands.add_parser("tiers", help="list the connectivity tiers")
     table.add_argument("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
+    commands.add_parser("doctor", help="try every way to make a link, and say what works here")
     commands.add_parser("version", help="print the version")
     return root
 
@@ -95,9 +96,27 @@ def _tiers(arguments: dict[str, Any]) -> None:
         spread = f"{jitter.p50_us:g}/{jitter.p99_us:g}/{jitter.p999_us:g} µs"
         estimated = " (estimated)" if jitter.estimated else ""
         rows.append((tier.name, duration(tier.rtt_us), spread + estimated, f"{tier.title}: {tier.access}"))
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    _print_table(rows)
+
+
+def _doctor(_: dict[str, Any]) -> None:
+    from emulator.link.ladder import RUNGS, choose
+
+    chosen = choose("auto").name
+    rows = [("link", "works here", "")]
+    for rung in RUNGS:
+        reason = rung.works()
+        note = reason or ("what auto takes" if rung.name == chosen else "")
+        rows.append((rung.name, "no" if reason else "yes", note))
+    _print_table(rows)
+
+
+def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
+    """Print rows with their columns below each other; the last column is not padded."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
     for row in rows:
-        print("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]))
+        padded = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        print("  ".join([*padded, row[-1]]).rstrip())
 
 
 def _up(arguments: dict[str, Any]) -> None:
@@ -123,4 +142,9 @@ def _fail(error: Exception) -> NoReturn:
     sys.exit(2)
 
 
-_COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {"up": _up, "tiers": _tiers, "version": _version}
+_COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "up": _up,
+    "tiers": _tiers,
+    "doctor": _doctor,
+    "version": _version,
+}

@@ -8,6 +8,7 @@ import tomllib
 import pytest
 
 from emulator import __version__, cli, settings
+from emulator.link.ladder import RUNGS
 from tests.running import COMMAND, ROOT, environment
 
 QUICK_S = 15.0
@@ -55,6 +56,19 @@ def test_version_is_printed_without_loading_what_only_the_venue_needs():
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
     assert "emulator" in loaded
     assert not loaded & {"aiohttp", "asyncio", "msgspec", "trustme", "websockets"}
+
+
+def test_doctor_tries_every_link_and_says_why_one_does_not_work():
+    done = kraken_emulator("doctor")
+    assert (done.returncode, done.stderr) == (0, "")
+    head, *rows = done.stdout.splitlines()
+    assert head.split() == ["link", "works", "here"]
+    assert [row.split()[0] for row in rows] == [rung.name for rung in RUNGS]
+    for rung, row in zip(RUNGS, rows, strict=True):
+        reason = rung.works()
+        assert row.split()[1] == ("no" if reason else "yes")
+        assert reason is None or row.endswith(reason)
+    assert "what auto takes" in done.stdout
 
 
 def test_tiers_lists_all_six_nearest_first(tmp_path):
