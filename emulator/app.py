@@ -181,7 +181,9 @@ class App:
         except OSError as error:
             reason = str(error.strerror)
         where = self.authority.ca_path.parent
-        raise SettingsError(f"cannot keep the certificate authority in {where}: {reason}")
+        raise SettingsError(
+            f"cannot keep the certificate authority in {where} (see --state-folder): {reason}"
+        )
 
     async def _listen(
         self, tier: tiers.Tier, factory: Callable[[], asyncio.BaseProtocol], port: int
