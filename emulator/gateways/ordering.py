@@ -14,6 +14,7 @@ from emulator.engine.events import (
     Reject,
     Rejected,
 )
+from emulator.engine.instruments import Instrument
 from emulator.engine.orders import Order
 from emulator.engine.spot import SpotEngine
 from emulator.gateways import order_fields
@@ -72,13 +73,13 @@ def amend(
     deadline_ns: int,
 ) -> AmendOrder:
     """Return the command that gives ``order`` the values that are there."""
-    pair = order.instrument
+    new_qty, new_price, new_display = _values(order.instrument, qty, price, display)
     return AmendOrder(
         account=order.account.name,
         txid=order.txid,
-        qty=None if qty is None else order_fields.quantity(qty, pair),
-        price=None if price is None else order_fields.price(price, pair),
-        display=None if display is None else order_fields.quantity(display, pair, "displayvol"),
+        qty=new_qty,
+        price=new_price,
+        display=new_display,
         post_only=post_only,
         deadline_ns=deadline_ns,
     )
@@ -97,18 +98,29 @@ def edit(
     deadline_ns: int,
 ) -> EditOrder:
     """Return the command that replaces ``order`` by one with the values that are there."""
-    pair = order.instrument
+    new_qty, new_price, new_display = _values(order.instrument, qty, price, display)
     return EditOrder(
         account=order.account.name,
         txid=order.txid,
-        qty=None if qty is None else order_fields.quantity(qty, pair),
-        price=None if price is None else order_fields.price(price, pair),
-        display=None if display is None else order_fields.quantity(display, pair, "displayvol"),
+        qty=new_qty,
+        price=new_price,
+        display=new_display,
         post_only=post_only,
         reduce_only=reduce_only,
         userref=None if userref is None else order_fields.userref(userref),
         fee_in_base=fee_in_base,
         deadline_ns=deadline_ns,
+    )
+
+
+def _values(
+    pair: Instrument, qty: str | None, price: str | None, display: str | None
+) -> tuple[int | None, int | None, int | None]:
+    """Return quantity, price and display of a change in the pair's units; None for what stays."""
+    return (
+        None if qty is None else order_fields.quantity(qty, pair),
+        None if price is None else order_fields.price(price, pair),
+        None if display is None else order_fields.quantity(display, pair, "displayvol"),
     )
 
 

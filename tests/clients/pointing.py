@@ -1,5 +1,8 @@
 """How each library is pointed at an emulator: nothing else is done to any of them."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.running import Running
@@ -43,3 +46,16 @@ def sdk_websocket(venue: Running, account: dict[str, Any] | None = None) -> dict
         key = {"key": account["key"], "secret": account["secret"]}
     urls = {"rest_url": at["rest"], "ws_url": at["tls"]["ws"], "auth_ws_url": at["tls"]["ws_auth"]}
     return {**key, **urls}
+
+
+@asynccontextmanager
+async def ccxt_connected(library: Any, venue: Running, **more: Any) -> AsyncIterator[Any]:
+    """A connected client of ``ccxt.async_support`` or ``ccxt.pro``, within bounds; it leaves no order."""
+    async with asyncio.timeout(3 * PATIENCE_S):
+        exchange = library.kraken(ccxt_options(venue) | more)
+        try:
+            await exchange.load_markets()
+            yield exchange
+            await exchange.cancel_all_orders()
+        finally:
+            await exchange.close()

@@ -1,31 +1,18 @@
 """ccxt's asyncio client: the same calls, many at a time, also over TLS."""
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import ccxt.async_support as ccxt
 import pytest
 
-from tests.clients.pointing import PATIENCE_S, ccxt_options
+from tests.clients.pointing import ccxt_connected
 
 pytestmark = pytest.mark.client
 
 
-@asynccontextmanager
-async def connected(venue, **more):
-    async with asyncio.timeout(3 * PATIENCE_S):
-        exchange = ccxt.kraken(ccxt_options(venue) | more)
-        try:
-            await exchange.load_markets()
-            yield exchange
-            await exchange.cancel_all_orders()
-        finally:
-            await exchange.close()
-
-
 def test_public_calls_at_the_same_time_get_their_own_answers(busy_venue):
     async def scenario():
-        async with connected(busy_venue) as exchange:
+        async with ccxt_connected(ccxt, busy_venue) as exchange:
             symbols = sorted(exchange.markets)
             books, tickers, candles = await asyncio.gather(
                 asyncio.gather(*(exchange.fetch_order_book(symbol, 5) for symbol in symbols)),
@@ -53,7 +40,7 @@ def test_two_accounts_trading_at_the_same_time_create_and_lose_nothing(quiet_ven
         return orders
 
     async def scenario():
-        async with connected(quiet_venue) as buyer, connected(quiet_venue) as seller:
+        async with ccxt_connected(ccxt, quiet_venue) as buyer, ccxt_connected(ccxt, quiet_venue) as seller:
             placed = await asyncio.gather(trade(buyer, "buy"), trade(seller, "sell"))
             for exchange in (buyer, seller):
                 await exchange.cancel_all_orders()
@@ -80,7 +67,7 @@ def test_orders_over_tls_with_the_emulator_s_authority(quiet_venue):
     secure = quiet_venue.tier()["tls"]
 
     async def scenario():
-        async with connected(quiet_venue, cafile=secure["ca"]) as exchange:
+        async with ccxt_connected(ccxt, quiet_venue, cafile=secure["ca"]) as exchange:
             exchange.urls["api"] |= {"public": secure["rest"], "private": secure["rest"]}
             order = await exchange.create_order("SOL/USD", "limit", "buy", 1, 100, {"clientOrderId": "tls"})
             assert (await exchange.fetch_order(order["id"]))["clientOrderId"] == "tls"
@@ -92,7 +79,7 @@ def test_orders_over_tls_with_the_emulator_s_authority(quiet_venue):
                 await exchange.cancel_order(order["id"])
             with pytest.raises(ccxt.InsufficientFunds):
                 await exchange.create_order("SOL/USD", "market", "sell", 1_000_000)
-        async with connected(quiet_venue) as distrustful:
+        async with ccxt_connected(ccxt, quiet_venue) as distrustful:
             distrustful.urls["api"] |= {"public": secure["rest"]}
             with pytest.raises(ccxt.NetworkError):
                 await distrustful.fetch_time()

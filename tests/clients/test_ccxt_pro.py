@@ -1,26 +1,13 @@
 """ccxt pro, unmodified: its watchers and its WebSocket orders against the emulator's WebSocket v2."""
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import ccxt.pro as ccxt
 import pytest
 
-from tests.clients.pointing import PATIENCE_S, ccxt_options
+from tests.clients.pointing import PATIENCE_S, ccxt_connected
 
 pytestmark = pytest.mark.client
-
-
-@asynccontextmanager
-async def connected(venue, **more):
-    async with asyncio.timeout(3 * PATIENCE_S):
-        exchange = ccxt.kraken(ccxt_options(venue) | more)
-        try:
-            await exchange.load_markets()
-            yield exchange
-            await exchange.cancel_all_orders()
-        finally:
-            await exchange.close()
 
 
 class Watcher:
@@ -63,7 +50,7 @@ def test_watched_book_follows_every_change_of_a_quiet_book(quiet_venue):
     symbol = "SOL/EUR"
 
     async def scenario():
-        async with connected(quiet_venue) as maker, connected(quiet_venue) as taker:
+        async with ccxt_connected(ccxt, quiet_venue) as maker, ccxt_connected(ccxt, quiet_venue) as taker:
             watched = await taker.watch_order_book(symbol, 10)
             watcher = Watcher(taker.watch_order_book, symbol, 10)
 
@@ -96,7 +83,7 @@ def test_watched_books_of_a_busy_market_stay_whole_and_never_cross(busy_venue):
     symbols = ["BTC/USD", "ETH/USD", "DOGE/USD", "XRP/USD"]
 
     async def scenario():
-        async with connected(busy_venue) as exchange:
+        async with ccxt_connected(ccxt, busy_venue) as exchange:
             counts = dict.fromkeys(symbols, 0)
             while sum(counts.values()) < 200 or min(counts.values()) < 5:
                 book = await exchange.watch_order_book_for_symbols(symbols, 10)
@@ -112,7 +99,7 @@ def test_watched_books_of_a_busy_market_stay_whole_and_never_cross(busy_venue):
 
 def test_watched_trades_of_a_busy_market_are_those_of_rest(busy_venue):
     async def scenario():
-        async with connected(busy_venue) as exchange:
+        async with ccxt_connected(ccxt, busy_venue) as exchange:
             watcher = Watcher(exchange.watch_trades, "BTC/USD")
             ticker = Watcher(exchange.watch_ticker, "BTC/USD")
             await exchange.watch_order_book("BTC/USD")  # answered after the other subscriptions
@@ -137,7 +124,7 @@ def test_one_trade_reaches_every_watcher(quiet_venue):
     symbol = "LTC/EUR"
 
     async def scenario():
-        async with connected(quiet_venue) as maker, connected(quiet_venue) as taker:
+        async with ccxt_connected(ccxt, quiet_venue) as maker, ccxt_connected(ccxt, quiet_venue) as taker:
             watchers = {
                 name: Watcher(*call)
                 for name, call in {
@@ -179,7 +166,7 @@ def test_orders_over_websocket_and_what_their_owner_watches(quiet_venue):
     symbol = "ADA/EUR"
 
     async def scenario():
-        async with connected(quiet_venue) as maker, connected(quiet_venue) as taker:
+        async with ccxt_connected(ccxt, quiet_venue) as maker, ccxt_connected(ccxt, quiet_venue) as taker:
             balance = await maker.watch_balance()
             assert balance["ADA"]["total"] == 100_000
             orders, trades = Watcher(maker.watch_orders), Watcher(maker.watch_my_trades)
@@ -223,7 +210,7 @@ def test_cancel_all_and_refusals_over_websocket(quiet_venue):
     symbol = "DOT/EUR"
 
     async def scenario():
-        async with connected(quiet_venue) as exchange:
+        async with ccxt_connected(ccxt, quiet_venue) as exchange:
             for price in (3, 3.1, 3.2):
                 await exchange.create_order_ws(symbol, "limit", "buy", 5, price)
             assert (await exchange.cancel_all_orders_ws())["result"] == {"count": 3}
