@@ -1,55 +1,123 @@
-"""What one connection's bytes are held for: a path's delay, and one direction's draws from it."""
+"""What one connection's bytes are held for: a path's two ways, and one direction's draws from them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
+from typing import Protocol
 
-from emulator.link.jitter import NS_PER_US, JitterCurve, base_one_way_ns
-from emulator.link.tiers import Tier
+from emulator.link.jitter import NS_PER_US, JitterCurve
+from emulator.link.shape import Shape, Ways
+
+_SPIN_BELOW_US = 1_000
+_BITS_X_NS = 8 * 1_000_000_000
+_SEGMENT_BYTES = 1_448  # of a packet of 1,500 bytes, what TCP has for data
+_LEAST_RTO_NS = 200_000_000  # Linux: the round trip and at least this much, doubled each time (RFC 6298)
+_MOST_RETRANSMISSIONS = 6
 
 
-@dataclass(frozen=True, slots=True)
-class PathDelay:
-    """The delay of one path of one tier. All in nanoseconds; `one_way_ns` is without jitter."""
+class Connection(Protocol):
+    """A connection on a path."""
 
-    tier_name: str
-    path_name: str
-    one_way_ns: int
-    rtt_ns: int
-    curve: JitterCurve
-    spin: bool
+    def cut(self) -> None:
+        """End with a reset: the path is gone."""
 
-    @classmethod
-    def of(cls, tier: Tier, path_name: str | None = None) -> PathDelay:
-        """Give the delay of a tier's path, the first one by default; ProfileError for an unknown path."""
-        path = tier.path(path_name)
-        extra_ns = round(path.extra_one_way_us * NS_PER_US)
-        return cls(
-            tier_name=tier.name,
-            path_name=path.name,
-            one_way_ns=base_one_way_ns(tier) + extra_ns,
-            rtt_ns=round(tier.rtt_us * NS_PER_US) + 2 * extra_ns,
-            curve=JitterCurve(tier.jitter),
-            spin=tier.spin,
-        )
+
+class StreamPath:
+    """One path as byte streams meet it. It may change at any time, for every connection on it."""
+
+    def __init__(self, tier_name: str, path_name: str, now: Ways) -> None:
+        self.tier_name = tier_name
+        self.path_name = path_name
+        self.connections: set[Connection] = set()
+        self.to_venue = Way(now.to_venue)
+        self.to_client = Way(now.to_client)
+        self.change(now)
+
+    def change(self, to: Ways) -> None:
+        """Treat what is sent from now on another way; a path that lets nothing through resets connections."""
+        self.now = to
+        self.cut = to.cut
+        rtt_us = to.rtt_us
+        self.rtt_ns = round(rtt_us * NS_PER_US)
+        self.spin = 0 < rtt_us < _SPIN_BELOW_US
+        rto_ns = self.rtt_ns + _LEAST_RTO_NS
+        self.to_venue.reshape(to.to_venue, rto_ns)
+        self.to_client.reshape(to.to_client, rto_ns)
+        if self.cut:
+            for connection in list(self.connections):
+                connection.cut()
+
+
+class Way:
+    """One direction of a path: what all its connections look at when something is sent."""
+
+    __slots__ = ("curve", "fixed_ns", "lossy", "rate", "rto_ns", "shape")
+
+    def __init__(self, shape: Shape) -> None:
+        self.reshape(shape, _LEAST_RTO_NS)
+
+    def reshape(self, shape: Shape, rto_ns: int) -> None:
+        """Do from now on what `shape` says. What is meaningless for a stream of bytes is left out."""
+        self.shape = shape
+        self.fixed_ns = round(shape.fixed_us * NS_PER_US)
+        self.curve = JitterCurve(shape.jitter)
+        self.rate = shape.rate_bits_per_s
+        self.lossy = bool(shape.loss or shape.burst_start or shape.corrupt)
+        self.rto_ns = rto_ns
 
 
 class Direction:
-    """One direction of one connection: when what is sent now arrives. Jitter never reorders."""
+    """One direction of one connection: when what is sent now arrives. Nothing overtakes.
 
-    __slots__ = ("_curve", "_last_due_ns", "_one_way_ns", "_rng")
+    Bytes that are lost arrive one retransmission time-out later, and everything behind them waits. Draws come
+    from the seed; those of loss are apart, so that jitter is the same with and without it.
+    """
 
-    def __init__(self, delay: PathDelay, rng: Random) -> None:
-        self._one_way_ns = delay.one_way_ns
-        self._curve = delay.curve
+    __slots__ = ("_in_burst", "_last_due_ns", "_loss_rng", "_rng", "_seed", "_way")
+
+    def __init__(self, way: Way, rng: Random, seed: str) -> None:
+        self._way = way
         self._rng = rng
+        self._seed = seed
+        self._loss_rng: Random | None = None
+        self._in_burst = False
         self._last_due_ns = 0
 
-    def due_ns(self, sent_ns: int) -> int:
-        """Give when a chunk sent at `sent_ns` arrives: one draw of jitter, never before the last chunk."""
-        due_ns = sent_ns + self._one_way_ns + self._curve.draw_ns(self._rng)
+    def due_ns(self, sent_ns: int, size: int = 0) -> int:
+        """Give when `size` bytes sent at `sent_ns` arrive: one draw of jitter, never before the last ones."""
+        way = self._way
+        hold_ns = way.fixed_ns + way.curve.draw_ns(self._rng)
+        if way.lossy:
+            hold_ns += self._stall_ns(size)
+        due_ns = sent_ns + hold_ns if hold_ns > 0 else sent_ns
         if due_ns < self._last_due_ns:
-            return self._last_due_ns
+            due_ns = self._last_due_ns
+        if way.rate:
+            due_ns += size * _BITS_X_NS // way.rate
         self._last_due_ns = due_ns
         return due_ns
+
+    def _stall_ns(self, size: int) -> int:
+        """Draw how long retransmissions take: each segment may get lost, and each retransmission again."""
+        if self._loss_rng is None:
+            self._loss_rng = Random(f"{self._seed}/loss")
+        # All segments are drawn, or what comes later would depend on where in a chunk a loss was.
+        lost = [self._lost(self._loss_rng) for _ in range(max(1, -(-size // _SEGMENT_BYTES)))]
+        stall_ns, rto_ns = 0, self._way.rto_ns
+        for _ in range(_MOST_RETRANSMISSIONS):
+            if not any(lost):
+                break
+            stall_ns += rto_ns
+            rto_ns *= 2
+            lost = [self._lost(self._loss_rng)]
+        return stall_ns
+
+    def _lost(self, rng: Random) -> bool:
+        shape = self._way.shape
+        lost = rng.random() < 1 - (1 - shape.loss) * (1 - shape.corrupt)
+        if shape.burst_start:
+            chance = shape.burst_end if self._in_burst else shape.burst_start
+            if rng.random() < chance:
+                self._in_burst = not self._in_burst
+            lost = (self._in_burst and rng.random() < shape.burst_loss) or lost
+        return lost

@@ -48,29 +48,33 @@ class JitterCurve:
 
 
 @lru_cache(maxsize=64)
-def median_of_both_ways_ns(jitter: Jitter) -> int:
-    """Give the median of the sum of two independent draws, in nanoseconds.
+def median_of_sum_ns(there: Jitter, back: Jitter) -> int:
+    """Give the median of the sum of two independent draws, one of each, in nanoseconds.
 
     Deterministic: the sum over all pairs of evenly spaced quantiles, and a bisection for the value that half
     of the pairs stay below.
     """
-    curve = JitterCurve(jitter)
-    delays = [curve.quantile_ns((step + 0.5) / _STEPS) for step in range(_STEPS)]
-    low, high = 2 * delays[0], 2 * delays[-1]
+    first, second = _evenly_spaced(there), _evenly_spaced(back)
+    low, high = first[0] + second[0], first[-1] + second[-1]
     while low < high:
         middle = (low + high) // 2
-        if 2 * _pairs_within(delays, middle) >= _STEPS * _STEPS:
+        if 2 * _pairs_within(first, second, middle) >= _STEPS * _STEPS:
             high = middle
         else:
             low = middle + 1
     return low
 
 
-def _pairs_within(delays: list[int], limit: int) -> int:
+def _evenly_spaced(jitter: Jitter) -> list[int]:
+    curve = JitterCurve(jitter)
+    return [curve.quantile_ns((step + 0.5) / _STEPS) for step in range(_STEPS)]
+
+
+def _pairs_within(first: list[int], second: list[int], limit: int) -> int:
     pairs = 0
-    partners = len(delays)
-    for delay in delays:
-        while partners and delay + delays[partners - 1] > limit:
+    partners = len(second)
+    for delay in first:
+        while partners and delay + second[partners - 1] > limit:
             partners -= 1
         pairs += partners
     return pairs
@@ -82,4 +86,5 @@ def base_one_way_ns(tier: Tier) -> int:
     Chosen so that base + draw + base + draw has the tier's RTT as its median. 0 when the jitter alone takes
     longer than that, which no tier read by `load_tiers` does.
     """
-    return max(0, (round(tier.rtt_us * NS_PER_US) - median_of_both_ways_ns(tier.jitter)) // 2)
+    both_ns = median_of_sum_ns(tier.jitter, tier.jitter)
+    return max(0, (round(tier.rtt_us * NS_PER_US) - both_ns) // 2)

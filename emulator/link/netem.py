@@ -19,9 +19,10 @@ from threading import RLock
 from typing import Any, NamedTuple
 
 from emulator.link import netns
-from emulator.link.jitter import NS_PER_US, JitterCurve, base_one_way_ns
-from emulator.link.netem_codec import TABLE_ENTRIES, TABLE_SCALE, Netem, decoded, encoded, register
+from emulator.link.jitter import NS_PER_US, JitterCurve
+from emulator.link.netem_codec import TABLE_ENTRIES, TABLE_SCALE, BurstLoss, Netem, decoded, encoded, register
 from emulator.link.netns import Namespace
+from emulator.link.shape import Shape, Ways, ways
 from emulator.link.tiers import Jitter, Tier
 
 RATE_BITS_PER_S = 10_000_000_000
@@ -32,8 +33,8 @@ _BACKLOG = 1024
 _STEP_FROM_EDGE = 1.0001  # the outermost entries stay within 16 bits
 
 
-class Ways(NamedTuple):
-    """Both directions of a path; None is a way without sch_netem."""
+class Qdiscs(NamedTuple):
+    """The netems at both ends of a path; None is an end without one."""
 
     to_venue: Netem | None
     to_client: Netem | None
@@ -64,29 +65,36 @@ def fitted(jitter: Jitter) -> Table:
     return Table(mean_ns, sigma_ns, tuple(round((x - mean_ns) / sigma_ns * TABLE_SCALE) for x in delays_ns))
 
 
-def ways(tier: Tier, path_name: str | None = None, *, seed: int = 0, to_venue_share: float = 0.5) -> Ways:
-    """Give what both ends of a tier's path have to do; ProfileError for an unknown path.
+def qdiscs(ways: Ways, seed: str = "") -> Qdiscs:
+    """Give what both ends of a path have to do; a way that does nothing needs no netem."""
+    return Qdiscs(_netem(ways.to_venue, f"{seed}/to venue"), _netem(ways.to_client, f"{seed}/to client"))
 
-    Delay and two draws of jitter make a round trip whose median is the tier's RTT, plus what the path takes
-    longer. `to_venue_share` (0 to 1) of the fixed delay lies on the way to the venue. RTT 0: no netem at all.
-    """
-    path = tier.path(path_name)
-    if not tier.rtt_us:
-        return Ways(None, None)
-    table = fitted(tier.jitter)
-    both_ns = 2 * (base_one_way_ns(tier) + round(path.extra_one_way_us * NS_PER_US))
-    to_venue_ns = round(both_ns * to_venue_share)
 
-    def way(fixed_ns: int, name: str) -> Netem:
-        return Netem(
-            delay_ns=fixed_ns + table.mean_ns,
-            jitter_ns=table.sigma_ns,
-            distribution=table.entries,
-            rate=RATE_BITS_PER_S,
-            seed=Random(f"{seed}/{tier.name}/{path.name}/{name}").getrandbits(64),
+def _netem(shape: Shape, seed: str) -> Netem | None:
+    if shape.changed(floor_us=0) == Shape():
+        return None
+    table = fitted(shape.jitter)
+    burst = None
+    if shape.burst_start:  # the kernel takes single losses or bursts, so single ones become the good state's
+        in_bad = 1 - (1 - shape.loss) * (1 - shape.burst_loss)
+        burst = BurstLoss(
+            to_bad=shape.burst_start, to_good=shape.burst_end, loss_in_bad=in_bad, loss_in_good=shape.loss
         )
-
-    return Ways(way(to_venue_ns, "to venue"), way(both_ns - to_venue_ns, "to client"))
+    fixed_ns = max(1 if shape.reorder else 0, round(shape.fixed_us * NS_PER_US))
+    return Netem(
+        delay_ns=fixed_ns + table.mean_ns,
+        jitter_ns=table.sigma_ns,
+        distribution=table.entries,
+        rate=shape.rate_bits_per_s or RATE_BITS_PER_S,
+        limit_packets=shape.limit_packets,
+        loss=0.0 if burst else shape.loss,
+        burst_loss=burst,
+        duplicate=shape.duplicate,
+        corrupt=shape.corrupt,
+        reorder=shape.reorder,
+        reorder_gap=shape.reorder_gap,
+        seed=Random(seed).getrandbits(64),
+    )
 
 
 class NetemRung:
@@ -125,9 +133,11 @@ class _Pair:
     """One path: a veth pair, and the netem on each end."""
 
     number: int
+    seed: str
     client_device: str
     venue_device: str
-    now: Ways
+    ways: Ways
+    qdiscs: Qdiscs
 
     @property
     def client_address(self) -> str:
@@ -164,7 +174,8 @@ class NetemLink:
             self._undo.callback(netns.release_subnet, *numbers)
             for (tier, path_name), number in zip(paths, numbers, strict=True):
                 self._tiers[tier.name] = tier
-                self._pairs[tier.name, path_name] = self._lay(number, ways(tier, path_name, seed=seed))
+                name = f"{seed}/{tier.name}/{path_name}"
+                self._pairs[tier.name, path_name] = self._lay(number, name, ways(tier, path_name))
 
     @property
     def venue(self) -> Namespace:
@@ -187,13 +198,17 @@ class NetemLink:
         return self._pair(tier_name, path_name).client_device
 
     def ways(self, tier_name: str, path_name: str | None = None) -> Ways:
-        """Give what a path does now, to be changed with `dataclasses.replace`."""
-        return self._pair(tier_name, path_name).now
+        """Give what packets of a path meet with now, unless `put` has said otherwise."""
+        return self._pair(tier_name, path_name).ways
 
-    def reported(self, tier_name: str, path_name: str | None = None) -> Ways:
+    def qdiscs(self, tier_name: str, path_name: str | None = None) -> Qdiscs:
+        """Give what the ends of a path were told, to be changed with `dataclasses.replace`."""
+        return self._pair(tier_name, path_name).qdiscs
+
+    def reported(self, tier_name: str, path_name: str | None = None) -> Qdiscs:
         """Give what the kernel says that a path does now; it never tells distributions."""
         pair = self._pair(tier_name, path_name)
-        return Ways(_reported(self._clients, pair.client_device), _reported(self._venue, pair.venue_device))
+        return Qdiscs(_reported(self._clients, pair.client_device), _reported(self._venue, pair.venue_device))
 
     def listening_socket(self, tier_name: str, path_name: str | None, port: int) -> socket.socket:
         """Give a non-blocking TCP socket that listens at the venue's end of a path; the caller closes it."""
@@ -210,15 +225,21 @@ class NetemLink:
             raise
         return listener
 
-    def change(self, tier_name: str, path_name: str | None, to: Ways) -> None:
+    def change(self, tier_name: str, path_name: str | None, to: Ways, *, anew: bool = False) -> None:
         """Make a path do something else from now on, with nothing of what it did before.
 
-        Connections go on, and packets under way arrive when they would have; later ones do not overtake them
-        where a rate is set.
+        Connections go on, and packets under way arrive when they would have; later ones do not overtake them.
+        Where the kernel takes seeds (Linux 6.6) draws begin again, with or without `anew`.
         """
         with self._lock:
             pair = self._pair(tier_name, path_name)
-            self._shape(pair, to)
+            self._put(pair, qdiscs(to, pair.seed))
+            pair.ways = to
+
+    def put(self, tier_name: str, path_name: str | None, to: Qdiscs) -> None:
+        """Give both ends of a path exactly these netems, which may do more than a shape says."""
+        with self._lock:
+            self._put(self._pair(tier_name, path_name), to)
 
     def close(self) -> None:
         """Remove all devices and the namespace, and give the addresses back. Idempotent."""
@@ -229,8 +250,8 @@ class NetemLink:
     def _pair(self, tier_name: str, path_name: str | None) -> _Pair:
         return self._pairs[tier_name, self._tiers[tier_name].path(path_name).name]
 
-    def _lay(self, number: int, to: Ways) -> _Pair:
-        pair = _Pair(number, netns.device_name(), netns.device_name(), Ways(None, None))
+    def _lay(self, number: int, seed: str, to: Ways) -> _Pair:
+        pair = _Pair(number, seed, netns.device_name(), netns.device_name(), to, Qdiscs(None, None))
         netns.veth(self._clients, pair.client_device, self._venue, pair.venue_device)
         self._undo.callback(netns.remove, self._clients, pair.client_device)
         ends = (
@@ -241,17 +262,18 @@ class NetemLink:
             netns.set_up(ns, device, f"{address}/24")
         for (ns, device, _), (other_ns, other_device, other_address) in (ends, ends[::-1]):
             netns.neighbour(ns, device, other_address, netns.mac(other_ns, other_device))
-        self._shape(pair, to)
+        self._put(pair, qdiscs(to, seed))
         return pair
 
-    def _shape(self, pair: _Pair, to: Ways) -> None:
-        pair.now = Ways(
-            _reshape(self._clients, pair.client_device, pair.now.to_venue, to.to_venue),
-            _reshape(self._venue, pair.venue_device, pair.now.to_client, to.to_client),
+    def _put(self, pair: _Pair, to: Qdiscs) -> None:
+        before = pair.qdiscs
+        pair.qdiscs = Qdiscs(
+            _replaced(self._clients, pair.client_device, before.to_venue, to.to_venue),
+            _replaced(self._venue, pair.venue_device, before.to_client, to.to_client),
         )
 
 
-def _reshape(ns: Namespace, device: str, before: Netem | None, after: Netem | None) -> Netem | None:
+def _replaced(ns: Namespace, device: str, before: Netem | None, after: Netem | None) -> Netem | None:
     """Turn one way of a path into another; give what it is then. Packets that wait in a netem stay there."""
     if before is None and after is None:
         return None

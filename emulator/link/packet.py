@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from emulator.link import netns
-from emulator.link.jitter import NS_PER_US, base_one_way_ns
 from emulator.link.relay import PathSetup
-from emulator.link.relay_floor import measured_floor_us
-from emulator.link.relay_lane import Counters, Shape
+from emulator.link.relay_lane import Counters
 from emulator.link.relay_port import prepare, segment_in_software
 from emulator.link.relay_process import RelayProcess
+from emulator.link.shape import Ways, ways
 from emulator.link.tiers import Path, Tier
 
 _BACKLOG = 4_096
@@ -31,21 +29,6 @@ _SEGMENTS_AT_ONCE = 32  # that TCP hands over, cut into packets before they leav
 
 _POLL_US = 150.0  # a sleeping process wakes 50 to 150 us late
 _POLL_FAR_US = 100.0  # and where it matters less, this much of it is enough
-_QUIET_S = 0.005
-_QUIET_WITHIN_TURNS = 20
-_US_PER_S = 1_000_000
-_PROBE_HOLD_US = 10_000.0  # who sleeps longer does not wake up later
-
-
-class Ways(NamedTuple):
-    """What packets meet with in both directions of a path."""
-
-    to_venue: Shape
-    to_client: Shape
-
-    def changed(self, **fields: float) -> Ways:
-        """Give both directions with other fields; ValueError for one that does not exist or fit."""
-        return Ways(self.to_venue.changed(**fields), self.to_client.changed(**fields))
 
 
 class PathCounters(NamedTuple):
@@ -53,25 +36,6 @@ class PathCounters(NamedTuple):
 
     to_venue: Counters
     to_client: Counters
-
-
-def ways(tier: Tier, path_name: str | None = None, *, to_venue_share: float = 0.5) -> Ways:
-    """Give what both directions of a tier's path do, their floor not yet known.
-
-    Fixed delay and two draws of jitter make a round trip whose median is the tier's RTT, plus what the path
-    takes longer. `to_venue_share` (0 to 1) of the fixed delay lies on the way to the venue. ProfileError for
-    an unknown path.
-    """
-    jitter = tier.jitter
-    both_us = 2 * base_one_way_ns(tier) / NS_PER_US
-    shape = Shape(
-        one_way_us=both_us * to_venue_share,
-        extra_us=tier.path(path_name).extra_one_way_us,
-        p50_us=jitter.p50_us,
-        p99_us=jitter.p99_us,
-        p999_us=jitter.p999_us,
-    )
-    return Ways(shape, shape.changed(one_way_us=both_us * (1 - to_venue_share)))
 
 
 class PacketRung:
@@ -90,13 +54,13 @@ class PacketRung:
             return f"no AF_PACKET socket with a ring can be had: {error}"
         return None
 
-    def open(self, tiers: Sequence[Tier], seed: int = 0, *, raw_delay: bool = False) -> PacketLink:
+    def open(self, tiers: Sequence[Tier], seed: int = 0) -> PacketLink:
         """Make a link with all paths of all these tiers, from the calling thread's namespace. Blocks.
 
-        Takes some 0.5 s, and 16 MiB of kernel memory a path. `raw_delay` leaves the link's own time out of
-        account: it comes on top of each tier's RTT then. OSError where the system refuses.
+        Takes some 0.3 s, and 16 MiB of kernel memory a path. The link's own time comes on top of each tier's
+        RTT unless `floor_us` of its ways says how much it is. OSError where the system refuses.
         """
-        return PacketLink(tiers, seed, raw_delay=raw_delay)
+        return PacketLink(tiers, seed)
 
 
 class _Line:
@@ -109,7 +73,6 @@ class _Line:
         self.names = [netns.device_name() for _ in range(4)]  # from here to the venue
         self.poll_us = _POLL_US if tier.spin else _POLL_FAR_US
         self.now = ways(tier, path.name)
-        self.floor_us = 0.0
 
     def make_devices(self, here: netns.Namespace, relay: netns.Namespace, venue: netns.Namespace) -> None:
         client_name, client_port, venue_port, venue_name = self.names
@@ -133,14 +96,12 @@ class PacketLink:
     All calls block for milliseconds and may come from any thread. A path's name may be left out: the first.
     """
 
-    def __init__(self, tiers: Sequence[Tier], seed: int, *, raw_delay: bool = False) -> None:
+    def __init__(self, tiers: Sequence[Tier], seed: int) -> None:
         self._undo = contextlib.ExitStack()
         self._lines: dict[tuple[str, str], _Line] = {}
         self._tiers = {tier.name: tier for tier in tiers}
         try:
             self._open(seed)
-            if not raw_delay:
-                self._take_off_the_floor()
         except BaseException:
             self.close()
             raise
@@ -179,33 +140,6 @@ class PacketLink:
             self._relay = RelayProcess(setups)
             self._undo.callback(self._relay.close)
 
-    def _take_off_the_floor(self) -> None:
-        """Measure what paths take beyond holding, and hold so much less; those that hold alike share it."""
-        known: dict[tuple[float, float], float] = {}
-        for line in self._lines.values():
-            hold_us = min(line.now.to_venue.one_way_us, _PROBE_HOLD_US)
-            if not hold_us:
-                continue
-            alike = hold_us, line.poll_us
-            if alike not in known:
-                self._relay.change(line.place, *Ways(Shape(), Shape()).changed(one_way_us=hold_us))
-                known[alike] = measured_floor_us(self._venue, line.address, hold_us)
-                self._until_quiet(line.place, hold_us)
-            line.floor_us = known[alike]
-            line.now = line.now.changed(floor_us=line.floor_us / 2)
-            self._relay.change(line.place, *line.now, anew=True)
-
-    def _until_quiet(self, place: int, hold_us: float) -> None:
-        """Wait for the last packets of a measurement, or they would count as the first ones of a client."""
-        before = None
-        for _ in range(_QUIET_WITHIN_TURNS):
-            time.sleep(_QUIET_S + 2 * hold_us / _US_PER_S)
-            there, back = self._relay.counters()[place]
-            now = there.received, back.received
-            if now == before and not there.held + back.held:
-                break
-            before = now
-
     @property
     def pid(self) -> int:
         """The number of the relay's process."""
@@ -222,13 +156,6 @@ class PacketLink:
     def device(self, tier_name: str, path_name: str | None = None) -> str:
         """Give the name of the device on the clients' side of a path."""
         return self._line(tier_name, path_name).names[0]
-
-    def floor_us(self, tier_name: str, path_name: str | None = None) -> float:
-        """Give what a round trip takes beyond holding, in microseconds, as measured; 0 where it was not.
-
-        Two wake-ups are inside, a client's and a venue's. A tier with an RTT below it comes out slower.
-        """
-        return self._line(tier_name, path_name).floor_us
 
     def listening_socket(self, tier_name: str, path_name: str | None, port: int) -> socket.socket:
         """Give a non-blocking TCP socket that listens at the end of a path, for `loop.create_server(sock=…)`.
@@ -251,14 +178,15 @@ class PacketLink:
         """Give what packets of a path meet with now."""
         return self._line(tier_name, path_name).now
 
-    def change(self, tier_name: str, path_name: str | None, to: Ways) -> None:
+    def change(self, tier_name: str, path_name: str | None, to: Ways, *, anew: bool = False) -> None:
         """Treat packets that come from now on another way. What is under way arrives, connections stay.
 
-        `link.change("colo", "A", link.ways("colo", "A").changed(loss=1))` cuts a cross-connect. RelayError
-        when the relay has ended.
+        `link.change("colo", "A", link.ways("colo", "A").changed(loss=1))` cuts a cross-connect. With `anew`,
+        what is under way is forgotten, and draws and counters begin again. RelayError when the relay has
+        ended.
         """
         line = self._line(tier_name, path_name)
-        self._relay.change(line.place, *to)
+        self._relay.change(line.place, *to, anew=anew)
         line.now = to
 
     def counters(self) -> dict[tuple[str, str], PathCounters]:

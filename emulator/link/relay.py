@@ -23,8 +23,9 @@ from msgspec import Struct
 
 from emulator.link.alarm import timerfd_create, timerfd_settime
 from emulator.link.jitter import NS_PER_US
-from emulator.link.relay_lane import Counters, Lane, Shape
+from emulator.link.relay_lane import Counters, Lane
 from emulator.link.relay_port import Port
+from emulator.link.shape import Shape
 
 LONGEST_MESSAGE_BYTES = 1_048_576
 

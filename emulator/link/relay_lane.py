@@ -7,74 +7,14 @@ from __future__ import annotations
 
 from collections import deque
 from random import Random
-from typing import Annotated
 
-from msgspec import Meta, Struct, ValidationError, convert
-from msgspec.structs import asdict
+from msgspec import Struct
 
 from emulator.link.jitter import NS_PER_US, JitterCurve
-from emulator.link.tiers import Jitter
-
-Share = Annotated[float, Meta(ge=0, le=1)]
-Microseconds = Annotated[float, Meta(ge=0, le=10_000_000)]
-Count = Annotated[int, Meta(ge=1)]
+from emulator.link.shape import Shape
 
 _BITS_X_NS = 8 * 1_000_000_000
 _ETHERNET_HEADER = 14
-
-
-class Shape(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What one direction of a path does to packets; all off by default. Shares are 0 to 1, times one way.
-
-    A packet is held for `one_way_us` + `extra_us` + a draw of jitter (three quantiles) - `floor_us`, what the
-    link's own machinery takes; never below 0. Packets keep their order, except those that `reorder` picks, at
-    most each `reorder_gap`-th one: they are sent at once, as with sch_netem.
-
-    `burst_start` and `burst_end` are the Gilbert-Elliott model's chances per packet to enter and to leave the
-    bad state, in which `burst_loss` of all packets are lost: bursts of 1 / `burst_end` packets on average.
-    `loss` is lost besides, each packet on its own. `corrupt` flips one bit behind the Ethernet header.
-    `rate_bits_per_s` (0: no limit) spaces packets by the time their bytes take on the line. A packet that
-    finds `limit_packets` held is dropped.
-    """
-
-    one_way_us: Microseconds = 0.0
-    extra_us: Microseconds = 0.0
-    floor_us: Microseconds = 0.0
-    p50_us: Microseconds = 0.0
-    p99_us: Microseconds = 0.0
-    p999_us: Microseconds = 0.0
-    loss: Share = 0.0
-    burst_start: Share = 0.0
-    burst_end: Share = 1.0
-    burst_loss: Share = 1.0
-    duplicate: Share = 0.0
-    reorder: Share = 0.0
-    reorder_gap: Count = 1
-    corrupt: Share = 0.0
-    rate_bits_per_s: Annotated[int, Meta(ge=0)] = 0
-    limit_packets: Count = 100_000
-
-    @property
-    def jitter(self) -> Jitter:
-        """The quantiles as a tier states them."""
-        return Jitter(
-            p50_us=self.p50_us,
-            p99_us=self.p99_us,
-            p999_us=self.p999_us,
-            estimated=True,
-            source="a link's shape",
-        )
-
-    def __post_init__(self) -> None:
-        if not self.p50_us <= self.p99_us <= self.p999_us:
-            raise ValueError("jitter needs p50_us <= p99_us <= p999_us")
-
-    def changed(self, **fields: float) -> Shape:
-        """Give a shape with other values; ValueError for an unknown field, or a value it cannot have."""
-        try:
-            return convert({**asdict(self), **fields}, Shape)
-        except ValidationError as error:
-            raise ValueError(str(error)) from error
 
 
 class Counters(Struct, kw_only=True):
@@ -125,7 +65,7 @@ class Lane:
     def reshape(self, shape: Shape) -> None:
         """Treat packets that come from now on another way; those held keep their times and their place."""
         self._shape = shape
-        self._fixed_ns = round((shape.one_way_us + shape.extra_us - shape.floor_us) * NS_PER_US)
+        self._fixed_ns = round(shape.fixed_us * NS_PER_US)
         self._curve = JitterCurve(shape.jitter) if shape.p999_us else None
         self._rate = shape.rate_bits_per_s
         self._limit = shape.limit_packets

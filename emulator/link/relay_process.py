@@ -14,7 +14,8 @@ from collections.abc import Sequence
 import msgspec
 
 from emulator.link.relay import LONGEST_MESSAGE_BYTES, Answer, Ask, Change, PathSetup, Setup
-from emulator.link.relay_lane import Counters, Shape
+from emulator.link.relay_lane import Counters
+from emulator.link.shape import Shape
 
 _ANSWER_WITHIN_S = 20
 _END_WITHIN_S = 5

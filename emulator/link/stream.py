@@ -2,19 +2,23 @@
 
 Each direction of a connection holds chunks until they are due. The kernel answers the client's handshake at
 once, so what comes first on a new connection waits one RTT more. No system privilege is needed, and what TCP
-itself would do with the distance (handshake, slow start, loss) is not there.
+itself would do with the distance (handshake, slow start) is not there: a loss is a stall of one
+retransmission time-out, a path that is cut a reset.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
+import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 from random import Random
 from typing import cast
 
-from emulator.link.delay import Direction, PathDelay
+from emulator.link.delay import Direction, StreamPath
+from emulator.link.shape import ways
 from emulator.link.tiers import Tier
 from emulator.link.timer import DueQueue
 from emulator.link.transport import LineTransport
@@ -29,18 +33,26 @@ def wrap(
 ) -> ProtocolFactory:
     """Give a protocol factory for `loop.create_server` whose connections are as far away as the tier says.
 
-    `path` names one of the tier's paths, the first by default; ProfileError when there is no such path. For
-    the same tier, path and seed the n-th connection draws the same jitter. A tier with RTT 0 needs no line:
-    its factory comes back as it is.
+    `path` names one of the tier's paths, the first by default; ProfileError when there is no such path. A
+    tier with RTT 0 needs no line: its factory comes back as it is.
     """
-    delay = PathDelay.of(tier, path)
-    if not delay.rtt_ns:
+    if not tier.rtt_us:
+        tier.path(path)
         return factory
+    stream_path = StreamPath(tier.name, tier.path(path).name, ways(tier, path))
+    return over(stream_path, queue, factory, seed)
+
+
+def over(path: StreamPath, queue: DueQueue, factory: ProtocolFactory, seed: int) -> ProtocolFactory:
+    """Give a protocol factory whose connections lead over a path.
+
+    For the same seed, tier and path the n-th connection draws the same jitter.
+    """
     connections = itertools.count()
 
     def line() -> DelayLine:
-        rng = Random(f"{seed}/{delay.tier_name}/{delay.path_name}/{next(connections)}")
-        return DelayLine(factory(), queue, delay, rng)
+        seed_of_line = f"{seed}/{path.tier_name}/{path.path_name}/{next(connections)}"
+        return DelayLine(factory(), queue, path, seed_of_line)
 
     return line
 
@@ -52,28 +64,42 @@ class DelayLine(asyncio.Protocol):
     happen in the order of their due times.
     """
 
-    def __init__(self, inner: asyncio.BaseProtocol, queue: DueQueue, delay: PathDelay, rng: Random) -> None:
+    def __init__(self, inner: asyncio.BaseProtocol, queue: DueQueue, path: StreamPath, seed: str) -> None:
         self.paused = False
         self.set_inner(inner)
         self._queue = queue
-        self._delay = delay
-        self._inbound = Direction(delay, rng)
-        self._outbound = Direction(delay, rng)
+        self._path = path
+        rng = Random(seed)
+        self._inbound = Direction(path.to_venue, rng, f"{seed}/to venue")
+        self._outbound = Direction(path.to_client, rng, f"{seed}/to client")
         self._open_ns = 0
         self._held: deque[tuple[int, bytes]] = deque()  # b"" is the end of the stream
         self._held_bytes = 0
         self._armed = False
         self._real_paused = False
+        self._refused = False
         self._over = False
 
     # What the real transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin: the inner protocol gets its transport at once."""
+        """Begin: the inner protocol gets its transport at once; on a path that is cut it never does."""
         self._real = cast(asyncio.Transport, transport)
-        self._open_ns = self._queue.now_ns() + self._delay.rtt_ns
-        self.transport = LineTransport(self, self._real, self._queue, self._delay, self._outbound)
+        self._path.connections.add(self)
+        if self._path.cut:
+            self._refused = True
+            self.cut()
+            return
+        self._open_ns = self._queue.now_ns() + self._path.rtt_ns
+        self.transport = LineTransport(self, self._real, self._queue, self._path, self._outbound)
         self.inner.connection_made(self.transport)
+
+    def cut(self) -> None:
+        """End with a reset: the path is gone."""
+        end = self._real.get_extra_info("socket")
+        if end is not None:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._real.abort()
 
     def data_received(self, data: bytes) -> None:
         """Hold a chunk until it is due at the inner protocol."""
@@ -98,13 +124,16 @@ class DelayLine(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the inner protocol: at once when it has closed, else when the news would have got there."""
+        self._path.connections.discard(self)
+        if self._refused:
+            return
         error = self.transport.real_is_gone()
         if self.transport.is_closing():
             self.lose(error or exc)
             return
         due_ns = self._inbound.due_ns(max(self._queue.now_ns(), self._open_ns))
         # One later than the last chunk, so that chunks come first however they are re-armed.
-        self._queue.at(due_ns + 1, self.lose, exc, spin=self._delay.spin)
+        self._queue.at(due_ns + 1, self.lose, exc, spin=self._path.spin)
 
     # What the inner protocol's transport calls
 
@@ -143,13 +172,13 @@ class DelayLine(asyncio.Protocol):
     # Inside
 
     def _hold(self, arrived_ns: int, data: bytes) -> None:
-        self._held.append((self._inbound.due_ns(max(arrived_ns, self._open_ns)), data))
+        self._held.append((self._inbound.due_ns(max(arrived_ns, self._open_ns), len(data)), data))
         self._arm()
 
     def _arm(self) -> None:
         if self._held and not self._armed and not self.paused:
             self._armed = True
-            self._queue.at(self._held[0][0], self._release, spin=self._delay.spin)
+            self._queue.at(self._held[0][0], self._release, spin=self._path.spin)
 
     def _release(self) -> None:
         """Deliver one chunk. Its answers count from when it was due, however late this call is."""

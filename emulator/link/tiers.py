@@ -8,13 +8,16 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, ValidationError, convert
 
-from emulator.link.jitter import NS_PER_US, median_of_both_ways_ns
+from emulator.link.jitter import NS_PER_US, median_of_sum_ns
 
 _LONGEST_US = 10_000_000
 _SPIN_BELOW_US = 1_000
 
 Microseconds = Annotated[float, Meta(ge=0, le=_LONGEST_US)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Count = Annotated[int, Meta(ge=1)]
 Text = Annotated[str, Meta(min_length=1)]
+Api = Literal["rest", "websocket", "fix"]
 
 
 class ProfileError(ValueError):
@@ -41,11 +44,57 @@ class Path(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     extra_one_way_us: Microseconds = 0.0
 
 
+class Line(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What packets meet with besides delay, in one direction; all off by default. Shares are 0 to 1.
+
+    Packets keep their order, except those that `reorder` picks, at most each `reorder_gap`-th one: they are
+    sent at once, as with sch_netem. `burst_start` and `burst_end` are the Gilbert-Elliott model's chances per
+    packet to enter and to leave the bad state, in which `burst_loss` of all packets are lost: bursts of
+    1 / `burst_end` packets on average. `loss` is lost besides, each packet on its own. `corrupt` flips one
+    bit behind the Ethernet header. `rate_bits_per_s` (0: no limit) spaces packets by the time their bytes
+    take on the line. A packet that finds `limit_packets` held is dropped.
+    """
+
+    loss: Share = 0.0
+    burst_start: Share = 0.0
+    burst_end: Share = 1.0
+    burst_loss: Share = 1.0
+    duplicate: Share = 0.0
+    reorder: Share = 0.0
+    reorder_gap: Count = 1
+    corrupt: Share = 0.0
+    rate_bits_per_s: Annotated[int, Meta(ge=0)] = 0
+    limit_packets: Count = 100_000
+
+
+class Service(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a gateway's answers take beyond the tier's RTT, in microseconds, per API."""
+
+    rest_us: Microseconds = 0.0
+    websocket_us: Microseconds = 0.0
+    fix_us: Microseconds = 0.0
+    estimated: bool
+    source: Text
+
+
+class Requirements(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What Kraken asks of clients that come by a tier; nothing by default."""
+
+    vip: bool = False
+    """Only accounts with VIP status trade here."""
+    allow_listed: bool = False
+    """Only connections from addresses that were given to Kraken come through."""
+    providers: tuple[Text, ...] = ()
+    """A subscription with one of these network providers is the only way in."""
+
+
 class Tier(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A named way of reaching Kraken.
 
     `rtt_us` is the median application-level round trip in microseconds: from a request to its answer, the
-    venue's own work included, jitter included. `source` says where the figure is published.
+    venue's own work included, jitter included; `to_venue_share` of its fixed part is the way to the venue.
+    `source` says where the figure is published. `line` is for both directions, but `to_venue` and `to_client`
+    stand in its place for one of them.
     """
 
     name: Text
@@ -53,9 +102,15 @@ class Tier(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     rtt_us: Microseconds
     source: Text
     access: Text
-    apis: Annotated[tuple[Literal["rest", "websocket", "fix"], ...], Meta(min_length=1)]
+    apis: Annotated[tuple[Api, ...], Meta(min_length=1)]
     paths: Annotated[tuple[Path, ...], Meta(min_length=1)]
     jitter: Jitter
+    to_venue_share: Share = 0.5
+    line: Line = Line()
+    to_venue: Line | None = None
+    to_client: Line | None = None
+    service: Service = Service(estimated=False, source="nothing beyond the RTT")
+    requires: Requirements = Requirements()
 
     @property
     def spin(self) -> bool:
@@ -112,6 +167,6 @@ def _contradiction(tier: Tier, stem: str) -> str | None:
     for wrong, text in checks:
         if wrong:
             return text
-    if median_of_both_ways_ns(jitter) > rtt_us * NS_PER_US:
+    if median_of_sum_ns(jitter, jitter) > rtt_us * NS_PER_US:
         return "jitter.p99_us is so large that jitter alone takes longer than rtt_us"
     return None

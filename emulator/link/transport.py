@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from emulator.link.delay import Direction, PathDelay
+from emulator.link.delay import Direction, StreamPath
 
 if TYPE_CHECKING:
     from emulator.link.stream import DelayLine
@@ -38,17 +38,17 @@ class LineTransport(asyncio.Transport):
     _start_tls_compatible = True
 
     def __init__(
-        self, line: DelayLine, real: asyncio.Transport, queue: DueQueue, delay: PathDelay, outbound: Direction
+        self, line: DelayLine, real: asyncio.Transport, queue: DueQueue, path: StreamPath, outbound: Direction
     ) -> None:
         super().__init__()
         self.answers_later = False
         self.delivering = False
         self.delivered_due_ns = 0
-        self._established_ns = queue.now_ns() + delay.rtt_ns + delay.one_way_ns
+        self._established_ns = queue.now_ns() + path.rtt_ns + max(0, path.to_venue.fixed_ns)
         self._line = line
         self._real = real
         self._queue = queue
-        self._delay = delay
+        self._path = path
         self._outbound = outbound
         self._held: deque[tuple[int, bytes | Callable[[], None]]] = deque()
         self._held_bytes = 0
@@ -58,7 +58,7 @@ class LineTransport(asyncio.Transport):
         self._gone = False
         self._error: BaseException | None = None
         self._writing_paused = False
-        in_flight = delay.one_way_ns * _LINE_BYTES_PER_S // _NS_PER_S
+        in_flight = max(0, path.to_client.fixed_ns) * _LINE_BYTES_PER_S // _NS_PER_S
         self.set_write_buffer_limits(_HIGH_WATER_BYTES + in_flight)
 
     # What a protocol calls
@@ -98,7 +98,7 @@ class LineTransport(asyncio.Transport):
         if not data or self._closing or self._gone:
             return
         chunk = bytes(data)
-        self._hold(chunk)
+        self._hold(chunk, len(chunk))
         self._held_bytes += len(chunk)
         self._pause_writing_if_high()
 
@@ -182,14 +182,14 @@ class LineTransport(asyncio.Transport):
             return self.delivered_due_ns
         return max(self._queue.now_ns(), self._established_ns)
 
-    def _hold(self, item: bytes | Callable[[], None]) -> None:
-        self._held.append((self._outbound.due_ns(self._sent_ns()), item))
+    def _hold(self, item: bytes | Callable[[], None], size: int = 0) -> None:
+        self._held.append((self._outbound.due_ns(self._sent_ns(), size), item))
         self._arm()
 
     def _arm(self) -> None:
         if self._held and not self._armed:
             self._armed = True
-            self._queue.at(self._held[0][0], self._release, spin=self._delay.spin)
+            self._queue.at(self._held[0][0], self._release, spin=self._path.spin)
 
     def _release(self) -> None:
         """Hand over everything that is due, neighbouring chunks in one write."""
@@ -235,7 +235,7 @@ class LineTransport(asyncio.Transport):
                 "connection from %s aborted: it left more than %d MiB unread behind tier %s",
                 self.get_extra_info("peername"),
                 UNSENT_LIMIT_BYTES // 2**20,
-                self._delay.tier_name,
+                self._path.tier_name,
             )
             self.abort()
         elif unsent > self._high and not self._writing_paused:

@@ -15,8 +15,9 @@ import pytest
 
 from emulator.link import netns
 from emulator.link.jitter import JitterCurve, base_one_way_ns
-from emulator.link.netem import NetemRung, Ways, ways
+from emulator.link.netem import NetemRung, Qdiscs
 from emulator.link.netem_codec import BurstLoss, Netem
+from emulator.link.shape import ways
 from emulator.link.tiers import Path, load_tiers
 from tests.link.probes import (
     PORT,
@@ -73,7 +74,7 @@ def opened(rung):
 
 def both(**what):
     netem = Netem(**{"delay_ns": 1 * MS, "rate": 10_000_000_000, **what})
-    return Ways(netem, netem)
+    return Qdiscs(netem, netem)
 
 
 # What a tier's client sees
@@ -143,7 +144,7 @@ def test_a_path_has_its_own_distance_and_address(opened):
 def test_the_ways_may_differ(opened):
     tier = made_tier(100_000)
     link = opened(tier)
-    link.change("made", None, ways(tier, to_venue_share=0.8))
+    link.change("made", None, ways(msgspec.structs.replace(tier, to_venue_share=0.8)))
 
     def one_way_ms(*, to_venue):
         return statistics.median(sent_one_way(link, "made", 20, to_venue=to_venue, gap_s=0.01).delays_ms)
@@ -192,7 +193,7 @@ def test_jitter_has_the_stated_quantiles(opened):
     tier, count = made_tier(300_000, 20_000, 60_000, 120_000), 4000
     curve, base_ms = JitterCurve(tier.jitter), base_one_way_ns(tier) / MS
     link = opened(tier)
-    link.change("made", None, Ways(*(replace(way, rate=0) for way in link.ways("made"))))
+    link.put("made", None, Qdiscs(*(replace(way, rate=0) for way in link.qdiscs("made"))))
 
     def none_too_large():
         datagrams = sent_one_way(link, "made", count, gap_s=0.0005)
@@ -217,7 +218,7 @@ def test_jitter_keeps_the_order_of_a_burst(opened):
     burst = sent_one_way(link, "made", 200)
     assert burst.numbers == in_order
     assert max(burst.delays_ms) - min(burst.delays_ms) > 5
-    link.change("made", None, Ways(*(replace(way, rate=0) for way in link.ways("made"))))
+    link.put("made", None, Qdiscs(*(replace(way, rate=0) for way in link.qdiscs("made"))))
     overtaking = sent_one_way(link, "made", 200).numbers
     assert sorted(overtaking) == in_order != overtaking
 
@@ -241,7 +242,7 @@ def packets_arrived(link):
 
 def test_loss_is_as_configured(opened):
     link = opened(made_tier(2_000))
-    link.change("made", None, both(loss=0.1))
+    link.put("made", None, both(loss=0.1))
     arrived = len(sent_one_way(link, "made", 4000).numbers)
     print(f"loss: {(4000 - arrived) / 4000:.4f}, stated 0.1")
     assert arrived == pytest.approx(3600, abs=4 * (4000 * 0.1 * 0.9) ** 0.5)
@@ -249,7 +250,7 @@ def test_loss_is_as_configured(opened):
 
 def test_lost_bursts_are_as_long_as_configured(opened):
     link, count = opened(made_tier(2_000)), 15_000
-    link.change("made", None, both(burst_loss=BurstLoss.of(0.05, 4)))
+    link.put("made", None, both(burst_loss=BurstLoss.of(0.05, 4)))
     numbers = sent_one_way(link, "made", count).numbers
     gaps = [after - before - 1 for before, after in zip([-1, *numbers], [*numbers, count], strict=True)]
     bursts = [gap for gap in gaps if gap]
@@ -260,10 +261,10 @@ def test_lost_bursts_are_as_long_as_configured(opened):
 
 def test_duplicates_and_overtakers_come_when_asked_for(opened):
     link = opened(made_tier(2_000))
-    link.change("made", None, both(duplicate=0.2))
+    link.put("made", None, both(duplicate=0.2))
     arrived = len(sent_one_way(link, "made", 1000).numbers)
     assert arrived == pytest.approx(1200, abs=4 * (1000 * 0.2 * 0.8) ** 0.5)
-    link.change("made", None, both(delay_ns=20 * MS, reorder=0.5, reorder_gap=5))
+    link.put("made", None, both(delay_ns=20 * MS, reorder=0.5, reorder_gap=5))
     numbers = sent_one_way(link, "made", 200, gap_s=0.001).numbers
     assert sorted(numbers) == list(range(200))
     assert numbers != list(range(200))
@@ -281,7 +282,7 @@ def test_a_connection_lives_through_changes(opened):
         link.change("made", None, ways(near))
         ping(client)
         assert_takes(20, lambda: rtt_ms(client, 10))
-        link.change("made", None, Ways(None, None))
+        link.put("made", None, Qdiscs(None, None))
         ping(client)
         until(lambda: rtt_ms(client, 10) < 5)
         link.change("made", None, ways(far))
@@ -293,7 +294,7 @@ def test_packets_under_way_arrive_in_order_when_the_path_gets_shorter(opened):
     link = opened(made_tier(400_000))
     with Datagrams(link, "made") as datagrams:
         datagrams.send(*range(50))
-        link.change("made", None, both(delay_ns=10 * MS))
+        link.put("made", None, both(delay_ns=10 * MS))
         datagrams.send(*range(50, 100))
     assert datagrams.numbers == list(range(100))
     assert min(datagrams.delays_ms[:50]) >= 200
@@ -302,9 +303,9 @@ def test_packets_under_way_arrive_in_order_when_the_path_gets_shorter(opened):
 def test_a_change_leaves_nothing_of_what_was_before(opened):
     link = opened(made_tier(2_000, 10, 20, 30))
     everything = {"loss": 0.5, "loss_correlation": 0.5, "duplicate": 0.5, "corrupt": 0.5, "reorder": 0.5}
-    link.change("made", None, both(**everything, jitter_ns=MS, delay_correlation=0.5))
+    link.put("made", None, both(**everything, jitter_ns=MS, delay_correlation=0.5))
     assert link.reported("made").to_venue.corrupt == pytest.approx(0.5)
-    link.change("made", None, both())
+    link.put("made", None, both())
     assert link.reported("made") == both()
     assert len(sent_one_way(link, "made", 500).numbers) == 500
 
@@ -312,12 +313,12 @@ def test_a_change_leaves_nothing_of_what_was_before(opened):
 def test_the_kernel_reports_what_was_configured(shipped):
     for tier in TIERS.values():
         for path in tier.paths:
-            told, reported = shipped.ways(tier.name, path.name), shipped.reported(tier.name, path.name)
+            told, reported = shipped.qdiscs(tier.name, path.name), shipped.reported(tier.name, path.name)
             if tier.rtt_us:
                 for way, again in zip(told, reported, strict=True):
                     assert replace(again, seed=way.seed, distribution=way.distribution) == way
             else:
-                assert reported == told == Ways(None, None)
+                assert reported == told == Qdiscs(None, None)
 
 
 # Leaving nothing behind

@@ -4,11 +4,13 @@ import random
 import struct
 from dataclasses import asdict, replace
 
+import msgspec
 import pytest
 
 from emulator.link.jitter import JitterCurve
-from emulator.link.netem import Ways, fitted, ways
+from emulator.link.netem import Qdiscs, fitted, qdiscs
 from emulator.link.netem_codec import BurstLoss, Netem, Slot, decoded, encoded, register
+from emulator.link.shape import Shape, Ways, ways
 from emulator.link.tiers import ProfileError, load_tiers
 from tests.link.support import SHIPPED, made_tier
 
@@ -190,7 +192,7 @@ def test_a_table_fits_what_the_kernel_takes(tier):
 @pytest.mark.parametrize("tier", SHAPED, ids=lambda tier: tier.name)
 def test_half_of_all_round_trips_over_tables_are_within_the_tiers_rtt(tier):
     delays, rng = table_delays(tier.jitter), random.Random(7)
-    to_venue, to_client = ways(tier)
+    to_venue, to_client = qdiscs(ways(tier))
     fixed = to_venue.delay_ns + to_client.delay_ns - 2 * fitted(tier.jitter).mean_ns
     trips = [fixed + rng.choice(delays) + rng.choice(delays) for _ in range(40_000)]
     within = sum(trip <= tier.rtt_us * 1000 for trip in trips) / len(trips)
@@ -199,21 +201,51 @@ def test_half_of_all_round_trips_over_tables_are_within_the_tiers_rtt(tier):
 
 def test_jitter_that_never_varies_needs_no_table():
     assert fitted(made_tier(1000).jitter).entries == ()
-    assert ways(made_tier(1000)).to_venue.delay_ns == 500_000
+    assert qdiscs(ways(made_tier(1000))).to_venue.delay_ns == 500_000
 
 
 def test_a_path_may_be_longer_a_way_may_be_longer_and_no_distance_is_no_netem():
     tier = made_tier(10_000)
-    assert ways(tier, "B").to_client.delay_ns - ways(tier, "A").to_client.delay_ns == 500_000
-    there, back = ways(tier, to_venue_share=0.8)
+    a, b = (qdiscs(ways(tier, name)).to_client.delay_ns for name in ("A", "B"))
+    assert b - a == 500_000
+    there, back = qdiscs(ways(msgspec.structs.replace(tier, to_venue_share=0.8)))
     assert (there.delay_ns, back.delay_ns) == (8 * MS, 2 * MS)
-    assert ways(TIERS["local"]) == Ways(None, None)
+    assert qdiscs(ways(TIERS["local"])) == Qdiscs(None, None)
     with pytest.raises(ProfileError):
         ways(tier, "C")
 
 
+def test_what_the_link_takes_itself_comes_off_the_delay_but_never_more_than_there_is():
+    held = [qdiscs(ways(made_tier(1_000)).changed(floor_us=floor)).to_client for floor in (0, 100, 900)]
+    assert [netem.delay_ns for netem in held] == [500_000, 400_000, 0]
+
+
+def test_a_shapes_faults_become_netems():
+    shape = Shape(
+        one_way_us=10, loss=0.1, burst_start=0.01, burst_end=0.25, burst_loss=0.5, rate_bits_per_s=10**6
+    )
+    netem = qdiscs(Ways(shape, shape)).to_venue
+    assert (netem.rate, netem.loss, netem.burst_loss.to_bad, netem.burst_loss.to_good) == (
+        10**6,
+        0,
+        0.01,
+        0.25,
+    )
+    assert (netem.burst_loss.loss_in_good, netem.burst_loss.loss_in_bad) == (0.1, pytest.approx(0.55))
+    netem = qdiscs(
+        Ways(Shape(reorder=0.1, reorder_gap=3, corrupt=0.2, duplicate=0.3, loss=0.4), shape)
+    ).to_venue
+    assert (netem.reorder, netem.reorder_gap, netem.corrupt, netem.duplicate, netem.loss) == (
+        0.1,
+        3,
+        0.2,
+        0.3,
+        0.4,
+    )
+
+
 def test_each_way_has_draws_of_its_own_that_a_seed_repeats():
     tier = made_tier(10_000)
-    seeds = [way.seed for path in ("A", "B") for seed in (1, 2) for way in ways(tier, path, seed=seed)]
-    assert len(set(seeds)) == 8
-    assert ways(tier, seed=1) == ways(tier, seed=1)
+    seeds = [way.seed for seed in ("1/A", "1/B") for way in qdiscs(ways(tier), seed)]
+    assert len(set(seeds)) == 4
+    assert qdiscs(ways(tier), "1/A") == qdiscs(ways(tier), "1/A")

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.link.relay_lane import Lane, Shape
+from emulator.link.relay_lane import Lane
+from emulator.link.shape import Shape
 from tests.link.support import MS
 
 NEVER_MS = 10**9
