@@ -1,7 +1,6 @@
 """Composition root: builds the engine, the market, the gateways and the links; starts and stops them."""
 
 import asyncio
-import errno
 import gc
 import os
 import signal
@@ -13,13 +12,15 @@ from typing import Any
 import msgspec
 
 from emulator import settings as settings_
-from emulator.clock import Clock, duration
+from emulator.calibration import Calibration
+from emulator.clock import Clock
+from emulator.endpoints import Endpoint, as_text, as_values, remove, write_atomically
 from emulator.engine.accounts import Account
 from emulator.engine.commands import Deposit
 from emulator.engine.instruments import Catalogue, scaled
 from emulator.engine.spot import SpotEngine
 from emulator.gateways.front import server as front
-from emulator.gateways.front.tls import Authority, over_tls
+from emulator.gateways.front.tls import Authority
 from emulator.gateways.keys import PERMISSIONS, ApiKey, KeyRing, demo_credentials
 from emulator.gateways.spot_rest import server as spot_rest
 from emulator.gateways.spot_ws_v2 import server as spot_ws_v2
@@ -27,54 +28,49 @@ from emulator.gateways.spot_ws_v2.session import Gateway
 from emulator.gateways.tape import Tape
 from emulator.gateways.tokens import Tokens
 from emulator.gateways.venue import Venue
-from emulator.link import ladder, listener, tiers
+from emulator.link import ladder, tiers
 from emulator.link.timer import DueQueue
+from emulator.listeners import Listeners
 from emulator.market.driver import Driver
 from emulator.market.history import SyntheticPast
 from emulator.market.profile import MarketProfileError
 from emulator.market.profile import load as load_market
 from emulator.market.synthetic import SyntheticMarket
+from emulator.measure.prober import ProbeError, Prober
 from emulator.settings import AccountProfile, Settings, SettingsError
 
 MARKET_ACCOUNT = "market"
 StartError = (SettingsError, tiers.ProfileError, ladder.LinkError, MarketProfileError)
 """What can be wrong with what the user asked for; each is one line."""
-CALLS_WITHIN_US = 10_000
-"""Tiers nearer than this are measured with more calls when the venue gets ready."""
 IDLE_STEP_S = 0.02
 """Pause between steps of work that nobody waits for."""
-PORT_STEP = 100
-"""Distance between the ports of one tier and the next."""
-
-
-class TierEndpoints(msgspec.Struct, frozen=True):
-    """Where one tier is reached."""
-
-    name: str
-    rtt_us: float
-    rung: str
-    host: str
-    http_port: int
-    tls_port: int
-    measured_us: float | None = None
-    """Round trip of a REST call through the link when the venue became ready."""
 
 
 class App:
     """One venue behind its tiers."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, kraken_ports: bool = False) -> None:
+        """Read all that is needed, and choose the link; raises one of StartError.
+
+        With ``kraken_ports`` the venue also listens on the port that Kraken's hostnames are called on.
+        """
         self.settings = settings
         self.accounts = settings_.load_accounts(settings)
         self.catalogue = Catalogue.from_json((settings_.PROFILES / "instruments" / "spot.json").read_bytes())
         self.tiers = load_tiers(settings)
-        self.rung = ladder.choose(settings.link)
+        self.choice = ladder.choose(settings.link, nearby=not any(tier.rtt_us for tier in self.tiers))
         self.authority = Authority(settings_.state_folder(settings))
-        self.endpoints: tuple[TierEndpoints, ...] = ()
-        self._servers: list[asyncio.Server] = []
+        self.listeners: list[Listeners] = []
+        """The listeners of the chosen link; after them, when ``auto`` chose one that has addresses of its
+        own, those of the link that has not."""
+        self._kraken_ports = kraken_ports
         self._stops: list[Callable[[], None]] = []
         self._front: front.Server | None = None
-        self._link: listener.Link | None = None
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """Where each path is reached, the chosen link's first."""
+        return tuple(endpoint for listeners in self.listeners for endpoint in listeners.endpoints)
 
     async def start(self) -> None:
         """Open everything; return when every listener answers."""
@@ -84,45 +80,67 @@ class App:
         self._front = front.Server(spot_rest.Server(venue), spot_ws_v2.Server(gateway, first_id))
         queue = DueQueue(asyncio.get_running_loop())
         self._stops.append(queue.close)
-        self._link = await self.rung.open(self.tiers, queue, self.settings.seed)
-        step = 0 if self._link.own_addresses else PORT_STEP
-        plain = [
-            await self._listen(tier, self._front.protocol, self.settings.http_port + place * step)
-            for place, tier in enumerate(self.tiers)
-        ]
-        secure = over_tls(self._front.protocol, self._tls_context(at.host for at in plain))
-        endpoints = []
-        for place, (tier, plain_at) in enumerate(zip(self.tiers, plain, strict=True)):
-            tls_at = await self._listen(tier, secure, self.settings.tls_port + place * step)
-            endpoints.append(
-                TierEndpoints(
-                    tier.name,
-                    tier.rtt_us,
-                    self.rung.name,
-                    _reachable(plain_at.host),
-                    plain_at.port,
-                    tls_at.port,
-                )
-            )
         # What exists now lives as long as the process: keep the collector from walking it while orders flow.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 50, 100_000)
-        self.endpoints = tuple([await self._answering(endpoint) for endpoint in endpoints])
+        await self._open_links(venue, queue)
         self._in_idle_turns(venue.tape.load_days(venue.clock.now_ns()))
+
+    async def _open_links(self, venue: Venue, queue: DueQueue) -> None:
+        """Open the chosen link; where that fails and the choice was ours, the next best one."""
+        automatic = self.settings.link == "auto"
+        while True:
+            try:
+                await self._open_link(self.choice.rung, venue, queue)
+                break
+            except ladder.LinkError as error:
+                if not (automatic and self.choice.rung.own_addresses):
+                    raise
+                self.choice = self.choice.after(str(error))
+        if automatic and self.choice.rung.own_addresses:
+            await self._open_link(ladder.choose("auto", nearby=True).rung, venue, queue)
+
+    async def _open_link(self, rung: ladder.Rung, venue: Venue, queue: DueQueue) -> None:
+        assert self._front is not None  # noqa: S101 - start() has made it
+        protocol = self._front.protocol
+        listeners = Listeners(
+            rung.name, await rung.open(self.tiers, queue, self.settings.seed), self.settings
+        )
+        try:
+            await listeners.open(
+                self.tiers, lambda tier: protocol, self._tls_context, kraken_ports=self._kraken_ports
+            )
+            if rung.name != "none" and not self.settings.raw_delay:
+                await self._calibrate(listeners, venue)
+            await listeners.check(str(self.authority.ca_path))
+        except BaseException:
+            await listeners.close(0)
+            raise
+        self.listeners.append(listeners)
+
+    async def _calibrate(self, listeners: Listeners, venue: Venue) -> None:
+        """Take the venue's own time off what paths hold, measured with orders that leave nothing behind."""
+        key = ApiKey(self.accounts[0].name, "calibration", "")
+        token = venue.tokens.issue(key, venue.clock.now_ns())
+        try:
+            async with Prober() as prober:
+                await listeners.calibrate(self.tiers, Calibration(prober, token))
+        except ProbeError as error:
+            raise ladder.LinkError(f"link {listeners.rung} cannot be measured: {error}") from None
 
     async def stop(self) -> None:
         """Close everything, clients first."""
-        for server in self._servers:
-            server.close()
-        self._servers.clear()
+        for listeners in self.listeners:
+            listeners.stop_listening()
         if self._front is not None:
             await self._front.close()
-            # The goodbyes are on their way now, and the links have to outlive them.
-            if self.rung.name != "none":
-                await asyncio.sleep(max(tier.rtt_us for tier in self.tiers) / 1e6)
-        if self._link is not None:
-            await self._link.close()
+        # The goodbyes are on their way now, and the links have to outlive them.
+        farthest_s = max(tier.rtt_us for tier in self.tiers) / 1e6
+        for listeners in self.listeners:
+            await listeners.close(0 if listeners.rung == "none" else farthest_s)
+            farthest_s = 0
+        self.listeners.clear()
         for stop in reversed(self._stops):
             stop()
 
@@ -168,7 +186,7 @@ class App:
         loop = asyncio.get_running_loop()
 
         def step() -> None:
-            if self._servers and next(steps, steps) is None:
+            if self.listeners and next(steps, steps) is None:
                 loop.call_later(IDLE_STEP_S, step)
 
         step()
@@ -185,32 +203,6 @@ class App:
             f"cannot keep the certificate authority in {where} (see --state-folder): {reason}"
         )
 
-    async def _listen(
-        self, tier: tiers.Tier, factory: Callable[[], asyncio.BaseProtocol], port: int
-    ) -> listener.Listener:
-        """Open one listener behind a tier."""
-        assert self._link is not None  # noqa: S101 - start() has opened it
-        wanted, host = 0 if self.settings.ports == "auto" else port, self.settings.host
-        try:
-            opened = await self._link.listen(tier, factory, host, wanted)
-        except (OSError, OverflowError) as error:
-            taken = getattr(error, "errno", None) == errno.EADDRINUSE
-            reason = "is taken (another emulator? use --ports auto)" if taken else f"cannot be bound: {error}"
-            raise SettingsError(f"port {wanted} on {host} {reason}") from None
-        self._servers.append(opened.server)
-        return opened
-
-    async def _answering(self, endpoint: TierEndpoints) -> TierEndpoints:
-        """Return ``endpoint`` with its measured round trip once both of its listeners have answered."""
-        host = endpoint.host
-        trusting = ssl.create_default_context(cafile=str(self.authority.ca_path))
-        rounds = 2 if endpoint.rtt_us >= CALLS_WITHIN_US else 10
-        plain, _ = await asyncio.gather(
-            _round_trip(host, endpoint.http_port, None, rounds),
-            _round_trip(host, endpoint.tls_port, trusting, 1),
-        )
-        return msgspec.structs.replace(endpoint, measured_us=plain)
-
     # -- telling ----------------------------------------------------------------------------------
 
     def endpoints_json(self) -> dict[str, Any]:
@@ -219,19 +211,8 @@ class App:
         for row in self.accounts:
             key, secret = demo_credentials(self.settings.seed, row.name)
             accounts.append({"name": row.name, "spot": {"key": key, "secret": secret}})
-        return {
-            "tiers": {
-                e.name: {
-                    "rung": e.rung,
-                    "rtt_us": e.rtt_us,
-                    **_urls(e.host, e.http_port, ""),
-                    "tls": {**_urls(e.host, e.tls_port, "s"), "ca": str(self.authority.ca_path)},
-                }
-                for e in self.endpoints
-            },
-            "accounts": accounts,
-            "pid": os.getpid(),
-        }
+        tiers_ = as_values(self.endpoints, self.authority.ca_path)
+        return {"tiers": tiers_, "accounts": accounts, "pid": os.getpid()}
 
 
 def load_tiers(settings: Settings) -> tuple[tiers.Tier, ...]:
@@ -241,11 +222,6 @@ def load_tiers(settings: Settings) -> tuple[tiers.Tier, ...]:
         if name not in known:
             raise SettingsError(f"unknown tier {name!r}; there are: {', '.join(known)}")
     return tuple(known[name] for name in settings.tier)
-
-
-def _reachable(host: str) -> str:
-    """Return an address that clients on this machine reach a listener on ``host`` by."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 
 
 def _account(row: AccountProfile) -> Account:
@@ -271,26 +247,6 @@ def _amount(row: AccountProfile, asset: str, amount: str, decimals: int) -> int:
     if value < 0:
         raise SettingsError(f"account {row.name}: bad balance {amount!r} of {asset}")
     return value
-
-
-def _urls(host: str, port: int, tls: str) -> dict[str, str]:
-    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return {"rest": f"http{tls}://{where}", "ws": f"ws{tls}://{where}", "ws_auth": f"ws{tls}://{where}"}
-
-
-async def _round_trip(host: str, port: int, context: ssl.SSLContext | None, rounds: int) -> float:
-    """Return the best round trip of some REST calls on one connection, in microseconds."""
-    reader, writer = await asyncio.open_connection(host, port, ssl=context)
-    loop, taken_s = asyncio.get_running_loop(), []
-    for _ in range(rounds):
-        began = loop.time()
-        writer.write(b"GET /0/public/Time HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
-        await reader.readexactly(length)
-        taken_s.append(loop.time() - began)
-    writer.close()
-    return min(taken_s) * 1e6
 
 
 # -- running ---------------------------------------------------------------------------------------------
@@ -320,48 +276,17 @@ async def _run(app: App, *, as_json: bool) -> None:
         await app.stop()
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole: a reader sees all of it or nothing."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise SettingsError(f"cannot write {path}: {error.strerror}") from None
-
-
-def remove(path: Path) -> None:
-    """Remove a file that may be there; raises SettingsError when none can be written there either."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise SettingsError(f"cannot write {path}: {error.strerror}") from None
-
-
 def ready_text(app: App) -> str:
     """Return what a person reads when the venue is ready."""
     settings, endpoints = app.settings, app.endpoints_json()
     market = (
         "no market" if settings.market == "off" else f"{len(app.catalogue.pairs)} pairs, synthetic market"
     )
-    lines = [f"Kraken spot, seed {settings.seed}, {market}", ""]
-    for tier in app.endpoints:
-        urls = endpoints["tiers"][tier.name]
-        lines += [
-            f"{tier.name:<8}{_distance(tier)} (a REST call just took {duration(tier.measured_us or 0)})",
-            f"  REST       {urls['rest']}      {urls['tls']['rest']}",
-            f"  WebSocket  {urls['ws']}/v2     {urls['tls']['ws']}/v2",
-        ]
+    lines = [f"Kraken spot, seed {settings.seed}, {market}", "", *as_text(app.endpoints)]
+    lines += [f"not link {name}: {reason}" for name, reason in app.choice.passed_over]
     lines += ["", f"CA       {app.authority.ca_path}", "accounts (API key, private key):"]
     shown = endpoints["accounts"][:3]
     lines += [f"  {row['name']:<8}{row['spot']['key']}\n          {row['spot']['secret']}" for row in shown]
     rest = ", ".join(row["name"] for row in endpoints["accounts"][3:])
     lines += [f"  and {rest}: --json or --endpoints-file gives all keys", "", "ready; Ctrl-C stops"]
     return "\n".join(lines)
-
-
-def _distance(tier: TierEndpoints) -> str:
-    if tier.rung == "none":
-        return "link none: not shaped"
-    return f"{duration(tier.rtt_us)} RTT, link {tier.rung}"

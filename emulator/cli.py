@@ -52,6 +52,12 @@ def _add_up(up: argparse.ArgumentParser) -> None:
         metavar="RUNG",
         help="how tiers are made real: auto, netem, packet, stream or none (default: auto)",
     )
+    add(
+        "--raw-delay",
+        action="store_true",
+        default=None,
+        help="leave the venue's own time on top of each tier's RTT instead of measuring and subtracting it",
+    )
     add("--seed", type=int, metavar="N", help="decides ids, keys, market and jitter (default: 0)")
     add("--market", metavar="WHO", help="who else trades: synthetic or off (default: synthetic)")
     add("--market-profile", metavar="NAME|FILE", help="prices and rates of the synthetic market")
@@ -100,14 +106,16 @@ def _tiers(arguments: dict[str, Any]) -> None:
 
 
 def _doctor(_: dict[str, Any]) -> None:
-    from emulator.link.ladder import RUNGS, choose
+    from emulator.link.doctor import Surroundings, examine
 
-    chosen = choose("auto").name
+    findings = examine()
+    print(Surroundings.here().describe() + "\n")
+    auto = next(finding.rung for finding in findings if finding.reason is None)
     rows = [("link", "works here", "")]
-    for rung in RUNGS:
-        reason = rung.works()
-        note = reason or ("what auto takes" if rung.name == chosen else "")
-        rows.append((rung.name, "no" if reason else "yes", note))
+    for finding in findings:
+        note = finding.reason or ("what auto takes" if finding.rung == auto else "")
+        rows.append((finding.rung, "no" if finding.reason else "yes", note))
+        rows += [("", "", f"  mend: {remedy}") for remedy in finding.remedies]
     _print_table(rows)
 
 

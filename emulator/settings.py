@@ -32,6 +32,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Tiers to open endpoints for, all onto the same venue."""
     link: str = "auto"
     """How tiers are made real: ``auto`` or the name of a rung."""
+    raw_delay: bool = False
+    """Leave what the emulator and the machine take themselves on top of each tier's RTT."""
     seed: int = 0
     """Decides ids, demo keys, the market's flow, its past and the links' jitter."""
     market: str = "synthetic"

@@ -88,14 +88,18 @@ class Running:
 
 @contextmanager
 def running(*arguments: str, **variables: str) -> Iterator[Running]:
-    """Start ``kraken-emulator up`` with ``arguments``; stop it at the end unless the test did."""
+    """Start ``kraken-emulator up`` with ``arguments``; stop it at the end unless the test did.
+
+    Its link is ``stream`` unless the arguments say otherwise: the same on every machine.
+    """
     with tempfile.TemporaryDirectory(prefix="kraken-emulator-") as name:
         folder = Path(name)
         endpoints_file = folder / "endpoints.json"
         places = ("--endpoints-file", str(endpoints_file), "--state-folder", str(folder / "state"))
+        link = () if "--link" in arguments else ("--link", "stream")
         with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
             process = subprocess.Popen(
-                [*COMMAND, "up", "--ports", "auto", *places, *arguments],
+                [*COMMAND, "up", "--ports", "auto", *places, *link, *arguments],
                 cwd=ROOT,
                 env=environment(**variables),
                 stdin=subprocess.DEVNULL,

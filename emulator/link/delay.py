@@ -62,7 +62,7 @@ class Way:
         self.fixed_ns = round(shape.fixed_us * NS_PER_US)
         self.curve = JitterCurve(shape.jitter)
         self.rate = shape.rate_bits_per_s
-        self.lossy = bool(shape.loss or shape.burst_start or shape.corrupt)
+        self.lossy = bool(shape.loss or shape.burst_start or shape.corrupt) and shape.loss < 1
         self.rto_ns = rto_ns
 
 
@@ -101,23 +101,25 @@ class Direction:
         """Draw how long retransmissions take: each segment may get lost, and each retransmission again."""
         if self._loss_rng is None:
             self._loss_rng = Random(f"{self._seed}/loss")
+        rng, shape = self._loss_rng, self._way.shape
+        alone = 1 - (1 - shape.loss) * (1 - shape.corrupt)
+        lost = False
         # All segments are drawn, or what comes later would depend on where in a chunk a loss was.
-        lost = [self._lost(self._loss_rng) for _ in range(max(1, -(-size // _SEGMENT_BYTES)))]
+        for _ in range(max(1, -(-size // _SEGMENT_BYTES))):
+            lost |= rng.random() < alone
+            lost |= self._lost_in_burst(rng, shape)
         stall_ns, rto_ns = 0, self._way.rto_ns
         for _ in range(_MOST_RETRANSMISSIONS):
-            if not any(lost):
+            if not lost:
                 break
             stall_ns += rto_ns
             rto_ns *= 2
-            lost = [self._lost(self._loss_rng)]
+            lost = rng.random() < alone  # by the time of a retransmission, a burst is over
         return stall_ns
 
-    def _lost(self, rng: Random) -> bool:
-        shape = self._way.shape
-        lost = rng.random() < 1 - (1 - shape.loss) * (1 - shape.corrupt)
-        if shape.burst_start:
-            chance = shape.burst_end if self._in_burst else shape.burst_start
-            if rng.random() < chance:
-                self._in_burst = not self._in_burst
-            lost = (self._in_burst and rng.random() < shape.burst_loss) or lost
-        return lost
+    def _lost_in_burst(self, rng: Random, shape: Shape) -> bool:
+        if not shape.burst_start:
+            return False
+        if rng.random() < (shape.burst_end if self._in_burst else shape.burst_start):
+            self._in_burst = not self._in_burst
+        return self._in_burst and rng.random() < shape.burst_loss

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from emulator.link import stream
 from emulator.link.alarm import timer_trouble
+from emulator.link.delay import StreamPath
 from emulator.link.listener import Link, Listener
+from emulator.link.listener import LinkError as LinkError
+from emulator.link.shape import Ways, ways
 from emulator.link.stream import ProtocolFactory
 from emulator.link.tiers import Tier
 from emulator.link.timer import DueQueue
@@ -16,10 +19,6 @@ from emulator.link.wire import PacketRungLike, Wired
 
 BACKLOG = 128
 """Connections that may wait to be accepted; asyncio accepts up to this many in one go."""
-
-
-class LinkError(Exception):
-    """A link that cannot be had. One line: what was asked for, why not, what there is."""
 
 
 class Rung(Protocol):
@@ -30,8 +29,8 @@ class Rung(Protocol):
         """What `--link` calls it."""
 
     @property
-    def in_process(self) -> bool:
-        """Whether listeners keep the addresses of this machine; only such a rung is chosen by itself."""
+    def own_addresses(self) -> bool:
+        """Whether each path gets an address of its own; otherwise listeners are at the machine's."""
 
     def works(self) -> str | None:
         """Say in one line why it cannot work on this system, or None when it works."""
@@ -44,7 +43,7 @@ class Stream:
     """The in-process delay line: right message latency and order on every system."""
 
     name = "stream"
-    in_process = True
+    own_addresses = False
 
     def works(self) -> str | None:
         """Work wherever there is a timer finer than a millisecond."""
@@ -52,14 +51,14 @@ class Stream:
 
     async def open(self, tiers: Sequence[Tier], queue: DueQueue, seed: int) -> Link:
         """Need no making: each listener gets delay lines."""
-        return InProcess(queue, seed)
+        return InProcess(tiers, queue, seed)
 
 
 class Direct:
     """No link: every tier is as near as the machine itself."""
 
     name = "none"
-    in_process = True
+    own_addresses = False
 
     def works(self) -> str | None:
         """Work everywhere."""
@@ -67,7 +66,7 @@ class Direct:
 
     async def open(self, tiers: Sequence[Tier], queue: DueQueue, seed: int) -> Link:
         """Need no making."""
-        return InProcess(None, seed)
+        return InProcess(tiers, None, seed)
 
 
 class InProcess:
@@ -75,24 +74,46 @@ class InProcess:
 
     own_addresses = False
 
-    def __init__(self, queue: DueQueue | None, seed: int) -> None:
+    def __init__(self, tiers: Sequence[Tier], queue: DueQueue | None, seed: int) -> None:
         self._queue = queue
         self._seed = seed
+        self._tiers = {tier.name: tier for tier in tiers}
+        self._paths = {
+            (tier.name, path.name): StreamPath(tier.name, path.name, ways(tier, path.name))
+            for tier in tiers
+            for path in tier.paths
+        }
 
     async def listen(
         self, tier: Tier, factory: ProtocolFactory, host: str, port: int, *, path: str | None = None
     ) -> Listener:
         """Open a listener on `host`."""
-        tier.path(path)  # it must exist, delayed or not
-        if self._queue is not None:
+        over = self._path(tier.name, path)
+        if self._queue is not None and tier.rtt_us:
             self._seed += 1
-            factory = stream.wrap(tier, self._queue, factory, path=path, seed=self._seed)
+            factory = stream.over(over, self._queue, factory, self._seed)
         loop = asyncio.get_running_loop()
         server = await loop.create_server(factory, host, port, backlog=BACKLOG)
         return Listener(server, host, int(server.sockets[0].getsockname()[1]))
 
+    def ways(self, tier_name: str, path_name: str | None = None) -> Ways:
+        """Give what a path does now."""
+        return self._path(tier_name, path_name).now
+
+    async def change(self, tier_name: str, path_name: str | None, to: Ways, *, anew: bool = False) -> None:
+        """Hold what is sent from now on another way; connections draw on, `anew` or not."""
+        path = self._path(tier_name, path_name)
+        if self._queue is None:
+            raise LinkError("link none delays nothing, so there is nothing to change")
+        if not self._tiers[tier_name].rtt_us:
+            raise LinkError(f"tier {tier_name} has no distance, so link stream left it alone from the start")
+        path.change(to)
+
     async def close(self) -> None:
         """Leave nothing behind: there is nothing but the listeners."""
+
+    def _path(self, tier_name: str, path_name: str | None) -> StreamPath:
+        return self._paths[tier_name, self._tiers[tier_name].path(path_name).name]
 
 
 def _packet() -> PacketRungLike:
@@ -110,16 +131,37 @@ def _netem() -> PacketRungLike:
 RUNGS: tuple[Rung, ...] = (Wired("netem", _netem), Wired("packet", _packet), Stream(), Direct())
 
 
-def choose(name: str) -> Rung:
-    """Give the rung of that name, or for "auto" the best in-process one that works here.
+class Choice(NamedTuple):
+    """A rung, and the better ones that were passed over, each with the reason why it does not work here."""
 
-    LinkError for an unknown name, and for a rung that does not work on this system.
+    rung: Rung
+    passed_over: tuple[tuple[str, str], ...] = ()
+
+    def after(self, reason: str) -> Choice:
+        """Give the next best choice, because this one failed for `reason`."""
+        return _best(RUNGS[RUNGS.index(self.rung) + 1 :], (*self.passed_over, (self.rung.name, reason)))
+
+
+def choose(name: str, *, nearby: bool = False) -> Choice:
+    """Give the rung of that name, or for "auto" the best one that works here.
+
+    With `nearby`, "auto" leaves out rungs with addresses of their own. LinkError for an unknown name, and for
+    a rung that does not work on this system.
     """
     if name == "auto":
-        return next(rung for rung in RUNGS if rung.in_process and rung.works() is None)
+        return _best(tuple(rung for rung in RUNGS if not (nearby and rung.own_addresses)), ())
     for rung in RUNGS:
         if rung.name == name:
             if reason := rung.works():
                 raise LinkError(f"link {name!r} does not work here: {reason}")
-            return rung
+            return Choice(rung)
     raise LinkError(f"unknown link {name!r}; there are auto, {', '.join(rung.name for rung in RUNGS)}")
+
+
+def _best(rungs: Sequence[Rung], passed_over: tuple[tuple[str, str], ...]) -> Choice:
+    for rung in rungs:
+        reason = rung.works()
+        if reason is None:
+            return Choice(rung, passed_over)
+        passed_over = (*passed_over, (rung.name, reason))
+    raise LinkError("no link works here")

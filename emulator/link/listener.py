@@ -5,8 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple, Protocol
 
+from emulator.link.shape import Ways
 from emulator.link.stream import ProtocolFactory
 from emulator.link.tiers import Tier
+
+
+class LinkError(Exception):
+    """A link that cannot be had or changed. One line: what was asked for, why not, what there is."""
 
 
 class Listener(NamedTuple):
@@ -30,6 +35,16 @@ class Link(Protocol):
 
         `host` is where to listen when the path has no address of its own; port 0 takes a free one. OSError
         when the port cannot be had.
+        """
+
+    def ways(self, tier_name: str, path_name: str | None = None) -> Ways:
+        """Give what a path does now, the tier's first by default; KeyError for a tier it was not made for."""
+
+    async def change(self, tier_name: str, path_name: str | None, to: Ways, *, anew: bool = False) -> None:
+        """Make a path do something else from now on; connections stay, and what is under way arrives.
+
+        A way that loses everything (`loss` 1) cuts the path. `anew` begins again with all draws where the
+        rung can. LinkError where there is nothing to change.
         """
 
     async def close(self) -> None:

@@ -38,6 +38,13 @@ _SIOCETHTOOL = 0x8946
 _ETHTOOL_OFF = {"tx checksum": 0x17, "tso": 0x1F, "gso": 0x24, "gro": 0x2C}
 _CLAIM = "\0kraken-emulator/10.83.%d"
 
+_RESTRICTIONS = {
+    "user.max_user_namespaces": ("0", "28633"),
+    "kernel.unprivileged_userns_clone": ("0", "1"),
+    "kernel.apparmor_restrict_unprivileged_userns": ("1", "0"),
+}
+"""Sysctl: the value that takes user namespaces away, and one that gives them back."""
+
 _claims: dict[int, int] = {}  # subnet number → descriptor of the socket that claims it
 _claims_lock = threading.Lock()
 
@@ -300,18 +307,20 @@ def _without_ipv6(dev: str) -> None:
         switch.write("1")
 
 
+def restrictions() -> list[tuple[str, str]]:
+    """Give the sysctls by which this system restricts user namespaces, each with the value that lifts it."""
+    found = []
+    for name, (off, lifted) in _RESTRICTIONS.items():
+        with contextlib.suppress(OSError), open(f"/proc/sys/{name.replace('.', '/')}") as limit:
+            if limit.read().strip() == off:
+                found.append((name, lifted))
+    return found
+
+
 def _rights_hint() -> str:
     """Say what would give the right; the limits that distributions set on user namespaces are named."""
-    limits = {
-        "user/max_user_namespaces": "0",
-        "kernel/unprivileged_userns_clone": "0",
-        "kernel/apparmor_restrict_unprivileged_userns": "1",
-    }
-    for file, off in limits.items():
-        with contextlib.suppress(OSError), open(f"/proc/sys/{file}") as limit:
-            if limit.read().strip() == off:
-                sysctl = file.replace("/", ".")
-                return f"run as root; user namespaces are restricted here (sysctl {sysctl} is {off})"
+    for name, _ in restrictions():
+        return f"run as root; user namespaces are restricted here (sysctl {name})"
     return "run as root (in a container: --cap-add SYS_ADMIN --cap-add NET_ADMIN), or below `unshare -Urn`"
 
 

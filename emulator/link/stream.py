@@ -107,6 +107,8 @@ class DelayLine(asyncio.Protocol):
         if self.transport.is_closing():
             return
         self._hold(arrived_ns, data)
+        if self._path.spin:
+            self._queue.stay_awake()
         self._held_bytes += len(data)
         if self._held_bytes > HELD_LIMIT_BYTES and not self._real_paused:
             self._real_paused = True

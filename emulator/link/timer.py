@@ -14,6 +14,7 @@ from emulator.link.alarm import alarm
 logger = logging.getLogger(__name__)
 
 _SPIN_NS = 150_000  # a sleeping loop wakes 50 to 150 us late; polling starts this much before the due time
+_AWAKE_NS = 50_000_000  # a client that sends 20 messages a second never meets a sleeping loop
 _CALLS_AT_ONCE = 256
 
 
@@ -32,9 +33,16 @@ class DueQueue:
         self._spinning = 0
         self._alarm = alarm(loop, self._ring)
         self._alarm_ns = 0  # when the alarm rings; 0: it is not set
+        self._awake_until_ns = 0
         self._soon = False
         self._firing = False
         self._closed = False
+
+    def stay_awake(self) -> None:
+        """Poll for some time though nothing is due: what comes in meanwhile finds the loop awake."""
+        self._awake_until_ns = self.now_ns() + _AWAKE_NS
+        if not self._firing and not self._closed:
+            self._wake_in_time()
 
     def at(self, due_ns: int, callback: Callable[..., object], *args: Any, spin: bool = False) -> None:
         """Call `callback(*args)` at `due_ns`, or as soon as possible when that has passed.
@@ -58,12 +66,16 @@ class DueQueue:
         self._alarm.close()
 
     def _wake_in_time(self) -> None:
-        if self._soon or not self._heap:
+        if self._soon:
             return
-        wake_ns = self._heap[0][0]
-        if self._spinning:
-            wake_ns -= _SPIN_NS
-        if wake_ns <= self.now_ns():
+        now_ns = self.now_ns()
+        if self._awake_until_ns > now_ns:
+            wake_ns = now_ns
+        elif self._heap:
+            wake_ns = self._heap[0][0] - (_SPIN_NS if self._spinning else 0)
+        else:
+            return
+        if wake_ns <= now_ns:
             self._soon = True
             self.loop.call_soon(self._poll)
         elif not self._alarm_ns or wake_ns < self._alarm_ns:

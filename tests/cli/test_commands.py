@@ -1,3 +1,5 @@
+import os
+
 """The command line without a running venue: help, lists, settings, and everything that is refused."""
 
 import socket
@@ -61,9 +63,14 @@ def test_version_is_printed_without_loading_what_only_the_venue_needs():
 def test_doctor_tries_every_link_and_says_why_one_does_not_work():
     done = kraken_emulator("doctor")
     assert (done.returncode, done.stderr) == (0, "")
-    head, *rows = done.stdout.splitlines()
+    machine, empty, head, *rows = done.stdout.splitlines()
+    assert f"{os.cpu_count()} CPUs" in machine
+    assert not empty
     assert head.split() == ["link", "works", "here"]
+    mends = [row for row in rows if row.strip().startswith("mend: ")]
+    rows = [row for row in rows if row not in mends]
     assert [row.split()[0] for row in rows] == [rung.name for rung in RUNGS]
+    assert bool(mends) == any(rung.works() for rung in RUNGS)
     for rung, row in zip(RUNGS, rows, strict=True):
         reason = rung.works()
         assert row.split()[1] == ("no" if reason else "yes")

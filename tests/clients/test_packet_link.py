@@ -24,9 +24,9 @@ def test_connecting_takes_a_round_trip_and_trading_works():
         where = urlsplit(tier["rest"])
         began = time.perf_counter()
         with socket.create_connection((where.hostname, where.port), timeout=10):
-            assert time.perf_counter() - began > 0.0595
+            assert time.perf_counter() - began > 0.058
         exchange = ccxt.kraken(ccxt_options(venue))
         order = exchange.create_order("BTC/USD", "limit", "buy", 0.01, 50_000)
         began = time.perf_counter()
         assert exchange.cancel_order(order["id"])["info"]["result"]["count"] == 1
-        assert time.perf_counter() - began > 0.0595
+        assert time.perf_counter() - began > 0.058

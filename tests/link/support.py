@@ -125,6 +125,9 @@ class HandClock:
         self._count += 1
         heapq.heappush(self._heap, (due_ns, self._count, callback, args))
 
+    def stay_awake(self):
+        pass
+
     def call_soon(self, callback, *args):
         self.at(self.time_ns, callback, *args)
 

@@ -273,3 +273,119 @@ def test_writing_text_or_after_the_end_is_an_error():
     inner.transport._eof = True
     with pytest.raises(RuntimeError, match="after write_eof"):
         inner.transport.write(b"more")
+
+
+# Lines that are not perfect
+
+
+def changed(line, **fields):
+    """Change the path of a line."""
+    line._path.change(line._path.now.changed(**fields))
+
+
+def test_what_the_link_takes_itself_comes_off_the_way():
+    clock, line, real = connected(TIER, Recorder(echo))
+    changed(line, floor_us=250)
+    start_ns = clock.time_ns
+    line.data_received(b"order")
+    clock.run()
+    assert real.writes == [(start_ns + RTT - 2 * 250_000, b"order")]
+
+
+def test_a_floor_higher_than_the_way_holds_nothing_back():
+    clock, line, real = connected(TIER, Recorder(echo))
+    changed(line, floor_us=50_000)
+    start_ns = clock.time_ns
+    line.data_received(b"order")
+    clock.run()
+    assert real.writes == [(start_ns, b"order")]
+
+
+def test_a_lost_chunk_comes_one_retransmission_time_out_later_and_all_behind_it_wait():
+    clock, line, real = connected(TIER, Recorder(echo))
+    path = line._path
+    path.change(path.now._replace(to_venue=path.now.to_venue.changed(loss=0.999)))
+    start_ns = clock.time_ns
+    line.data_received(b"lost ")
+    path.change(path.now._replace(to_venue=path.now.to_venue.changed(loss=0.0)))
+    line.data_received(b"behind")
+    clock.run(for_ns=100_000 * MS)
+    assert real.sent == b"lost behind"
+    # Retransmissions are lost as well, each waiting twice as long; six of them at most.
+    assert {at_ns for at_ns, _ in real.writes} == {start_ns + RTT + 63 * (RTT + 200 * MS)}
+
+
+@pytest.mark.parametrize(
+    "fault", [{"loss": 0.1}, {"corrupt": 0.1}, {"burst_start": 0.025, "burst_end": 0.25}]
+)
+def test_the_share_of_stalled_chunks_is_the_share_that_is_lost(fault):
+    clock, line, real = connected(TIER, Recorder(echo))
+    path = line._path
+    path.change(path.now._replace(to_venue=path.now.to_venue.changed(**fault)))
+    stalled = 0
+    for _ in range(2_000):
+        start_ns = clock.time_ns
+        line.data_received(b"x")
+        clock.run(for_ns=20_000 * MS)
+        stalled += real.writes[-1][0] > start_ns + RTT
+    share = 0.025 / (0.025 + 0.25) if "burst_start" in fault else 0.1
+    assert stalled / 2_000 == pytest.approx(share, abs=0.035)
+
+
+def test_losses_come_in_bursts_when_the_profile_says_so():
+    clock, line, real = connected(TIER, Recorder(echo))
+    path = line._path
+    path.change(path.now._replace(to_venue=path.now.to_venue.changed(burst_start=0.01, burst_end=0.25)))
+    runs, length = [], 0
+    for _ in range(6_000):
+        start_ns = clock.time_ns
+        line.data_received(b"x")
+        clock.run(for_ns=20_000 * MS)
+        if real.writes[-1][0] > start_ns + RTT:
+            length += 1
+        elif length:
+            runs, length = [*runs, length], 0
+    assert sum(runs) / len(runs) == pytest.approx(4, abs=1.5)
+
+
+def test_a_rate_spaces_bytes_out():
+    clock, line, real = connected(TIER, Recorder(echo))
+    path = line._path
+    path.change(path.now._replace(to_client=path.now.to_client.changed(rate_bits_per_s=8_000_000)))
+    start_ns = clock.time_ns
+    for _ in range(3):
+        line.data_received(bytes(1_000))
+    clock.run()
+    assert [at_ns - start_ns - RTT for at_ns, _ in real.writes] == [1 * MS, 2 * MS, 3 * MS]
+
+
+def test_jitter_is_the_same_with_and_without_loss():
+    def times(**fault):
+        clock, line, real = connected(JITTERY, Recorder(echo), seed=3)
+        changed(line, **fault)
+        start_ns = clock.time_ns
+        for _ in range(40):
+            line.data_received(b"x")
+            clock.run(for_ns=60_000 * MS)
+        return [at_ns - start_ns for at_ns, _ in real.writes]
+
+    without, lossy = times(), times(loss=0.2)
+    delayed = sum(a != b for a, b in zip(without, lossy, strict=True))
+    assert 4 < delayed < 30
+    assert all(a <= b for a, b in zip(without, lossy, strict=True))
+
+
+def test_a_path_that_is_cut_resets_its_connections_and_refuses_new_ones():
+    inner = Recorder()
+    clock, line, real = connected(TIER, inner)
+    changed(line, loss=1)
+    clock.run()
+    assert real.calls == ["close"]
+    assert ("lost", None) in inner.events
+    refused = Recorder()
+    line.set_inner(refused)
+    line.connection_made(real)
+    clock.run()
+    assert real.calls == ["close", "close"]
+    assert refused.events == []
+    assert not line._path.connections

@@ -66,6 +66,11 @@ def test_a_later_folder_replaces_a_tier_of_the_same_name(tmp_path):
         ("p999_us = 900", "p999_us = 99", r"jitter\.p99_us is larger than jitter\.p999_us"),
         ("rtt_us = 2000", "rtt_us = 19", r"jitter\.p50_us is larger than half of rtt_us"),
         ("rtt_us = 2000", "rtt_us = 25", r"jitter\.p99_us is so large"),
+        ("[jitter]", "[line]\nloss = 1.5\n[jitter]", r"<= 1.0 - at `\$\.line\.loss`"),
+        ("[jitter]", "[to_venue]\nlost = 0.1\n[jitter]", r"unknown field `lost` - at `\$\.to_venue`"),
+        ("rtt_us = 2000", "rtt_us = 2000\nto_venue_share = 2", r"<= 1.0 - at `\$\.to_venue_share`"),
+        ("[jitter]", "[requires]\nproviders = [1]\n[jitter]", r"at `\$\.requires\.providers\[0\]`"),
+        ("[jitter]", "[service]\nrest_us = 5\n[jitter]", r"missing required field `\w+` - at `\$\.service`"),
         ("p50_us = 10", "p50_us = 0\n#", r"jitter\.p999_us must be 0 where rtt_us is 0"),
     ],
 )

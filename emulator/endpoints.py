@@ -1,0 +1,117 @@
+"""Where the venue is reached: rows for each path, and how they are told to people and to programs."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from emulator.clock import duration
+from emulator.settings import SettingsError
+
+
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+    """Where one path of one tier is reached over one link."""
+
+    tier: str
+    path: str
+    rung: str
+    rtt_us: float
+    """The tier's stated round trip, what the path takes longer included."""
+    host: str
+    http_port: int
+    tls_port: int
+    floor_us: float = 0.0
+    """What a round trip takes beyond holding, measured at start and taken off; 0 where it was not."""
+    reachable_us: float = 0.0
+    """The round trip that orders get: the stated one, or more where the floor is higher."""
+    measured_us: float = 0.0
+    """Round trip of a REST call through the link when the venue became ready."""
+
+    @property
+    def urls(self) -> dict[str, Any]:
+        """The addresses, by the protocols' names."""
+        return _urls(self.host, self.http_port, "")
+
+    @property
+    def tls_urls(self) -> dict[str, Any]:
+        """The addresses over TLS."""
+        return _urls(self.host, self.tls_port, "s")
+
+
+def as_values(endpoints: Sequence[Endpoint], ca: Path) -> dict[str, Any]:
+    """Return the tiers' part of the endpoints file: per tier its first row, then its other ways in.
+
+    `paths` has every path of a tier that has several; `loopback` the listeners at this machine's own address
+    beside those of a link with addresses of its own.
+    """
+    tiers: dict[str, Any] = {}
+    for endpoint in endpoints:
+        row = _row(endpoint, ca)
+        tier = tiers.setdefault(endpoint.tier, dict(row))
+        if tier["rung"] != endpoint.rung:
+            tier.setdefault("loopback", row)
+        elif sum(other.tier == endpoint.tier and other.rung == endpoint.rung for other in endpoints) > 1:
+            tier.setdefault("paths", {})[endpoint.path] = row
+    return tiers
+
+
+def _row(endpoint: Endpoint, ca: Path) -> dict[str, Any]:
+    return {
+        "rung": endpoint.rung,
+        "rtt_us": endpoint.rtt_us,
+        **endpoint.urls,
+        "tls": {**endpoint.tls_urls, "ca": str(ca)},
+    }
+
+
+def as_text(endpoints: Sequence[Endpoint]) -> list[str]:
+    """Return the lines that a person reads about the endpoints."""
+    lines = []
+    for endpoint in endpoints:
+        first = next(other for other in endpoints if other.tier == endpoint.tier)
+        several = endpoint.path != first.path or any(
+            other.tier == endpoint.tier and other.path != endpoint.path for other in endpoints
+        )
+        name = f"{endpoint.tier}/{endpoint.path}" if several else endpoint.tier
+        urls, tls = endpoint.urls, endpoint.tls_urls
+        lines += [
+            f"{name:<8}{_distance(endpoint)} (a REST call just took {duration(endpoint.measured_us)})",
+            f"  REST       {urls['rest']}      {tls['rest']}",
+            f"  WebSocket  {urls['ws']}/v2     {tls['ws']}/v2",
+        ]
+    return lines
+
+
+def _distance(endpoint: Endpoint) -> str:
+    if endpoint.rung == "none":
+        return "link none: not shaped"
+    stated = f"{duration(endpoint.rtt_us)} RTT, link {endpoint.rung}"
+    if endpoint.reachable_us > endpoint.rtt_us:
+        return f"{stated}: this machine needs {duration(endpoint.reachable_us)} for an order"
+    return stated
+
+
+def _urls(host: str, port: int, tls: str) -> dict[str, str]:
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return {"rest": f"http{tls}://{where}", "ws": f"ws{tls}://{where}", "ws_auth": f"ws{tls}://{where}"}
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole: a reader sees all of it or nothing."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise SettingsError(f"cannot write {path}: {error.strerror}") from None
+
+
+def remove(path: Path) -> None:
+    """Remove a file that may be there; raises SettingsError when none can be written there either."""
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise SettingsError(f"cannot write {path}: {error.strerror}") from None

@@ -1,0 +1,158 @@
+"""The listeners of one link: both ports of every path of every tier, calibrated, and answering."""
+
+import asyncio
+import errno
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from emulator.calibration import Calibration
+from emulator.endpoints import Endpoint
+from emulator.gateways.front.tls import over_tls
+from emulator.link.jitter import NS_PER_US, base_one_way_ns
+from emulator.link.listener import Link, LinkError, Listener
+from emulator.link.stream import ProtocolFactory
+from emulator.link.tiers import Path, Tier
+from emulator.settings import Settings, SettingsError
+
+Factory = Callable[[], asyncio.Protocol]
+TIER_STEP, PATH_STEP = 100, 20
+"""Distances between the ports of tiers, and of a tier's paths, that share an address."""
+KRAKEN_TLS_PORT = 443
+CALLS_WITHIN_US = 10_000
+"""Tiers nearer than this are called more often when the venue gets ready."""
+ANSWER_WITHIN_S = 15.0
+"""How long the first answers through a link may take, round trips aside."""
+
+
+class Listeners:
+    """Everything that is open behind one link."""
+
+    def __init__(self, rung: str, link: Link, settings: Settings) -> None:
+        self.rung = rung
+        self.link = link
+        self.endpoints: tuple[Endpoint, ...] = ()
+        self.servers: list[asyncio.Server] = []
+        self._settings = settings
+
+    async def open(
+        self,
+        tiers: Sequence[Tier],
+        plain: Callable[[Tier], Factory],
+        context: Callable[[Iterable[str]], ssl.SSLContext],
+        *,
+        kraken_ports: bool = False,
+    ) -> None:
+        """Open the ports of all tiers: ``plain`` gives each tier's protocols, ``context`` the TLS context.
+
+        With ``kraken_ports`` each address also listens on 443, as Kraken does.  SettingsError for a port that
+        cannot be had.
+        """
+        settings = self._settings
+        places = [(t, p, tier, path) for t, tier in enumerate(tiers) for p, path in enumerate(tier.paths)]
+        steps = [0 if self.link.own_addresses else t * TIER_STEP + p * PATH_STEP for t, p, _, _ in places]
+        opened = [
+            await self._listen(tier, path, plain(tier), settings.http_port + step)
+            for step, (_, _, tier, path) in zip(steps, places, strict=True)
+        ]
+        tls = context(at.host for at in opened)
+        rows = []
+        for step, plain_at, (t, p, tier, path) in zip(steps, opened, places, strict=True):
+            secure = over_tls(plain(tier), tls)
+            tls_at = await self._listen(tier, path, secure, settings.tls_port + step)
+            if kraken_ports and (self.link.own_addresses or (t, p) == (0, 0)):
+                await self._listen(tier, path, secure, KRAKEN_TLS_PORT, fixed=True)
+            rtt_us = tier.rtt_us + 2 * path.extra_one_way_us
+            rows.append(
+                Endpoint(
+                    tier=tier.name,
+                    path=path.name,
+                    rung=self.rung,
+                    rtt_us=rtt_us,
+                    host=_reachable(plain_at.host),
+                    http_port=plain_at.port,
+                    tls_port=tls_at.port,
+                )
+            )
+        self.endpoints = tuple(rows)
+
+    async def calibrate(self, tiers: Sequence[Tier], calibration: Calibration) -> None:
+        """Measure what orders take on each path beyond being held, and hold them that much less."""
+        rows = []
+        for tier, endpoint in zip(_for_each_path(tiers), self.endpoints, strict=True):
+            at = endpoint.host, endpoint.http_port
+            floor_us = await calibration(self.link, tier, endpoint.path, *at)
+            fixed_us = 2 * base_one_way_ns(tier) / NS_PER_US
+            reachable_us = endpoint.rtt_us + max(0.0, floor_us - fixed_us)
+            rows.append(msgspec.structs.replace(endpoint, floor_us=floor_us, reachable_us=reachable_us))
+        self.endpoints = tuple(rows)
+
+    async def check(self, ca: str) -> None:
+        """Return when every listener has answered through its link; LinkError when one does not."""
+        trusting = ssl.create_default_context(cafile=ca)
+        self.endpoints = tuple([await self._answering(endpoint, trusting) for endpoint in self.endpoints])
+
+    async def close(self, flight_s: float) -> None:
+        """Close everything: ``flight_s`` for what is on the way still, then the link."""
+        self.stop_listening()
+        if flight_s:
+            await asyncio.sleep(flight_s)
+        await self.link.close()
+
+    def stop_listening(self) -> None:
+        """Take no new connection."""
+        for server in self.servers:
+            server.close()
+        self.servers.clear()
+
+    async def _listen(
+        self, tier: Tier, path: Path, factory: ProtocolFactory, port: int, *, fixed: bool = False
+    ) -> Listener:
+        settings = self._settings
+        wanted = 0 if settings.ports == "auto" and not fixed else port
+        try:
+            opened = await self.link.listen(tier, factory, settings.host, wanted, path=path.name)
+        except (OSError, OverflowError) as error:
+            taken = getattr(error, "errno", None) == errno.EADDRINUSE
+            reason = "is taken (another emulator? use --ports auto)" if taken else f"cannot be bound: {error}"
+            raise SettingsError(f"port {wanted} on {settings.host} {reason}") from None
+        self.servers.append(opened.server)
+        return opened
+
+    async def _answering(self, endpoint: Endpoint, trusting: ssl.SSLContext) -> Endpoint:
+        rounds = 2 if endpoint.rtt_us >= CALLS_WITHIN_US else 10
+        try:
+            async with asyncio.timeout(ANSWER_WITHIN_S + 20 * endpoint.rtt_us / 1e6):
+                plain_us, _ = await asyncio.gather(
+                    _round_trip_us(endpoint.host, endpoint.http_port, None, rounds),
+                    _round_trip_us(endpoint.host, endpoint.tls_port, trusting, 1),
+                )
+        except (OSError, EOFError) as error:
+            where = f"{endpoint.host} (tier {endpoint.tier}, link {endpoint.rung})"
+            raise LinkError(f"nothing answers at {where}: {error or 'no answer in time'}") from None
+        return msgspec.structs.replace(endpoint, measured_us=plain_us)
+
+
+def _for_each_path(tiers: Sequence[Tier]) -> list[Tier]:
+    return [tier for tier in tiers for _ in tier.paths]
+
+
+def _reachable(host: str) -> str:
+    """Return an address that clients on this machine reach a listener on ``host`` by."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+
+
+async def _round_trip_us(host: str, port: int, context: ssl.SSLContext | None, rounds: int) -> float:
+    """Return the best round trip of some REST calls on one connection, in microseconds."""
+    reader, writer = await asyncio.open_connection(host, port, ssl=context)
+    loop, taken_s = asyncio.get_running_loop(), []
+    for _ in range(rounds):
+        began = loop.time()
+        writer.write(b"GET /0/public/Time HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+        await reader.readexactly(length)
+        taken_s.append(loop.time() - began)
+    writer.close()
+    return min(taken_s) * 1e6

@@ -1,0 +1,1 @@
+"""Measuring links as a client sees them: lean probes, their figures, the report."""

@@ -1,0 +1,269 @@
+"""A lean client in a process of its own: sends what it was given, and times the answers.
+
+    python -I -S probe.py
+
+One JSON job a line on standard input, one JSON result a line on standard output. It knows nothing of Kraken
+and imports the standard library only, so that it starts in some 20 ms, and its own work is small beside what
+it measures. All times are microseconds.
+"""
+
+import json
+import re
+import select
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+Job = dict[str, Any]
+Result = dict[str, Any]
+
+_REQ_ID = re.compile(rb'"req_id":\s*(\d+)')
+_REFUSED = re.compile(rb'"success":\s*false|"error":\s*\[\s*"')
+_RST = struct.pack("ii", 1, 0)
+_READ_BYTES = 1 << 18
+_MOST_BYTES = 64 << 20
+_PATIENCE_S = 10.0
+
+
+class Failed(Exception):  # noqa: N818 - what became of a job
+    """The job cannot be done: one line."""
+
+
+class Connection:
+    """A TCP connection, over TLS or not, that reads whole HTTP answers and WebSocket frames."""
+
+    def __init__(self, job: Job, *, secure: bool = False) -> None:
+        self.patience_s = float(job.get("timeout_s", _PATIENCE_S))
+        began_ns = time.monotonic_ns()
+        self.end = socket.create_connection((job["host"], job["port"]), self.patience_s)
+        self.connect_us = _since_us(began_ns)
+        self.end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Closing sends one packet, and leaves no port waiting.
+        self.end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST)
+        self.tls_us = 0.0
+        self.host = str(job["host"])
+        if secure:
+            self._handshake(job)
+        self._buffer = b""
+
+    def _handshake(self, job: Job) -> None:
+        import ssl  # 30 ms that most jobs do not need
+
+        context = ssl.create_default_context(cafile=job["ca"])
+        self.host = str(job["server_name"])
+        began_ns = time.monotonic_ns()
+        self.end = context.wrap_socket(self.end, server_hostname=self.host)
+        self.tls_us = _since_us(began_ns)
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end.close()
+
+    def send(self, data: bytes) -> None:
+        """Send all of it."""
+        self.end.sendall(data)
+
+    def send_text(self, text: str) -> None:
+        """Send a WebSocket text frame, masked with zeros."""
+        payload = text.encode()
+        size = len(payload)
+        head = bytes((0x81, 0x80 | size)) if size < 126 else b"\x81\xfe" + size.to_bytes(2, "big")
+        self.end.sendall(head + bytes(4) + payload)
+
+    def more(self) -> None:
+        """Wait for more bytes."""
+        data = self.end.recv(_READ_BYTES)
+        if not data:
+            raise Failed("the venue closed the connection")
+        self._buffer += data
+        if len(self._buffer) > _MOST_BYTES:
+            raise Failed("the venue sends without end")
+
+    def upgrade(self, path: str) -> None:
+        """Become a WebSocket connection."""
+        self.send(
+            f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        while b"\r\n\r\n" not in self._buffer:
+            self.more()
+        head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
+        if b" 101" not in head.split(b"\r\n", 1)[0]:
+            raise Failed(f"no WebSocket there: {head[:80]!r}")
+
+    def http_body(self) -> bytes:
+        """Return the body of the next HTTP answer."""
+        while b"\r\n\r\n" not in self._buffer:
+            self.more()
+        head, _, rest = self._buffer.partition(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0] or 0)
+        while len(rest) < length:
+            self.more()
+            rest = self._buffer.partition(b"\r\n\r\n")[2]
+        self._buffer = rest[length:]
+        return rest[:length]
+
+    def frames(self) -> list[bytes]:
+        """Return the payloads of the frames that are complete."""
+        buffer, start, whole = self._buffer, 0, []
+        while len(buffer) - start >= 2:
+            size, head = buffer[start + 1] & 0x7F, 2
+            if size > 125:
+                head = 4 if size == 126 else 10
+                size = int.from_bytes(buffer[start + 2 : start + head], "big")
+            end = start + head + size
+            if len(buffer) < end:
+                break
+            whole.append(buffer[start + head : end])
+            start = end
+        self._buffer = buffer[start:]
+        return whole
+
+
+def _since_us(began_ns: int) -> float:
+    return round((time.monotonic_ns() - began_ns) / 1000, 1)
+
+
+def connect(job: Job) -> Result:
+    """Time how long connecting takes: ``host``, ``port``, ``count``, ``pause_us``."""
+    took_us = []
+    for _ in range(job["count"]):
+        with Connection(job) as connection:
+            took_us.append(connection.connect_us)
+        time.sleep(job.get("pause_us", 0) / 1e6)
+    return {"took_us": took_us}
+
+
+class _Answers:
+    """When each message was sent and answered; the n-th message and its answer say ``"req_id": n``."""
+
+    def __init__(self, count: int) -> None:
+        self.sent_ns = [0] * (count + 1)
+        self.took_us = [0.0] * count
+        self.answered = 0
+        self.refused = 0
+        self.first_refusal = ""
+
+    def take(self, frame: bytes, at_ns: int) -> None:
+        found = _REQ_ID.search(frame)
+        number = int(found[1]) if found else 0
+        if not 0 < number < len(self.sent_ns) or not self.sent_ns[number] or self.took_us[number - 1]:
+            return
+        self.took_us[number - 1] = round((at_ns - self.sent_ns[number]) / 1000, 1)
+        self.answered += 1
+        if _REFUSED.search(frame):
+            self.refused += 1
+            self.first_refusal = self.first_refusal or frame.decode("utf-8", "replace")
+
+
+def websocket(job: Job) -> Result:
+    """Time the answers to ``messages`` on one connection to ``path``.
+
+    Message i is sent i times ``spacing_us`` after the first, however many answers are under way; with spacing
+    0 each waits for the answer to the one before it. ``spin`` polls the socket instead of sleeping.
+    """
+    messages, spacing_ns = job["messages"], round(job["spacing_us"] * 1000)
+    answers, spin = _Answers(len(messages)), bool(job.get("spin"))
+    now_ns = time.monotonic_ns
+    with Connection(job) as connection:
+        connection.upgrade(job["path"])
+        patience_ns = round(connection.patience_s * 1e9)
+        waiting = select.poll()
+        waiting.register(connection.end, select.POLLIN)
+        begun_ns = heard_ns = now_ns()
+        sent = 0
+        while answers.answered < len(messages):
+            due_ns = begun_ns + sent * spacing_ns if spacing_ns or answers.answered == sent else None
+            if sent < len(messages) and due_ns is not None and now_ns() >= due_ns:
+                sent += 1
+                answers.sent_ns[sent] = now_ns()
+                connection.send_text(messages[sent - 1])
+                continue
+            until_ns = min(due_ns or heard_ns + patience_ns, heard_ns + patience_ns)
+            if sent == len(messages):
+                until_ns = heard_ns + patience_ns
+            # poll(2) knows milliseconds only: what is nearer is polled for.
+            if waiting.poll(0 if spin else max(0, (until_ns - now_ns()) // 1_000_000)):
+                connection.more()
+                heard_ns = now_ns()
+                for frame in connection.frames():
+                    answers.take(frame, heard_ns)
+            elif now_ns() - heard_ns > patience_ns:
+                raise Failed(f"no answer within {connection.patience_s:g} s")
+    return {"took_us": answers.took_us, "refused": answers.refused, "first_refusal": answers.first_refusal}
+
+
+def http(job: Job) -> Result:
+    """Time whole HTTP ``requests``, one after the other on one connection, ``pause_us`` apart."""
+    took_us, refused, first_refusal = [], 0, ""
+    with Connection(job) as connection:
+        for request in job["requests"]:
+            began_ns = time.monotonic_ns()
+            connection.send(request.encode())
+            body = connection.http_body()
+            took_us.append(_since_us(began_ns))
+            if _REFUSED.search(body):
+                refused += 1
+                first_refusal = first_refusal or body.decode("utf-8", "replace")
+            time.sleep(job.get("pause_us", 0) / 1e6)
+    return {"took_us": took_us, "refused": refused, "first_refusal": first_refusal}
+
+
+def cold(job: Job) -> Result:
+    """Time the parts of a first answer on fresh TLS connections, without resumption, ``count`` times.
+
+    With ``path``, ``request`` is sent as a WebSocket message and its answer is the first frame of type
+    "snapshot"; else it is a whole HTTP request.
+    """
+    parts: dict[str, list[float]] = {"connect": [], "tls": [], "upgrade": [], "answer": []}
+    for _ in range(job["count"]):
+        with Connection(job, secure=True) as connection:
+            parts["connect"].append(connection.connect_us)
+            parts["tls"].append(connection.tls_us)
+            began_ns = time.monotonic_ns()
+            if "path" in job:
+                connection.upgrade(job["path"])
+                parts["upgrade"].append(_since_us(began_ns))
+                began_ns = time.monotonic_ns()
+                connection.send_text(job["request"])
+                while not any(b'"type":"snapshot"' in frame for frame in connection.frames()):
+                    connection.more()
+            else:
+                connection.send(job["request"].encode())
+                connection.http_body()
+            parts["answer"].append(_since_us(began_ns))
+    return {"parts_us": {name: took for name, took in parts.items() if took}}
+
+
+KINDS: dict[str, Callable[[Job], Result]] = {
+    "connect": connect,
+    "websocket": websocket,
+    "http": http,
+    "cold": cold,
+}
+
+
+def done(line: str) -> Result:
+    """Do one job; what cannot be done is an ``error``."""
+    try:
+        job = json.loads(line)
+        return KINDS[job["kind"]](job)
+    except (OSError, Failed) as error:
+        return {"error": str(error) or type(error).__name__}
+    except (KeyError, TypeError, ValueError) as error:
+        return {"error": f"a bad job: {error!r}"}
+
+
+def main() -> None:
+    """Do jobs until standard input ends."""
+    for line in sys.stdin:
+        print(json.dumps(done(line)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
