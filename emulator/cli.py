@@ -14,6 +14,7 @@ examples:
   kraken-emulator up --tier tokyo              the venue, 140 ms away
   kraken-emulator up --tier us,tokyo           the same venue from two distances
   kraken-emulator up --market off --ports auto --endpoints-file endpoints.json
+  kraken-emulator run --tier us -- python bot.py   an unmodified client, with Kraken's own hostnames
   kraken-emulator tiers                        what the tiers are
 """
 
@@ -35,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_up(commands.add_parser("up", help="start the venue and keep it running"))
+    _add_run(commands.add_parser("run", help="run a command whose network is a tier, as if it called Kraken"))
     table = commands.add_parser("tiers", help="list the connectivity tiers")
     table.add_argument("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
     commands.add_parser("doctor", help="try every way to make a link, and say what works here")
@@ -44,6 +46,23 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_up(up: argparse.ArgumentParser) -> None:
     up.description = "Start the venue and keep it running until Ctrl-C."
+    _add_settings(up)
+    up.add_argument("--json", action="store_true", help="print the endpoints as one line of JSON")
+
+
+def _add_run(run: argparse.ArgumentParser) -> None:
+    run.usage = "kraken-emulator run [OPTIONS] -- COMMAND [ARGUMENT ...]"
+    run.description = (
+        "Start the venue, and COMMAND in a network of its own whose only way out is the tier. Kraken's "
+        "hostnames lead to the venue there, on their real ports, and its certificates are trusted. No root."
+    )
+    _add_settings(run)
+    add = run.add_argument
+    add("--allow-internet", action="store_true", help="leave COMMAND in the machine's own network")
+    add("--quiet", action="store_true", help="print nothing of our own")
+
+
+def _add_settings(up: argparse.ArgumentParser) -> None:
     up.epilog = "Each option can also be set as KRAKEN_EMULATOR_<NAME> or in a TOML file given by --config."
     add = up.add_argument
     add("--tier", metavar="NAME[,NAME]", help="connectivity tiers to open (default: local, no delay)")
@@ -71,12 +90,17 @@ def _add_up(up: argparse.ArgumentParser) -> None:
     add("--state-folder", metavar="DIR", help="where the local CA lives (default: the user's data folder)")
     add("--post-only", metavar="HOW", help="a crossing post-only order: cancel or reject (default: cancel)")
     add("--config", metavar="FILE", help="settings file (TOML, the same names)")
-    add("--json", action="store_true", help="print the endpoints as one line of JSON")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command; exit code 2 with one line for what cannot be done."""
-    arguments = vars(parser().parse_args(argv))
+    argv = list(sys.argv[1:] if argv is None else argv)
+    own = argv[: argv.index("--")] if "--" in argv else argv
+    arguments = vars(parser().parse_args(own))
+    if arguments["command"] == "run":
+        arguments["command_line"] = argv[len(own) + 1 :]
+    elif own != argv:
+        _fail(ValueError(f"{arguments['command']} runs no command: what stands behind -- is for `run`"))
     try:
         _COMMANDS[arguments.pop("command")](arguments)
     except KeyboardInterrupt:  # while starting; once it runs, signals stop it in order
@@ -145,6 +169,24 @@ def _up(arguments: dict[str, Any]) -> None:
         _fail(error)
 
 
+def _run(arguments: dict[str, Any]) -> None:
+    command = arguments.pop("command_line")
+    if not command:
+        _fail(ValueError("no command to run: kraken-emulator run --tier tokyo -- python bot.py"))
+    from emulator.run.command import RunError, run
+
+    try:
+        sys.exit(run(command, arguments))
+    except RunError as error:
+        _fail(error)
+    except Exception as error:
+        from emulator.app import StartError
+
+        if not isinstance(error, StartError):
+            raise
+        _fail(error)
+
+
 def _fail(error: Exception) -> NoReturn:
     print(f"kraken-emulator: error: {error}", file=sys.stderr)
     sys.exit(2)
@@ -152,6 +194,7 @@ def _fail(error: Exception) -> NoReturn:
 
 _COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "up": _up,
+    "run": _run,
     "tiers": _tiers,
     "doctor": _doctor,
     "version": _version,

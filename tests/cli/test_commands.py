@@ -1,7 +1,6 @@
-import os
-
 """The command line without a running venue: help, lists, settings, and everything that is refused."""
 
+import os
 import socket
 import subprocess
 import time

@@ -37,7 +37,7 @@ def test_kernels_that_are_known_to_lack_it_get_their_own_advice(kernel, advice):
 
 
 def test_a_container_is_told_the_capabilities_and_a_user_what_needs_no_root(monkeypatch):
-    monkeypatch.setattr(netns, "restrictions", lambda: [])
+    monkeypatch.setattr(netns, "restrictions", list)
     run, compose = rights_remedies(PLAIN._replace(container=True))
     assert "--cap-add SYS_ADMIN --cap-add NET_ADMIN" in run
     assert "cap_add" in compose

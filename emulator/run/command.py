@@ -1,0 +1,174 @@
+"""`kraken-emulator run`: from arguments to the command's exit code."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emulator.run import spaces, trust
+from emulator.run.child import Child
+
+if TYPE_CHECKING:
+    from emulator.app import App
+    from emulator.settings import Settings
+
+ADDRESS = "10.83.1.2"
+"""Where the venue is in the command's network when the link has no addresses of its own."""
+SHARED_ADDRESS = "127.83.1.2"
+"""And where it is when the command shares the machine's network, without root."""
+_ANYWHERE = "`kraken-emulator up` and its endpoints work everywhere"
+
+
+class RunError(Exception):
+    """The command cannot be run like that: one line."""
+
+
+def run(command: Sequence[str], arguments: dict[str, Any]) -> int:
+    """Run `command` behind a tier; give its exit code. RunError, or one of app.StartError, when it cannot be.
+
+    It never returns in the forked process that becomes the command.
+    """
+    shared, quiet = arguments.pop("allow_internet"), arguments.pop("quiet")
+    config = arguments.pop("config")
+    if shared and os.geteuid() != 0 and not _may_bind_443():
+        raise RunError(
+            "--allow-internet needs root here: without it, nobody can listen on Kraken's port 443 in the "
+            "machine's own network (sysctl net.ipv4.ip_unprivileged_port_start)"
+        )
+    try:
+        spaces.enter(network=not shared)
+    except OSError as error:
+        raise RunError(_refused(error)) from None
+    child = Child(command)
+    try:
+        return _run(child, command, arguments, config, shared=shared, quiet=quiet)
+    finally:
+        child.forget()
+
+
+def _run(
+    child: Child,
+    command: Sequence[str],
+    arguments: dict[str, Any],
+    config: str | None,
+    *,
+    shared: bool,
+    quiet: bool,
+) -> int:
+    import asyncio
+
+    from emulator.app import App
+    from emulator.settings import load
+
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    settings, passed_over = _chosen(load(arguments, os.environ, config), shared=shared)
+    app = App(settings, kraken_ports=True)
+
+    async def serve() -> int:
+        child.pass_signals_on()
+        with tempfile.TemporaryDirectory(prefix="kraken-emulator-run-") as folder:
+            try:
+                await app.start()
+                told = _tell(app, command, Path(folder), shared=shared)
+                if not quiet:
+                    print(_summary(app, passed_over), file=sys.stderr, flush=True)
+                child.go({**os.environ, **told})
+                return await child.wait()
+            finally:
+                await app.stop()
+
+    return asyncio.run(serve())
+
+
+def _chosen(settings: Settings, *, shared: bool) -> tuple[Settings, tuple[tuple[str, str], ...]]:
+    """Choose the link inside the namespaces, and give an address to one that has none of its own."""
+    import msgspec
+
+    from emulator.app import load_tiers
+    from emulator.link import ladder, netns
+
+    nearby = not any(tier.rtt_us for tier in load_tiers(settings))
+    choice = ladder.choose(settings.link, nearby=nearby)
+    host = settings.host
+    with netns.Namespace.current() as here:
+        if not shared:
+            netns.loopback_up(here)
+        if not choice.rung.own_addresses:
+            host = SHARED_ADDRESS if shared else ADDRESS
+            if not shared:
+                netns.set_up(here, "lo", f"{host}/32")
+    chosen = msgspec.structs.replace(settings, link=choice.rung.name, host=host)
+    return chosen, choice.passed_over
+
+
+def _tell(app: App, command: Sequence[str], folder: Path, *, shared: bool) -> dict[str, str]:
+    """Mount what the command is told of the world; give what its environment gets besides."""
+    import msgspec
+
+    from emulator.endpoints import write_atomically
+    from emulator.gateways.front.hosts import HOSTNAMES
+
+    folder.chmod(0o755)
+    ca = app.authority.ca_path
+    first = app.endpoints[0]
+    ways_in = [endpoint.host for endpoint in app.endpoints if endpoint.tier == first.tier]
+    addresses = list(dict.fromkeys(ways_in))
+    if os.path.exists(trust.HOSTS):
+        old = Path(trust.HOSTS).read_text(encoding="utf-8", errors="replace")
+        _mount(folder / "hosts", trust.hosts_file(old, HOSTNAMES, addresses).encode(), trust.HOSTS)
+    else:
+        raise RunError("there is no /etc/hosts to put Kraken's names into: make one (`touch /etc/hosts`)")
+    if not shared and os.path.exists(trust.RESOLVER):
+        _mount(folder / "resolv.conf", trust.NO_RESOLVER.encode(), trust.RESOLVER)
+    whole = folder / "bundle.pem"
+    whole.write_bytes(ca.read_bytes())
+    for number, bundle in enumerate(trust.bundles(command, os.environ)):
+        content = trust.with_authority(bundle, ca)
+        if number == 0:
+            whole.write_bytes(content)
+        _mount(folder / f"{number}.pem", content, str(bundle))
+    endpoints = Path(app.settings.endpoints_file or folder / "endpoints.json")
+    write_atomically(endpoints, msgspec.json.encode(app.endpoints_json()))
+    return trust.variables(whole, ca, endpoints.absolute())
+
+
+def _mount(source: Path, content: bytes, target: str) -> None:
+    source.write_bytes(content)
+    try:
+        spaces.put_over(str(source), target)
+    except OSError as error:
+        raise RunError(str(error.strerror)) from None
+
+
+def _summary(app: App, passed_over: Sequence[tuple[str, str]]) -> str:
+    from emulator.clock import duration
+
+    first = app.endpoints[0]
+    why = "".join(f"; not {name}: {reason}" for name, reason in passed_over)
+    return (
+        f"kraken-emulator: api.kraken.com is {first.host}, tier {first.tier}, "
+        f"{duration(max(first.rtt_us, first.reachable_us))} RTT, link {first.rung}{why}"
+    )
+
+
+def _refused(error: OSError) -> str:
+    """Say why no namespaces can be had, and what to do."""
+    if not sys.platform.startswith("linux"):
+        return f"{error}; {_ANYWHERE}"
+    from emulator.link.doctor import Surroundings, rights_remedies
+
+    remedies = [text for text in rights_remedies(Surroundings.here()) if "kraken-emulator run" not in text]
+    mend = f"; {remedies[0]} would mend it" if remedies else ""
+    return f"no namespace can be made here ({error.strerror}){mend}; {_ANYWHERE}"
+
+
+def _may_bind_443() -> bool:
+    try:
+        return int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 443
+    except (OSError, ValueError):
+        return False

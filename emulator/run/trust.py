@@ -1,0 +1,85 @@
+"""What the command is told of the world: names, and whom to trust."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+HOSTS = "/etc/hosts"
+RESOLVER = "/etc/resolv.conf"
+NO_RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
+"""Nobody answers there, so a name that is not Kraken's fails at once."""
+
+SYSTEM_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch, Gentoo
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/ca-bundle.pem",  # openSUSE
+    "/etc/ssl/cert.pem",  # Alpine, OpenSSL's default
+)
+_IN_PREFIX = (
+    "lib/python3*/site-packages/certifi/cacert.pem",
+    "lib/python3*/site-packages/pip/_vendor/certifi/cacert.pem",
+    "lib/python3/dist-packages/certifi/cacert.pem",
+    "local/lib/python3*/dist-packages/certifi/cacert.pem",
+)
+
+
+def bundles(command: Sequence[str], environment: Mapping[str, str]) -> list[Path]:
+    """Give the certificate bundles that the command may read: the system's, and certifi's of its Python."""
+    found = [Path(path) for path in SYSTEM_BUNDLES]
+    for prefix in _prefixes(command, environment):
+        for pattern in _IN_PREFIX:
+            found += prefix.glob(pattern)
+    real = dict.fromkeys(Path(os.path.realpath(path)) for path in found)
+    return [path for path in real if path.is_file()]
+
+
+def _prefixes(command: Sequence[str], environment: Mapping[str, str]) -> Iterable[Path]:
+    """Give the installations of Python that the command may use; ones that do not exist hold nothing."""
+    programs = [
+        shutil.which(name, path=environment.get("PATH")) for name in (command[0], "python3", "python")
+    ]
+    paths = [Path(program) for program in programs if program]
+    paths += [interpreter for path in paths[:1] if (interpreter := _interpreter(path))]
+    for path in paths:
+        yield path.absolute().parent.parent
+        yield path.resolve().parent.parent
+    if "VIRTUAL_ENV" in environment:
+        yield Path(environment["VIRTUAL_ENV"])
+    yield from (Path(".venv").absolute(), Path("venv").absolute(), Path("~/.local").expanduser())
+
+
+def _interpreter(script: Path) -> Path | None:
+    """Give the program that a script's first line names."""
+    try:
+        with script.open("rb") as file:
+            first = file.readline(256)
+    except OSError:
+        return None
+    words = first[2:].split() if first.startswith(b"#!") else []
+    return Path(os.fsdecode(words[0])) if words else None
+
+
+def with_authority(bundle: Path, ca: Path) -> bytes:
+    """Give a bundle's certificates and the emulator's own authority."""
+    return bundle.read_bytes().rstrip(b"\n") + b"\n" + ca.read_bytes()
+
+
+def hosts_file(old: str, names: Sequence[str], addresses: Sequence[str]) -> str:
+    """Give a hosts file in which `names` lead to `addresses`, the first one first; the rest is as it was."""
+    kept = [line for line in old.splitlines() if not set(line.partition("#")[0].split()[1:]) & set(names)]
+    return "\n".join([*kept, *(f"{address} {' '.join(names)}" for address in addresses), ""])
+
+
+def variables(bundle: Path, ca: Path, endpoints: Path) -> dict[str, str]:
+    """Give what the command's environment gets: where libraries look for certificates, and the endpoints."""
+    return {
+        "SSL_CERT_FILE": str(bundle),
+        "REQUESTS_CA_BUNDLE": str(bundle),
+        "CURL_CA_BUNDLE": str(bundle),
+        "NODE_EXTRA_CA_CERTS": str(ca),
+        "KRAKEN_EMULATOR_ENDPOINTS": str(endpoints),
+    }

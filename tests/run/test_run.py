@@ -1,0 +1,341 @@
+"""`kraken-emulator run`: unmodified commands in a network of their own, for real."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from emulator.link import netns
+from emulator.run import trust
+from tests.running import COMMAND, ROOT, environment, wait_until
+
+PATIENCE_S = 60
+NEAR = ("--tier", "local", "--market", "off")
+PYTHON = sys.executable
+
+
+def namespaces_refused():
+    done = subprocess.run([*COMMAND, "run", "--quiet", *NEAR, "--", "true"], **options())
+    return done.stderr if done.returncode == 2 else None
+
+
+def options(**more):
+    return {
+        "cwd": ROOT,
+        "env": environment(XDG_DATA_HOME=FOLDER.name),
+        "capture_output": True,
+        "text": True,
+        "timeout": PATIENCE_S,
+        **more,
+    }
+
+
+FOLDER = tempfile.TemporaryDirectory(prefix="kraken-emulator-test-run-")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _possible():
+    if reason := namespaces_refused():
+        pytest.skip(reason)
+
+
+def run(*command, before=(), settings=NEAR, **more):
+    """Run a command; give what became of it."""
+    return subprocess.run([*before, *COMMAND, "run", *settings, "--", *command], **options(**more))
+
+
+def python(code, *, settings=NEAR, **more):
+    """Run Python code; give the JSON that it prints last."""
+    done = run(PYTHON, "-c", code, settings=("--quiet", *settings), **more)
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+# The command itself
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [("exit 0", 0), ("exit 7", 7), ("kill -TERM $$", 128 + 15), ("kill -KILL $$", 128 + 9)],
+)
+def test_the_exit_code_is_the_commands(script, code):
+    assert run("sh", "-c", script).returncode == code
+
+
+def test_a_command_that_is_not_there_or_no_program_has_envs_exit_codes():
+    done = run("there-is-no-such-command")
+    assert (done.returncode, done.stdout) == (127, "")
+    assert done.stderr.endswith("error: there-is-no-such-command: No such file or directory\n")
+    assert run("/etc/hosts").returncode == 126
+
+
+def test_standard_streams_are_the_commands_and_one_line_of_ours_is_on_stderr():
+    done = run("sh", "-c", "cat; echo problem >&2", input="what is typed")
+    assert done.stdout == "what is typed"
+    ours, theirs = done.stderr.splitlines()
+    assert ours.startswith("kraken-emulator: api.kraken.com is 10.83.1.2, tier local")
+    assert theirs == "problem"
+
+
+def test_the_command_keeps_its_user_folder_arguments_and_environment(tmp_path):
+    done = run(
+        "sh", "-c", 'id -u; pwd; echo "$1" "$MINE"', "-", "a b  c", env=environment(MINE="x y"), cwd=ROOT
+    )
+    assert done.stdout.splitlines() == [str(os.getuid()), str(ROOT), "a b  c x y"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+def test_signals_reach_the_command(number):
+    name = number.name.removeprefix("SIG")
+    script = f"trap 'echo got it; exit 3' {name}; echo ready; while :; do sleep 0.05; done"
+    arguments = [*COMMAND, "run", *NEAR, "--", "sh", "-c", script]
+    options_ = {key: value for key, value in options().items() if key in ("cwd", "env", "text")}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
+    with subprocess.Popen(arguments, **options_, **pipes) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        assert process.communicate(timeout=PATIENCE_S)[0] == "got it\n"
+    assert process.returncode == 3
+
+
+def test_nothing_is_left_when_it_is_killed():
+    before = set(socket.if_nameindex())
+    arguments = [*COMMAND, "run", "--tier", "aws", "--market", "off", "--raw-delay", "--", "sh", "-c"]
+    options_ = {key: value for key, value in options().items() if key in ("cwd", "env", "text")}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
+    with subprocess.Popen([*arguments, "echo $$; exec sleep 600"], **options_, **pipes) as process:
+        pid = int(process.stdout.readline())
+        process.kill()
+        process.wait(PATIENCE_S)
+        wait_until(lambda: not Path(f"/proc/{pid}").exists(), PATIENCE_S, "the command's end")
+    assert set(socket.if_nameindex()) == before
+
+
+# The command's world
+
+
+def test_krakens_names_lead_to_the_venue_and_nothing_else_is_reachable():
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        code = f"""
+import json, socket
+def refused(host, port):
+    try: socket.create_connection((host, port), 5).close()
+    except OSError as error: return True
+    return False
+names = ["api.kraken.com", "ws.kraken.com", "ws-auth.kraken.com", "futures.kraken.com"]
+print(json.dumps([
+    [socket.gethostbyname(name) for name in names],
+    refused("192.0.2.1", 80), refused("127.0.0.1", {ours.getsockname()[1]}), refused("example.com", 443),
+]))"""
+        assert python(code) == [["10.83.1.2"] * 4, True, True, True]
+
+
+def test_the_names_and_the_trust_end_with_the_command():
+    hosts = Path(trust.HOSTS).read_bytes()
+    bundles = {path: path.read_bytes() for path in trust.bundles(["python3"], os.environ)}
+    assert run("true").returncode == 0
+    assert Path(trust.HOSTS).read_bytes() == hosts
+    assert {path: path.read_bytes() for path in bundles} == bundles
+
+
+@pytest.mark.parametrize("link", ["stream", "packet"])
+def test_a_command_with_krakens_address_in_it_just_runs(link):
+    if link == "packet" and (reason := netns.possible()):
+        pytest.skip(reason)
+    code = """
+import json, time, urllib.request
+began = time.monotonic()
+answer = json.load(urllib.request.urlopen("https://api.kraken.com/0/public/SystemStatus", timeout=30))
+print(json.dumps([answer, time.monotonic() - began]))"""
+    answer, took_s = python(code, settings=("--tier", "us", "--market", "off", "--raw-delay", "--link", link))
+    assert answer["result"]["status"] == "online"
+    assert took_s > 3 * 0.0595  # TCP, TLS, and the request: one round trip each
+
+
+CCXT = """
+import json, os, ccxt
+endpoints = json.load(open(os.environ["KRAKEN_EMULATOR_ENDPOINTS"]))
+key = endpoints["accounts"][0]["spot"]
+kraken = ccxt.kraken({"apiKey": key["key"], "secret": key["secret"]})
+order = kraken.create_order("BTC/USD", "limit", "buy", 0.01, 50_000)
+canceled = kraken.cancel_order(order["id"])
+print(json.dumps(canceled["info"]["result"]["count"]))
+"""
+SDK = """
+import asyncio, json, os
+from kraken.spot import SpotWSClient, Trade
+endpoints = json.load(open(os.environ["KRAKEN_EMULATOR_ENDPOINTS"]))
+key = endpoints["accounts"][1]["spot"]
+heard = []
+class Client(SpotWSClient):
+    async def on_message(self, message):
+        heard.append(message)
+async def main():
+    client = Client(key=key["key"], secret=key["secret"])
+    await client.start()
+    await client.subscribe({"channel": "executions"})
+    order = {"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 0.01}
+    await client.send_message({"method": "add_order", "params": order | {"limit_price": 50_000}})
+    async with asyncio.timeout(30):
+        while not any(m.get("channel") == "executions" and m["type"] == "update" for m in heard):
+            await asyncio.sleep(0.01)
+    await client.close()
+asyncio.run(main())
+trade = Trade(key=key["key"], secret=key["secret"])
+print(json.dumps(trade.cancel_all_orders()["count"]))
+"""
+
+
+@pytest.mark.client
+@pytest.mark.parametrize("code", [CCXT, SDK], ids=["ccxt", "python-kraken-sdk"])
+def test_client_libraries_run_unmodified_with_their_own_addresses(code):
+    assert python(code, settings=("--tier", "aws", "--market", "off", "--link", "stream", "--raw-delay")) == 1
+
+
+@pytest.mark.client
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("curl", "-sS", "https://api.kraken.com/0/public/SystemStatus"),
+        (
+            "node",
+            "-e",
+            "const url = 'https://api.kraken.com/0/public/SystemStatus';"
+            "require('https').get(url, answer => answer.pipe(process.stdout))",
+        ),
+    ],
+    ids=["curl", "node"],
+)
+def test_other_programs_trust_the_venue_as_well(command):
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed")
+    done = run(*command)
+    assert json.loads(done.stdout)["result"]["status"] == "online"
+
+
+def test_colo_has_two_addresses_behind_each_name_the_first_path_first():
+    if reason := netns.possible():
+        pytest.skip(reason)
+    code = """
+import json, socket
+print(json.dumps([row[4][0] for row in socket.getaddrinfo("ws.kraken.com", 443, type=socket.SOCK_STREAM)]))"""
+    settings = ("--tier", "colo", "--market", "off", "--raw-delay", "--link", "packet")
+    first, second = python(code, settings=settings)
+    assert first != second
+    assert (first, second) == ("10.83.1.2", "10.83.2.2")
+
+
+def test_it_can_be_nested():
+    inner = [*COMMAND, "run", "--quiet", *NEAR, "--", "getent", "hosts", "ws.kraken.com"]
+    done = run(*inner)
+    assert done.stdout.split()[0] == "10.83.1.2"
+
+
+# Who may, and what is said otherwise
+
+
+def as_nobody(*command):
+    return ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command)
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root to become nobody")
+def test_it_needs_no_privilege_and_gives_the_command_none():
+    interpreter = Path("/usr/bin/python3")
+    if not interpreter.exists():
+        pytest.skip("no Python that everybody may execute")
+    packages = next(Path(sys.prefix).glob("lib/python3*/site-packages"))
+    variables = environment(XDG_DATA_HOME="/tmp", PYTHONPATH=f"{ROOT}:{packages}", HOME="/tmp")
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        variables["XDG_DATA_HOME"] = folder
+        command = as_nobody(str(interpreter), "-m", "emulator", "run", "--quiet", *NEAR, "--")
+        script = "id -u; grep CapEff /proc/self/status; getent hosts api.kraken.com"
+        done = subprocess.run([*command, "sh", "-c", script], **options(env=variables, cwd="/"))
+    if "No module named" in done.stderr or "Permission denied" in done.stderr:
+        pytest.skip(f"the checkout is not readable by everybody: {done.stderr.splitlines()[-1]}")
+    user, capabilities, address = done.stdout.splitlines()
+    assert user == "65534"
+    assert int(capabilities.split()[1], 16) == 0
+    assert address.startswith("10.83.1.2")
+
+
+def test_where_namespaces_are_off_one_line_says_so_and_what_to_do():
+    if not shutil.which("unshare") or not shutil.which("setpriv"):
+        pytest.skip("needs unshare and setpriv")
+    script = 'echo 0 > /proc/sys/user/max_user_namespaces && exec setpriv --bounding-set=-sys_admin "$@"'
+    before = ("unshare", "-Ur", "sh", "-c", script, "-")
+    if subprocess.run([*before, "true"], **options()).returncode:
+        pytest.skip("no user namespace to take the right away in")
+    done = run("true", before=before)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("kraken-emulator: error: no namespace can be made here")
+    assert "sysctl -w user.max_user_namespaces=" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["run", "--tier", "us"], "no command to run"),
+        (["run", "--tier", "us", "--"], "no command to run"),
+        (["run", "--tier", "nowhere", "--", "true"], "unknown tier 'nowhere'"),
+        (["run", "--link", "magic", "--", "true"], "unknown link 'magic'"),
+        (["tiers", "--", "true"], "tiers runs no command"),
+    ],
+)
+def test_a_bad_command_line_is_one_line_and_nothing_runs(arguments, complaint):
+    done = subprocess.run([*COMMAND, *arguments], **options())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert complaint in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+# With the machine's own network
+
+
+def test_allow_internet_leaves_the_command_in_the_machines_network():
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        code = f"""
+import json, socket, urllib.request
+socket.create_connection(("127.0.0.1", {ours.getsockname()[1]}), 5).close()
+print(urllib.request.urlopen("https://api.kraken.com/0/public/Time", timeout=30).read().decode())"""
+        settings = ("--tier", "local", "--market", "off", "--ports", "auto", "--allow-internet")
+        assert python(code, settings=settings)["error"] == []
+
+
+# What is told
+
+
+def test_a_hosts_file_keeps_what_it_had_but_for_krakens_names():
+    old = "127.0.0.1 localhost\n104.16.0.1 api.kraken.com # pinned\n10.0.0.7 db\n"
+    new = trust.hosts_file(old, ["api.kraken.com", "ws.kraken.com"], ["10.83.1.2", "10.83.2.2"])
+    assert new.splitlines() == [
+        "127.0.0.1 localhost",
+        "10.0.0.7 db",
+        "10.83.1.2 api.kraken.com ws.kraken.com",
+        "10.83.2.2 api.kraken.com ws.kraken.com",
+    ]
+
+
+def test_the_bundles_of_the_commands_own_python_are_found(tmp_path):
+    place = tmp_path / "venv/lib/python3.11/site-packages/certifi"
+    place.mkdir(parents=True)
+    (place / "cacert.pem").write_text("certificates")
+    (tmp_path / "venv/bin").mkdir()
+    script = tmp_path / "bot"
+    script.write_text(f"#!{tmp_path}/venv/bin/python -u\n")
+    script.chmod(0o755)
+    for command, variables in (
+        ([str(script)], {}),
+        (["true"], {"VIRTUAL_ENV": str(tmp_path / "venv")}),
+    ):
+        assert place / "cacert.pem" in trust.bundles(command, {"PATH": "/usr/bin:/bin", **variables})
