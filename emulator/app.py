@@ -2,10 +2,11 @@
 
 import asyncio
 import gc
+import ipaddress
 import os
 import signal
 import ssl
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from emulator.engine.accounts import Account
 from emulator.engine.commands import Deposit
 from emulator.engine.instruments import Catalogue, scaled
 from emulator.engine.spot import SpotEngine
+from emulator.gateways.access import Entrance, Network, guarded
 from emulator.gateways.front import server as front
 from emulator.gateways.front.tls import Authority
 from emulator.gateways.keys import PERMISSIONS, ApiKey, KeyRing, demo_credentials
@@ -29,6 +31,7 @@ from emulator.gateways.tape import Tape
 from emulator.gateways.tokens import Tokens
 from emulator.gateways.venue import Venue
 from emulator.link import ladder, tiers
+from emulator.link.stream import ProtocolFactory, at_hand
 from emulator.link.timer import DueQueue
 from emulator.listeners import Listeners
 from emulator.market.driver import Driver
@@ -59,11 +62,13 @@ class App:
         self.catalogue = Catalogue.from_json((settings_.PROFILES / "instruments" / "spot.json").read_bytes())
         self.tiers = load_tiers(settings)
         self.choice = ladder.choose(settings.link, nearby=not any(tier.rtt_us for tier in self.tiers))
+        self.entrances = entrances(settings, self.tiers)
         self.authority = Authority(settings_.state_folder(settings))
         self.listeners: list[Listeners] = []
         """The listeners of the chosen link; after them, when ``auto`` chose one that has addresses of its
         own, those of the link that has not."""
         self._kraken_ports = kraken_ports
+        self._ready = False
         self._stops: list[Callable[[], None]] = []
         self._front: front.Server | None = None
 
@@ -77,14 +82,16 @@ class App:
         venue = self._build_venue()
         gateway = Gateway(venue)
         first_id = int.from_bytes(os.urandom(7), "big") << 8
-        self._front = front.Server(spot_rest.Server(venue), spot_ws_v2.Server(gateway, first_id))
         queue = DueQueue(asyncio.get_running_loop())
         self._stops.append(queue.close)
+        ws_v2 = spot_ws_v2.Server(gateway, first_id)
+        self._front = front.Server(spot_rest.Server(venue), ws_v2, queue.until)
         # What exists now lives as long as the process: keep the collector from walking it while orders flow.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 50, 100_000)
         await self._open_links(venue, queue)
+        self._ready = True
         self._in_idle_turns(venue.tape.load_days(venue.clock.now_ns()))
 
     async def _open_links(self, venue: Venue, queue: DueQueue) -> None:
@@ -103,13 +110,21 @@ class App:
 
     async def _open_link(self, rung: ladder.Rung, venue: Venue, queue: DueQueue) -> None:
         assert self._front is not None  # noqa: S101 - start() has made it
-        protocol = self._front.protocol
+        protocols: dict[str, ProtocolFactory] = {}
+        for tier in self.tiers:
+            protocols[tier.name] = self._front.protocols(self.entrances[tier.name])
+            if tier.service.websocket_us and rung.own_addresses:
+                protocols[tier.name] = at_hand(queue, protocols[tier.name])
         listeners = Listeners(
             rung.name, await rung.open(self.tiers, queue, self.settings.seed), self.settings
         )
         try:
             await listeners.open(
-                self.tiers, lambda tier: protocol, self._tls_context, kraken_ports=self._kraken_ports
+                self.tiers,
+                lambda tier: protocols[tier.name],
+                self._guard,
+                self._tls_context,
+                kraken_ports=self._kraken_ports,
             )
             if rung.name != "none" and not self.settings.raw_delay:
                 await self._calibrate(listeners, venue)
@@ -118,6 +133,10 @@ class App:
             await listeners.close(0)
             raise
         self.listeners.append(listeners)
+
+    def _guard(self, tier: tiers.Tier, factory: ProtocolFactory) -> ProtocolFactory:
+        """Look at connections before all else, but not at our own, which come before the venue is ready."""
+        return guarded(factory, self.entrances[tier.name], lambda: self._ready)
 
     async def _calibrate(self, listeners: Listeners, venue: Venue) -> None:
         """Take the venue's own time off what paths hold, measured with orders that leave nothing behind."""
@@ -222,6 +241,31 @@ def load_tiers(settings: Settings) -> tuple[tiers.Tier, ...]:
         if name not in known:
             raise SettingsError(f"unknown tier {name!r}; there are: {', '.join(known)}")
     return tuple(known[name] for name in settings.tier)
+
+
+def entrances(settings: Settings, tiers_: Sequence[tiers.Tier]) -> dict[str, Entrance]:
+    """Return what connections may do by each tier; raises SettingsError."""
+    providers = {name for tier in tiers_ for name in tier.requires.providers}
+    if settings.provider and settings.provider not in providers:
+        known = ", ".join(sorted(providers)) or "none"
+        raise SettingsError(f"unknown provider {settings.provider!r}; these tiers can be had from: {known}")
+    try:
+        listed = tuple(ipaddress.ip_network(text) for text in settings.allow_source)
+    except ValueError as error:
+        raise SettingsError(f"allow_source: {error}") from None
+    return {tier.name: _entrance(settings, tier, listed) for tier in tiers_}
+
+
+def _entrance(settings: Settings, tier: tiers.Tier, listed: tuple[Network, ...]) -> Entrance:
+    requires, enforced = tier.requires, settings.enforce_access
+    return Entrance(
+        apis=tier.apis if enforced else None,
+        vip=requires.vip and enforced,
+        sources=listed if requires.allow_listed and enforced else None,
+        connected=not (requires.providers and enforced) or settings.provider in requires.providers,
+        rest_us=tier.service.rest_us,
+        websocket_us=tier.service.websocket_us,
+    )
 
 
 def _account(row: AccountProfile) -> Account:

@@ -72,6 +72,18 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
         help="how tiers are made real: auto, netem, packet, stream or none (default: auto)",
     )
     add(
+        "--enforce-access",
+        action="store_true",
+        default=None,
+        help="refuse clients that do not meet what their tier requires (docs/tiers.md)",
+    )
+    add(
+        "--provider",
+        metavar="NAME",
+        help="our network provider, for tiers that require one: bso, avelacom, beeks",
+    )
+    add("--allow-source", metavar="CIDR[,CIDR]", help="addresses given to Kraken, for tiers that list them")
+    add(
         "--raw-delay",
         action="store_true",
         default=None,

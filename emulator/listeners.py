@@ -16,7 +16,6 @@ from emulator.link.stream import ProtocolFactory
 from emulator.link.tiers import Path, Tier
 from emulator.settings import Settings, SettingsError
 
-Factory = Callable[[], asyncio.Protocol]
 TIER_STEP, PATH_STEP = 100, 20
 """Distances between the ports of tiers, and of a tier's paths, that share an address."""
 KRAKEN_TLS_PORT = 443
@@ -39,27 +38,29 @@ class Listeners:
     async def open(
         self,
         tiers: Sequence[Tier],
-        plain: Callable[[Tier], Factory],
+        plain: Callable[[Tier], ProtocolFactory],
+        guard: Callable[[Tier, ProtocolFactory], ProtocolFactory],
         context: Callable[[Iterable[str]], ssl.SSLContext],
         *,
         kraken_ports: bool = False,
     ) -> None:
-        """Open the ports of all tiers: ``plain`` gives each tier's protocols, ``context`` the TLS context.
+        """Open the ports of all tiers; SettingsError for a port that cannot be had.
 
-        With ``kraken_ports`` each address also listens on 443, as Kraken does.  SettingsError for a port that
-        cannot be had.
+        ``plain`` gives each tier's protocols, ``guard`` puts below them what looks at a connection before all
+        else, ``context`` gives the TLS context.  With ``kraken_ports`` each address also listens on 443, as
+        Kraken does.
         """
         settings = self._settings
         places = [(t, p, tier, path) for t, tier in enumerate(tiers) for p, path in enumerate(tier.paths)]
         steps = [0 if self.link.own_addresses else t * TIER_STEP + p * PATH_STEP for t, p, _, _ in places]
         opened = [
-            await self._listen(tier, path, plain(tier), settings.http_port + step)
+            await self._listen(tier, path, guard(tier, plain(tier)), settings.http_port + step)
             for step, (_, _, tier, path) in zip(steps, places, strict=True)
         ]
         tls = context(at.host for at in opened)
         rows = []
         for step, plain_at, (t, p, tier, path) in zip(steps, opened, places, strict=True):
-            secure = over_tls(plain(tier), tls)
+            secure = guard(tier, over_tls(plain(tier), tls))
             tls_at = await self._listen(tier, path, secure, settings.tls_port + step)
             if kraken_ports and (self.link.own_addresses or (t, p) == (0, 0)):
                 await self._listen(tier, path, secure, KRAKEN_TLS_PORT, fixed=True)

@@ -32,6 +32,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Tiers to open endpoints for, all onto the same venue."""
     link: str = "auto"
     """How tiers are made real: ``auto`` or the name of a rung."""
+    enforce_access: bool = False
+    """Refuse clients that do not meet what their tier requires."""
+    provider: str = ""
+    """Network provider that we have a subscription with, for tiers that require one."""
+    allow_source: tuple[str, ...] = ()
+    """Networks (CIDR) that were given to Kraken, for tiers that admit listed addresses only."""
     raw_delay: bool = False
     """Leave what the emulator and the machine take themselves on top of each tier's RTT."""
     seed: int = 0
@@ -76,8 +82,9 @@ def load(arguments: Mapping[str, Any], environment: Mapping[str, str], config: s
         if value is not None:
             values[name] = value
     values.update({name: value for name, value in arguments.items() if value is not None})
-    if isinstance(values.get("tier"), str):
-        values["tier"] = [name for name in values["tier"].replace(",", " ").split() if name]
+    for name in ("tier", "allow_source"):
+        if isinstance(values.get(name), str):
+            values[name] = values[name].replace(",", " ").split()
     try:
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:

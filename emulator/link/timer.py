@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from asyncio import AbstractEventLoop
+from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any
@@ -33,10 +33,22 @@ class DueQueue:
         self._spinning = 0
         self._alarm = alarm(loop, self._ring)
         self._alarm_ns = 0  # when the alarm rings; 0: it is not set
+        self._waiting: set[Future[None]] = set()
         self._awake_until_ns = 0
         self._soon = False
         self._firing = False
         self._closed = False
+
+    async def until(self, due_ns: int) -> None:
+        """Return at `due_ns`; when the queue is closed before, at once."""
+        reached = self.loop.create_future()
+        self._waiting.add(reached)
+        self.at(due_ns, _reach, reached)
+        try:
+            if not self._closed:
+                await reached
+        finally:
+            self._waiting.discard(reached)
 
     def stay_awake(self) -> None:
         """Poll for some time though nothing is due: what comes in meanwhile finds the loop awake."""
@@ -63,6 +75,8 @@ class DueQueue:
             return
         self._closed = True
         self._heap.clear()
+        for waiting in self._waiting:
+            _reach(waiting)
         self._alarm.close()
 
     def _wake_in_time(self) -> None:
@@ -109,3 +123,8 @@ class DueQueue:
             self._firing = False
             if not self._closed:
                 self._wake_in_time()
+
+
+def _reach(waiting: Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)

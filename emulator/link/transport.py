@@ -29,7 +29,8 @@ class LineTransport(asyncio.Transport):
 
     What is written while the protocol handles received bytes is timed from the moment those bytes were due,
     not from the clock: the protocol's own work is inside the tier's RTT. With `answers_later` set that holds
-    until the next bytes come, for a protocol that answers from a task. Other writes are timed from now.
+    until the next bytes come, for a protocol that answers from a task. `service_ns` is what such answers take
+    beyond that. Other writes are timed from now.
 
     Held and unsent bytes together decide when the protocol is told to pause writing. Unless it sets limits
     of its own, what a line of 1 Gbit/s carries in one way may be held on top of asyncio's usual 64 KiB.
@@ -42,6 +43,7 @@ class LineTransport(asyncio.Transport):
     ) -> None:
         super().__init__()
         self.answers_later = False
+        self.service_ns = 0
         self.delivering = False
         self.delivered_due_ns = 0
         self._established_ns = queue.now_ns() + path.rtt_ns + max(0, path.to_venue.fixed_ns)
@@ -179,7 +181,7 @@ class LineTransport(asyncio.Transport):
 
     def _sent_ns(self) -> int:
         if (self.delivering or self.answers_later) and self.delivered_due_ns:
-            return self.delivered_due_ns
+            return self.delivered_due_ns + self.service_ns
         return max(self._queue.now_ns(), self._established_ns)
 
     def _hold(self, item: bytes | Callable[[], None], size: int = 0) -> None:

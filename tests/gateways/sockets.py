@@ -10,11 +10,15 @@ from ssl import SSLContext
 from typing import Any
 from urllib.parse import urlencode
 
+from emulator.gateways.access import OPEN, Entrance, guarded
 from emulator.gateways.front import server as front
 from emulator.gateways.front.tls import over_tls
 from emulator.gateways.keys import demo_credentials, sign
 from emulator.gateways.spot_rest import server as spot_rest
 from emulator.gateways.spot_ws_v2 import server as spot_ws_v2
+from emulator.link import stream
+from emulator.link.tiers import Tier
+from emulator.link.timer import DueQueue
 from tests.gateways.venue import SEED, Kraken, wire
 
 PATIENCE_S = 30
@@ -29,10 +33,12 @@ GET_TIME = b"GET /0/public/Time HTTP/1.1\r\nHost: api.kraken.com\r\n\r\n"
 class Served:
     """A front that listens; ``ws`` and ``front`` are its parts."""
 
-    def __init__(self, kraken: Kraken) -> None:
+    def __init__(self, kraken: Kraken, entrance: Entrance) -> None:
         self.kraken = kraken
+        self.entrance = entrance
         self.ws = spot_ws_v2.Server(kraken.gateway, 1)
-        self.front = front.Server(spot_rest.Server(kraken.venue), self.ws)
+        self.queue = DueQueue(asyncio.get_running_loop())
+        self.front = front.Server(spot_rest.Server(kraken.venue), self.ws, self.queue.until)
         self.port = 0
         self._open: list[Peer] = []
 
@@ -67,10 +73,22 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(kraken: Kraken, context: SSLContext | None = None) -> AsyncIterator[Served]:
-    """Serve ``kraken`` on a port of its own."""
-    served = Served(kraken)
-    make = served.front.protocol if context is None else over_tls(served.front.protocol, context)
+async def serving(
+    kraken: Kraken,
+    context: SSLContext | None = None,
+    entrance: Entrance = OPEN,
+    tier: Tier | None = None,
+    *,
+    at_hand: bool = False,
+) -> AsyncIterator[Served]:
+    """Serve ``kraken`` on a port of its own, as far away as ``tier`` when one is given."""
+    served = Served(kraken, entrance)
+    make = served.front.protocols(entrance)
+    make = guarded(make if context is None else over_tls(make, context), entrance, lambda: True)
+    if at_hand:
+        make = stream.at_hand(served.queue, make)
+    if tier is not None:
+        make = stream.wrap(tier, served.queue, make)
     listener = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
     served.port = listener.sockets[0].getsockname()[1]
     try:
@@ -79,6 +97,7 @@ async def serving(kraken: Kraken, context: SSLContext | None = None) -> AsyncIte
         await served.close_clients()
         listener.close()
         await served.front.close()
+        served.queue.close()
         kraken.venue.close()
 
 

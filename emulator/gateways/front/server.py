@@ -9,10 +9,13 @@ import asyncio
 import logging
 import re
 import resource
-from collections.abc import Callable
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from aiohttp import web
 
+from emulator.gateways.access import Entrance
 from emulator.gateways.front.hosts import websocket_role
 from emulator.gateways.spot_rest import server as spot_rest
 from emulator.gateways.spot_ws_v2 import server as spot_ws_v2
@@ -28,60 +31,73 @@ SHUTDOWN_S = 0.2
 
 _UPGRADE = re.compile(rb"^upgrade:[ \t]*websocket[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _HOST = re.compile(rb"^host:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _END = b"\r\n\r\n"
 _log = logging.getLogger(__name__)
 
 
 class Server:
-    """What all connections of the front share; ``protocol`` makes the protocol of a new one."""
+    """What all connections of the front share; ``protocols`` gives a factory of them for each way in.
 
-    def __init__(self, rest: spot_rest.Server, ws_v2: spot_ws_v2.Server) -> None:
+    ``until`` waits for a moment of the monotonic clock, in nanoseconds.
+    """
+
+    def __init__(
+        self, rest: spot_rest.Server, ws_v2: spot_ws_v2.Server, until: Callable[[int], Awaitable[None]]
+    ) -> None:
         self._rest = rest
-        self._websockets: dict[bytes, Callable[[bytes], asyncio.Protocol]] = {
-            b"/v2": lambda host: ws_v2.connection(websocket_role(host.decode("latin-1"))),
+        self._until = until
+        self._websockets: dict[bytes, Callable[[str, Entrance], asyncio.Protocol]] = {
+            b"/v2": lambda host, entrance: ws_v2.connection(websocket_role(host), entrance),
         }
         self._ws_v2 = ws_v2
-        self._http = web.Server(self._handle, access_log=None, logger=_quiet)
+        self._https: list[web.Server] = []
         self.fronts: set[Front] = set()
         self.most_connections = min(MOST_CONNECTIONS, _descriptors() - SPARE_DESCRIPTORS)
 
-    def protocol(self) -> asyncio.Protocol:
-        """Return the protocol of one new connection."""
-        return Front(self)
+    def protocols(self, entrance: Entrance) -> Callable[[], asyncio.Protocol]:
+        """Return a factory of protocols for connections that come in by ``entrance``."""
+        http = web.Server(partial(self._handle, entrance), access_log=None, logger=_quiet)
+        self._https.append(http)
+        return lambda: Front(self, entrance, http)
 
     def connections(self) -> int:
         """Return how many clients are connected."""
         return len(self.fronts) + len(self._ws_v2.connections)
 
-    def http(self) -> web.RequestHandler:
-        """Return aiohttp's protocol for a connection."""
-        return self._http()
-
-    def websocket(self, head: bytes) -> asyncio.Protocol | None:
+    def websocket(self, head: bytes, entrance: Entrance) -> asyncio.Protocol | None:
         """Return the protocol of the WebSocket gateway that ``head`` asks for, None when there is none."""
         target = head.split(b" ", 2)[1].partition(b"?")[0].rstrip(b"/")
         make = self._websockets.get(target)
         host = _HOST.search(head)
-        return None if make is None else make(host[1] if host else b"")
+        return None if make is None else make(host[1].decode("latin-1") if host else "", entrance)
 
     async def close(self) -> None:
         """Say goodbye to every client: close frames to WebSockets, the end of the stream to others."""
         self._ws_v2.close()
-        await self._http.shutdown(timeout=SHUTDOWN_S)
+        await asyncio.gather(*(http.shutdown(timeout=SHUTDOWN_S) for http in self._https))
         for front in list(self.fronts):
             front.close()
 
-    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        if request.path.startswith((spot_rest.PUBLIC_PATH, spot_rest.PRIVATE_PATH)):
-            return await self._rest.handle(request)
-        return web.Response(status=404, text="Not Found\n")
+    async def _handle(self, entrance: Entrance, request: web.BaseRequest) -> web.StreamResponse:
+        if not request.path.startswith((spot_rest.PUBLIC_PATH, spot_rest.PRIVATE_PATH)):
+            return web.Response(status=404, text="Not Found\n")
+        if not entrance.offers("rest"):
+            return web.Response(status=403, text="Forbidden\n")
+        came_ns = time.monotonic_ns()
+        answer = await self._rest.handle(request, entrance)
+        if entrance.rest_us and request.transport and not request.transport.get_extra_info("delay_line"):
+            await self._until(came_ns + round(entrance.rest_us * 1000))
+        return answer
 
 
 class Front(asyncio.Protocol):
     """A connection whose protocol is not known yet; later, the way in for its REST requests."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, entrance: Entrance, http: web.Server) -> None:
         self._server = server
+        self._entrance = entrance
+        self._http = http
         self._head = b""
         self._inner: asyncio.Protocol | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -118,14 +134,22 @@ class Front(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
         upgrade = head.startswith(b"GET ") and _UPGRADE.search(head.partition(_END)[0] + b"\r\n")
-        websocket = self._server.websocket(head) if upgrade else None
+        websocket = None
+        if upgrade:
+            if not self._entrance.offers("websocket"):
+                self._transport.write(_FORBIDDEN)
+                self._transport.close()
+                return
+            websocket = self._server.websocket(head, self._entrance)
         line = self._transport.get_extra_info("delay_line")
         if line is not None:
             line.answers_later = websocket is None
+            entrance = self._entrance
+            line.service_ns = round((entrance.rest_us if websocket is None else entrance.websocket_us) * 1000)
         if websocket is not None:
             self._server.fronts.discard(self)
             self._transport.set_protocol(websocket)
-        self._inner = websocket or self._server.http()
+        self._inner = websocket or self._http()
         self._inner.connection_made(self._transport)
         self._inner.data_received(head)
 

@@ -89,7 +89,7 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 
 def over_tls(
-    factory: Callable[[], asyncio.Protocol], context: ssl.SSLContext
+    factory: Callable[[], asyncio.BaseProtocol], context: ssl.SSLContext
 ) -> Callable[[], asyncio.BaseProtocol]:
     """Return a factory whose protocols speak TLS below those of ``factory``.
 

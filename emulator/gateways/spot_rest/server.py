@@ -5,6 +5,7 @@ import logging
 
 from aiohttp import web
 
+from emulator.gateways.access import OPEN, Entrance
 from emulator.gateways.errors import BAD_ARGUMENTS, INTERNAL, VenueError
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.spot_rest.codec import Params
@@ -28,8 +29,8 @@ class Server:
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
 
-    async def handle(self, request: web.BaseRequest) -> web.Response:
-        """Answer one request."""
+    async def handle(self, request: web.BaseRequest, entrance: Entrance = OPEN) -> web.Response:
+        """Answer one request that came in by ``entrance``."""
         body = b""
         if request.method == "POST" and request.can_read_body:
             try:
@@ -42,7 +43,7 @@ class Server:
             if len(body) > LARGEST_BODY:
                 return web.Response(status=413)
         try:
-            answer = codec.result(self._call(request, body))
+            answer = codec.result(self._call(request, body, entrance))
         except VenueError as error:
             answer = codec.errors(str(error))
         except Exception:
@@ -50,7 +51,7 @@ class Server:
             answer = codec.errors(INTERNAL)
         return web.Response(body=answer, headers=_HEADERS)
 
-    def _call(self, request: web.BaseRequest, body: bytes) -> object:
+    def _call(self, request: web.BaseRequest, body: bytes, entrance: Entrance) -> object:
         path = request.path
         if path.startswith(PUBLIC_PATH):
             public = PUBLIC.get(path[len(PUBLIC_PATH) :])
@@ -64,6 +65,7 @@ class Server:
         params = _params(request, body)
         public_key, signature = headers.get("API-Key", ""), headers.get("API-Sign", "")
         key = authenticate(self._venue.keys, request.rel_url.raw_path, public_key, signature, body, params)
+        entrance.check(vip=self._venue.engine.accounts[key.account].vip)
         allow(key, private.needs)
         return private.call(self._venue, key, params)
 

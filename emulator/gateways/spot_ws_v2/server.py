@@ -15,6 +15,7 @@ from websockets.http11 import Request as Handshake
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from emulator.gateways.access import OPEN, Entrance
 from emulator.gateways.spot_ws_v2 import codec
 from emulator.gateways.spot_ws_v2.framing import text_frame
 from emulator.gateways.spot_ws_v2.session import Gateway, Role, Session
@@ -52,10 +53,10 @@ class Server:
         self._waiting: deque[Connection] = deque()
         self._flushing = False
 
-    def connection(self, role: Role) -> "Connection":
-        """Return the protocol for one new connection."""
+    def connection(self, role: Role, entrance: Entrance = OPEN) -> "Connection":
+        """Return the protocol for one new connection that comes in by ``entrance``."""
         self._next_id += 1
-        return Connection(self, role, self._next_id)
+        return Connection(self, role, entrance, self._next_id)
 
     def wait_to_flush(self, connection: "Connection") -> None:
         """Write the connection's posted frames at the end of this turn of the loop."""
@@ -81,9 +82,10 @@ class Server:
 class Connection(asyncio.Protocol):
     """One WebSocket connection."""
 
-    def __init__(self, server: Server, role: Role, connection_id: int) -> None:
+    def __init__(self, server: Server, role: Role, entrance: Entrance, connection_id: int) -> None:
         self._server = server
         self._role = role
+        self._entrance = entrance
         self._id = connection_id
         self._core = ServerProtocol(max_size=LARGEST_MESSAGE, logger=_quiet)
         self._buffer = bytearray()
@@ -204,7 +206,7 @@ class Connection(asyncio.Protocol):
         self._send_core()
         if self._core.state is State.OPEN:
             self._open = True
-            self._session = Session(self._server.gateway, self, self._role, self._id)
+            self._session = Session(self._server.gateway, self, self._role, self._id, self._entrance)
 
     def _library_frame(self, frame: object) -> None:
         """Collect a message from frames that took the library's road."""

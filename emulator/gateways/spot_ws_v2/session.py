@@ -9,6 +9,7 @@ import msgspec
 from emulator.engine.commands import Command
 from emulator.engine.events import Event
 from emulator.engine.instruments import Instrument
+from emulator.gateways.access import OPEN, Entrance
 from emulator.gateways.errors import VenueError
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.spot_ws_v2 import codec
@@ -62,13 +63,21 @@ class Outlet(Protocol):
 class Session:
     """One WebSocket v2 connection, fed with messages, answering through its outlet."""
 
-    def __init__(self, gateway: Gateway, outlet: Outlet, role: Role, connection_id: int) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        outlet: Outlet,
+        role: Role,
+        connection_id: int,
+        entrance: Entrance = OPEN,
+    ) -> None:
         self.gateway = gateway
         self.venue = gateway.venue
         self.joined: dict[FeedKey, object] = {}
         self.private: dict[str, Subscription] = {}
         self._outlet = outlet
         self._role = role
+        self._entrance = entrance
         self.send = outlet.send
         self.post = outlet.post
         self.send(codec.status(connection_id))
@@ -140,11 +149,17 @@ class Session:
         return pair
 
     def token(self, params: dict[str, object]) -> Token | None:
-        """Return the token of a private request, None when it is not valid."""
+        """Return the token of a private request, None when it is not valid.
+
+        VenueError when there is none, or when its account may not come in here.
+        """
         text = params.get("token")
         if not isinstance(text, str) or not text:
             raise VenueError("Token(s) not found")
-        return self.venue.tokens.find(text, self.venue.clock.now_ns())
+        token = self.venue.tokens.find(text, self.venue.clock.now_ns())
+        if token is not None and self._entrance.vip:
+            self._entrance.check(vip=self.venue.engine.accounts[token.key.account].vip)
+        return token
 
     def key(self, params: dict[str, object]) -> ApiKey:
         """Return the key behind the token of a trading request."""

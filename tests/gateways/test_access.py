@@ -1,0 +1,207 @@
+"""Rules of a tier's way in: who comes through, to which API, and what the others get."""
+
+import asyncio
+import ipaddress
+import ssl
+import time
+
+import pytest
+import trustme
+
+from emulator.app import entrances
+from emulator.gateways.access import Entrance
+from emulator.link.tiers import load_tiers
+from emulator.settings import PROFILES, Settings, SettingsError
+from tests.gateways.sockets import GET_TIME, serving
+from tests.gateways.venue import Kraken
+from tests.link.support import made_tier
+
+TIERS = load_tiers(PROFILES / "tiers")
+ALL = tuple(TIERS.values())
+HERE, ELSEWHERE = ((ipaddress.ip_network(text),) for text in ("127.0.0.0/8", "192.0.2.0/24"))
+DENIED = ["EGeneral:Permission denied"]
+
+
+def entrance(name, **settings):
+    return entrances(Settings(**settings), ALL)[name]
+
+
+# From profile and settings to rules
+
+
+def test_without_enforcement_everybody_may_do_everything():
+    for name in TIERS:
+        rules = entrance(name)
+        assert not rules.closed_to_some
+        assert (rules.apis, rules.vip) == (None, False)
+
+
+def test_each_tier_asks_for_what_kraken_documents():
+    assert entrance("colo", enforce_access=True).vip
+    assert not entrance("aws", enforce_access=True).admits("127.0.0.1")
+    assert entrance("aws", enforce_access=True, allow_source=("127.0.0.0/8",)).admits("127.0.0.1")
+    for name in ("us", "tokyo"):
+        assert not entrance(name, enforce_access=True).admits("127.0.0.1")
+        for provider in ("bso", "avelacom"):
+            assert entrance(name, enforce_access=True, provider=provider).admits("127.0.0.1")
+        assert not entrance(name, enforce_access=True, provider="beeks").admits("127.0.0.1")
+    assert entrance("beeks", enforce_access=True, provider="beeks").connected
+    assert not entrance("local", enforce_access=True).closed_to_some
+
+
+def test_rest_is_slower_than_the_tier_and_says_that_this_is_an_estimate():
+    for name, tier in TIERS.items():
+        assert entrance(name).rest_us == (0 if name == "local" else 500)
+        assert tier.service.estimated == (name != "local")
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        (
+            {"provider": "carrier-pigeon"},
+            "unknown provider 'carrier-pigeon'; these tiers can be had from: avelacom",
+        ),
+        ({"allow_source": ("10.0.0.1/8",)}, "allow_source: 10.0.0.1/8 has host bits set"),
+        ({"allow_source": ("london",)}, "allow_source: 'london' does not appear"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_line(settings, complaint):
+    with pytest.raises(SettingsError, match=complaint):
+        entrances(Settings(**settings), ALL)
+
+
+def test_an_address_that_is_mapped_into_ipv6_is_still_that_address():
+    assert Entrance(sources=HERE).admits("::ffff:127.0.0.1")
+
+
+# What a client sees
+
+
+def under(rules, talk, **options):
+    async def scenario():
+        async with serving(Kraken(), entrance=rules, **options) as served:
+            return await talk(served)
+
+    return asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+@pytest.mark.parametrize(
+    "rules", [Entrance(sources=ELSEWHERE), Entrance(sources=()), Entrance(connected=False)]
+)
+def test_a_connection_that_does_not_come_through_is_reset_before_a_byte_is_answered(rules):
+    async def talk(served):
+        async def call():
+            peer = await served.connect()
+            peer.send(GET_TIME)
+            await peer.reader.readexactly(1)
+
+        with pytest.raises(ConnectionError):
+            await call()
+        assert not served.front.fronts
+
+    under(rules, talk)
+
+
+def test_below_tls_too():
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+
+    async def refused(served):
+        with pytest.raises((ConnectionError, ssl.SSLError)):
+            await served.connect(ssl=trusting, server_hostname="localhost")
+
+    async def admitted(served):
+        peer = await served.connect(ssl=trusting, server_hostname="localhost")
+        peer.send(GET_TIME)
+        assert (await peer.response())[0] == 200
+
+    under(Entrance(sources=ELSEWHERE), refused, context=context)
+    under(Entrance(sources=HERE), admitted, context=context)
+
+
+def test_an_api_that_is_not_offered_is_forbidden():
+    async def no_rest(served):
+        peer = await served.connect()
+        peer.send(GET_TIME)
+        assert (await peer.response())[0] == 403
+        await served.websocket()
+
+    async def no_websocket(served):
+        peer = await served.connect()
+        peer.send(b"GET /v2 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+        assert (await peer.response())[0] == 403
+        peer = await served.connect()
+        peer.send(GET_TIME)
+        assert (await peer.response())[0] == 200
+
+    under(Entrance(apis=("websocket",)), no_rest)
+    under(Entrance(apis=("rest",)), no_websocket)
+
+
+@pytest.mark.parametrize("vip", [False, True])
+def test_where_vip_status_is_asked_for_others_only_get_public_data(vip):
+    async def talk(served):
+        for known in served.kraken.venue.engine.accounts.values():
+            known.vip = vip
+        peer = await served.connect()
+        peer.send(GET_TIME)
+        assert (await peer.response())[0] == 200
+        answer = await peer.private("Balance", 1)
+        assert answer["error"] == ([] if vip else DENIED)
+        socket = await served.websocket()
+        token = served.kraken.token()
+        order = {"order_type": "limit", "side": "buy", "symbol": "BTC/USD", "order_qty": 1, "limit_price": 5}
+        for method, params in (("add_order", order), ("subscribe", {"channel": "executions"})):
+            reply = await socket.ask(method, **params, token=token)
+            assert reply["success"] is vip
+            assert vip or reply["error"] == DENIED[0]
+        other = await served.websocket()
+        public = await other.ask("subscribe", channel="ticker", symbol=["BTC/USD"])
+        assert public["success"] is True
+
+    under(Entrance(vip=True), talk)
+
+
+# Service time
+
+
+async def rest_call_s(served):
+    peer = await served.connect()
+    peer.send(GET_TIME)
+    await peer.response()
+    began = time.monotonic()
+    peer.send(GET_TIME)
+    await peer.response()
+    return time.monotonic() - began
+
+
+def test_an_answer_over_rest_takes_its_service_time_besides_the_round_trip():
+    assert under(Entrance(rest_us=30_000), rest_call_s) >= 0.03
+    assert under(Entrance(rest_us=30_000), rest_call_s, tier=made_tier(40_000)) >= 0.07
+
+
+async def websocket_call_s(served):
+    socket = await served.websocket()
+    began = time.monotonic()
+    await socket.ask("ping")
+    return time.monotonic() - began
+
+
+def test_an_answer_over_websocket_takes_its_own_service_time():
+    assert under(Entrance(websocket_us=30_000), websocket_call_s, tier=made_tier(40_000)) >= 0.07
+    assert under(Entrance(websocket_us=30_000), websocket_call_s, at_hand=True) >= 0.03
+
+
+def test_a_venue_that_stops_does_not_keep_an_answer_back_for_ever():
+    async def talk(served):
+        peer = await served.connect()
+        peer.send(GET_TIME)
+        await served.settle(lambda: served.queue._waiting)
+        served.queue.close()
+        assert (await peer.response())[0] == 200
+
+    under(Entrance(rest_us=9_000_000), talk)
