@@ -7,6 +7,7 @@ import os
 import signal
 import ssl
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from errno import EADDRINUSE
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import msgspec
 from emulator import settings as settings_
 from emulator.calibration import Calibration
 from emulator.clock import Clock
+from emulator.control import server as control
 from emulator.endpoints import Endpoint, as_text, as_values, remove, write_atomically
 from emulator.engine.accounts import Account
 from emulator.engine.commands import Deposit
@@ -31,6 +33,7 @@ from emulator.gateways.tape import Tape
 from emulator.gateways.tokens import Tokens
 from emulator.gateways.venue import Venue
 from emulator.link import ladder, tiers
+from emulator.link.live import Live
 from emulator.link.stream import ProtocolFactory, at_hand
 from emulator.link.timer import DueQueue
 from emulator.listeners import Listeners
@@ -45,6 +48,8 @@ from emulator.settings import AccountProfile, Settings, SettingsError
 MARKET_ACCOUNT = "market"
 StartError = (SettingsError, tiers.ProfileError, ladder.LinkError, MarketProfileError)
 """What can be wrong with what the user asked for; each is one line."""
+CONTROL_HOST = "127.0.0.1"
+"""Where the control API listens, whatever the venue's own address: who reaches it may do everything."""
 IDLE_STEP_S = 0.02
 """Pause between steps of work that nobody waits for."""
 
@@ -69,6 +74,9 @@ class App:
         own, those of the link that has not."""
         self._kraken_ports = kraken_ports
         self._ready = False
+        self._control: control.Server | None = None
+        self._control_listener: asyncio.Server | None = None
+        self.control_url = ""
         self._stops: list[Callable[[], None]] = []
         self._front: front.Server | None = None
 
@@ -91,6 +99,7 @@ class App:
         gc.freeze()
         gc.set_threshold(50_000, 50, 100_000)
         await self._open_links(venue, queue)
+        await self._open_control()
         self._ready = True
         self._in_idle_turns(venue.tape.load_days(venue.clock.now_ns()))
 
@@ -134,6 +143,21 @@ class App:
             raise
         self.listeners.append(listeners)
 
+    async def _open_control(self) -> None:
+        """Open the port by which links are changed while clients are connected."""
+        settings = self.settings
+        live = Live(self.listeners[0].link, self.tiers)
+        self._control = control.Server(live, settings_.PROFILES / "schedules", settings.host)
+        port = 0 if settings.ports == "auto" else settings.control_port
+        try:
+            self._control_listener = await self._control.listen(CONTROL_HOST, port)
+        except OSError as error:
+            reason = (
+                "is taken (another emulator? use --ports auto)" if error.errno == EADDRINUSE else str(error)
+            )
+            raise SettingsError(f"control port {port} on {CONTROL_HOST} {reason}") from None
+        self.control_url = f"http://{CONTROL_HOST}:{self._control_listener.sockets[0].getsockname()[1]}"
+
     def _guard(self, tier: tiers.Tier, factory: ProtocolFactory) -> ProtocolFactory:
         """Look at connections before all else, but not at our own, which come before the venue is ready."""
         return guarded(factory, self.entrances[tier.name], lambda: self._ready)
@@ -150,6 +174,10 @@ class App:
 
     async def stop(self) -> None:
         """Close everything, clients first."""
+        if self._control_listener is not None:
+            self._control_listener.close()
+        if self._control is not None:
+            await self._control.close()
         for listeners in self.listeners:
             listeners.stop_listening()
         if self._front is not None:
@@ -231,7 +259,7 @@ class App:
             key, secret = demo_credentials(self.settings.seed, row.name)
             accounts.append({"name": row.name, "spot": {"key": key, "secret": secret}})
         tiers_ = as_values(self.endpoints, self.authority.ca_path)
-        return {"tiers": tiers_, "accounts": accounts, "pid": os.getpid()}
+        return {"tiers": tiers_, "accounts": accounts, "control": self.control_url, "pid": os.getpid()}
 
 
 def load_tiers(settings: Settings) -> tuple[tiers.Tier, ...]:
@@ -328,7 +356,12 @@ def ready_text(app: App) -> str:
     )
     lines = [f"Kraken spot, seed {settings.seed}, {market}", "", *as_text(app.endpoints)]
     lines += [f"not link {name}: {reason}" for name, reason in app.choice.passed_over]
-    lines += ["", f"CA       {app.authority.ca_path}", "accounts (API key, private key):"]
+    lines += [
+        "",
+        f"CA       {app.authority.ca_path}",
+        f"control  {app.control_url}",
+        "accounts (API key, private key):",
+    ]
     shown = endpoints["accounts"][:3]
     lines += [f"  {row['name']:<8}{row['spot']['key']}\n          {row['spot']['secret']}" for row in shown]
     rest = ", ".join(row["name"] for row in endpoints["accounts"][3:])

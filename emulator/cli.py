@@ -15,6 +15,7 @@ examples:
   kraken-emulator up --tier us,tokyo           the same venue from two distances
   kraken-emulator up --market off --ports auto --endpoints-file endpoints.json
   kraken-emulator run --tier us -- python bot.py   an unmodified client, with Kraken's own hostnames
+  kraken-emulator link set us rtt=90ms         a running emulator's link, changed
   kraken-emulator tiers                        what the tiers are
 """
 
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_up(commands.add_parser("up", help="start the venue and keep it running"))
     _add_run(commands.add_parser("run", help="run a command whose network is a tier, as if it called Kraken"))
+    _add_link(commands.add_parser("link", help="look at and change the links of a running emulator"))
     table = commands.add_parser("tiers", help="list the connectivity tiers")
     table.add_argument("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
     commands.add_parser("doctor", help="try every way to make a link, and say what works here")
@@ -60,6 +62,30 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     add = run.add_argument
     add("--allow-internet", action="store_true", help="leave COMMAND in the machine's own network")
     add("--quiet", action="store_true", help="print nothing of our own")
+
+
+def _add_link(link: argparse.ArgumentParser) -> None:
+    link.formatter_class = argparse.RawDescriptionHelpFormatter
+    link.epilog = """
+actions:
+  show [TIER[/PATH]]                  what paths do now
+  set TIER[/PATH] NAME=VALUE ...      rtt=200ms one_way=35ms jitter=50us/400us/2ms loss=1% rate=10mbit
+                                      duplicate=1% reorder=1% corrupt=1% to_venue.loss=2% down=true
+  fail TIER[/PATH]                    cut it; connections on it end, new ones find another path
+  restore TIER[/PATH]                 end the failure
+  play TIER[/PATH] NAME|FILE          a schedule by name (reroute, flap, microbursts, congestion) or as a
+                                      .toml file, or a recorded trace as a .csv file
+  stop TIER[/PATH]                    end what is playing
+  reset [TIER[/PATH]]                 back to the profile
+"""
+    add = link.add_argument
+    add("action", choices=["show", "set", "fail", "restore", "play", "stop", "reset"])
+    add("target", nargs="?", metavar="TIER[/PATH]")
+    add("words", nargs="*", metavar="NAME=VALUE")
+    add("--loop", action="store_true", help="play a trace over and over")
+    add("--control", metavar="URL", help="the emulator's control API (default: http://127.0.0.1:7490)")
+    add("--endpoints-file", metavar="FILE", help="take the control API's address from there")
+    add("--json", action="store_true", help="print JSON")
 
 
 def _add_settings(up: argparse.ArgumentParser) -> None:
@@ -97,6 +123,7 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
     add("--ports", metavar="HOW", help="fixed, or auto for free ones (default: fixed)")
     add("--http-port", type=int, metavar="N", help="first tier's plain port (default: 7480, next tier +100)")
     add("--tls-port", type=int, metavar="N", help="first tier's TLS port (default: 7443, next tier +100)")
+    add("--control-port", type=int, metavar="N", help="port of the control API (default: 7490)")
     add("--endpoints-file", metavar="FILE", help="write the endpoints as JSON when everything answers")
     add("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
     add("--state-folder", metavar="DIR", help="where the local CA lives (default: the user's data folder)")
@@ -199,6 +226,32 @@ def _run(arguments: dict[str, Any]) -> None:
         _fail(error)
 
 
+def _link(arguments: dict[str, Any]) -> None:
+    import json
+
+    from emulator.control.client import ControlError, act, find, rows
+
+    action, target, words = arguments["action"], arguments["target"], arguments["words"]
+    least = {"set": 1, "play": 1}.get(action, 0)
+    if (
+        len(words) < least
+        or (words and action not in ("set", "play"))
+        or (action == "play" and len(words) > 1)
+    ):
+        _fail(ValueError(f"link {action}: see kraken-emulator link --help"))
+    if target is None and action not in ("show", "reset"):
+        _fail(ValueError(f"link {action}: which TIER[/PATH]?"))
+    try:
+        url = find(arguments["control"], arguments["endpoints_file"])
+        links = act(url, action, target, words, loop=arguments["loop"])
+    except ControlError as error:
+        _fail(error)
+    if arguments["json"]:
+        print(json.dumps(links))
+    else:
+        _print_table(rows(links))
+
+
 def _fail(error: Exception) -> NoReturn:
     print(f"kraken-emulator: error: {error}", file=sys.stderr)
     sys.exit(2)
@@ -207,6 +260,7 @@ def _fail(error: Exception) -> NoReturn:
 _COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "up": _up,
     "run": _run,
+    "link": _link,
     "tiers": _tiers,
     "doctor": _doctor,
     "version": _version,

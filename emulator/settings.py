@@ -52,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """First tier's plain port; further tiers count up by 100."""
     tls_port: Port = 7443
     """First tier's TLS port; further tiers count up by 100."""
+    control_port: Port = 7490
+    """Port of the control API, on 127.0.0.1."""
     endpoints_file: str = ""
     """Where to write the endpoints as JSON once everything answers."""
     accounts: str = "default"

@@ -1,0 +1,173 @@
+"""`kraken-emulator link`: the control API from the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+DEFAULT_URL = "http://127.0.0.1:7490"
+TIMEOUT_S = 30.0
+
+_UNITS_US = {"us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6}
+_UNITS_BITS = {"bit": 1.0, "kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
+_SHARES = ("loss", "burst_start", "burst_end", "burst_loss", "duplicate", "reorder", "corrupt")
+_NAMES = {"rtt": "rtt_us", "one_way": "one_way_us", "rate": "rate_bits_per_s", "limit": "limit_packets"}
+_NUMBER = re.compile(r"([0-9.]+)\s*([a-zµ%]*)")
+
+
+class ControlError(Exception):
+    """What cannot be done: one line."""
+
+
+def changes(settings: Sequence[str]) -> dict[str, Any]:
+    """Read `rtt=200ms jitter=50us/400us/2ms loss=1% rate=10mbit to_venue.loss=2% down=true`; ControlError."""
+    found: dict[str, Any] = {}
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise ControlError(f"{setting!r}: NAME=VALUE is meant, for example rtt=200ms")
+        direction, dot, field = name.partition(".")
+        target = found.setdefault(direction, {}) if dot else found
+        target.update(_field(field if dot else name, text))
+    return found
+
+
+def _field(name: str, text: str) -> dict[str, Any]:
+    if name == "down":
+        if text not in ("true", "false"):
+            raise ControlError(f"down={text}: true or false is meant")
+        return {"down": text == "true"}
+    if name == "jitter":
+        parts = text.split("/")
+        if len(parts) != 3:
+            raise ControlError(f"jitter={text}: p50/p99/p999 are meant, for example 50us/400us/2ms")
+        return {
+            f"p{p}_us": _number(name, part, _UNITS_US) for p, part in zip((50, 99, 999), parts, strict=True)
+        }
+    field = _NAMES.get(name, name)
+    if name in _SHARES:
+        return {field: _number(name, text, {"": 1.0, "%": 0.01})}
+    if field.endswith("_us"):
+        return {field: _number(name, text, {"": 1.0, **_UNITS_US} if name == field else _UNITS_US)}
+    units = {"": 1.0, **_UNITS_BITS} if field == "rate_bits_per_s" else {"": 1.0}
+    return {field: round(_number(name, text, units))}
+
+
+def _number(name: str, text: str, units: dict[str, float]) -> float:
+    match = _NUMBER.fullmatch(text)
+    if match is None or match[2] not in units:
+        known = ", ".join(unit for unit in units if unit) or "none"
+        raise ControlError(f"{name}={text}: a number is meant, with a unit of: {known}")
+    try:
+        return float(f"{float(match[1]) * units[match[2]]:.9g}")
+    except ValueError:
+        raise ControlError(f"{name}={text}: not a number") from None
+
+
+def find(url: str | None, endpoints_file: str | None) -> str:
+    """Give the control API's address: as said, of an endpoints file, of the environment, or the default."""
+    if url:
+        return url
+    if endpoints_file:
+        try:
+            return str(json.loads(Path(endpoints_file).read_bytes())["control"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise ControlError(f"{endpoints_file}: no endpoints file with a control address") from None
+    return os.environ.get("KRAKEN_EMULATOR_CONTROL") or DEFAULT_URL
+
+
+def call(url: str, method: str, path: str, body: bytes = b"{}", kind: str = "application/json") -> Any:
+    """Make one request; ControlError with the answer's own words."""
+    if not url.startswith("http://"):
+        raise ControlError(f"{url}: an http:// address is meant")
+    data = None if method == "GET" else body
+    request = urllib.request.Request(url + path, data, {"Content-Type": kind}, method=method)  # noqa: S310
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=TIMEOUT_S) as answer:
+            return json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        try:
+            reason = json.loads(error.read())["error"]
+        except (ValueError, KeyError, TypeError):
+            reason = f"status {error.code}"
+        raise ControlError(reason) from None
+    except (OSError, ValueError):
+        hint = "start one with `kraken-emulator up`, or say --control"
+        raise ControlError(f"no emulator answers at {url}: {hint}") from None
+
+
+def act(
+    url: str, action: str, target: str | None, words: Sequence[str], *, loop: bool
+) -> list[dict[str, Any]]:
+    """Carry out one action on a tier, a path of it, or all; give the rows of what is meant then."""
+    path = "/control/links" + "".join(
+        f"/{quote(part, safe='')}" for part in (target or "").split("/") if part
+    )
+    if action == "show":
+        answer = call(url, "GET", path)
+    elif action == "set":
+        answer = call(url, "PATCH", path, json.dumps(changes(words)).encode())
+    elif action == "stop":
+        answer = call(url, "DELETE", path + "/play")
+    elif action == "play":
+        answer = call(url, "POST", f"{path}/play{'?loop=1' if loop else ''}", *_what(words[0]))
+    else:
+        answer = call(url, "POST", f"{path}/{action}")
+    return list(answer["links"])
+
+
+def _what(name: str) -> tuple[bytes, str]:
+    """Give the body and its type: a file by its ending, or the name of a schedule that comes along."""
+    kinds = {".toml": "application/toml", ".csv": "text/csv"}
+    kind = kinds.get(Path(name).suffix)
+    if kind is None:
+        return json.dumps({"schedule": name}).encode(), "application/json"
+    try:
+        return Path(name).read_bytes(), kind
+    except OSError as error:
+        raise ControlError(f"{name}: {error.strerror}") from None
+
+
+def rows(links: Sequence[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Give what people read about paths: one row each, headings first."""
+    found: list[tuple[str, ...]] = [("path", "state", "RTT", "at start", "jitter p50/p99/p99.9", "besides")]
+    for link in links:
+        there, back = link["to_venue"], link["to_client"]
+        jitter = "/".join(f"{there[name]:g}" for name in ("p50_us", "p99_us", "p999_us"))
+        state = "up" if link["up"] else "down"
+        found.append(
+            (
+                f"{link['tier']}/{link['path']}",
+                state if not link["playing"] else f"{state}, playing {link['playing']}",
+                _duration(link["rtt_us"]),
+                _duration(link["standing_rtt_us"]),
+                f"{jitter} µs",
+                _besides(there, back) if link["up"] else "",
+            )
+        )
+    return found
+
+
+def _besides(there: dict[str, Any], back: dict[str, Any]) -> str:
+    """Name what a line does besides delay, per direction where they differ."""
+    names = {*_SHARES, "rate_bits_per_s"} - {"burst_end", "burst_loss"}
+    parts = []
+    for name in sorted(names):
+        if there[name] or back[name]:
+            both = there[name] == back[name]
+            parts.append(
+                f"{name} {there[name]:g}" if both else f"{name} {there[name]:g} → / {back[name]:g} ←"
+            )
+    return ", ".join(parts)
+
+
+def _duration(microseconds: float) -> str:
+    return f"{microseconds / 1000:.4g} ms" if microseconds >= 1000 else f"{microseconds:.0f} µs"

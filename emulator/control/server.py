@@ -1,0 +1,171 @@
+"""The control API: HTTP and JSON on a port of its own, for tests, scripts and `kraken-emulator link`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path as FilePath
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from emulator.link.listener import LinkError
+from emulator.link.live import ChangeError, Live, Path
+from emulator.link.schedule import LARGEST_BYTES, Schedule, ScheduleError, Trace, read_schedule, read_trace
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+SHUTDOWN_S = 0.2
+JSON, TOML, CSV = "application/json", "application/toml", "text/csv"
+_log = logging.getLogger(__name__)
+
+Handler = Callable[[web.BaseRequest, str | None, str | None], Awaitable[Any]]
+
+
+class Refused(Exception):  # noqa: N818 - what became of a request
+    """A request that is answered with an error: a status and one line."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class Server:
+    """Answers `/control/…`."""
+
+    def __init__(self, live: Live, schedules: FilePath, host: str) -> None:
+        self._live = live
+        self._schedules = schedules
+        self._hosts = LOOPBACK | {host}
+        self._http = web.Server(self._answer, access_log=None)
+        self._table: dict[str, dict[str, Handler]] = {
+            "": {"GET": self._show, "PATCH": self._set},
+            "fail": {"POST": self._fail},
+            "restore": {"POST": self._restore},
+            "reset": {"POST": self._reset},
+            "play": {"POST": self._play, "DELETE": self._stop},
+        }
+
+    async def listen(self, host: str, port: int) -> asyncio.Server:
+        """Open the port; OSError when it cannot be had."""
+        return await asyncio.get_running_loop().create_server(self._http, host, port)
+
+    async def close(self) -> None:
+        """End what is under way."""
+        await self._live.close()
+        await self._http.shutdown(timeout=SHUTDOWN_S)
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        try:
+            status, value = 200, await self._call(request)
+        except Refused as error:
+            status, value = error.status, {"error": str(error)}
+        except (ChangeError, LinkError, ScheduleError) as error:
+            status, value = 400, {"error": str(error)}
+        except Exception:
+            _log.exception("%s %s failed", request.method, request.path)
+            status, value = 500, {"error": "internal error"}
+        return web.Response(status=status, body=msgspec.json.encode(value), content_type=JSON)
+
+    async def _call(self, request: web.BaseRequest) -> Any:
+        # A page in a browser must not reach this under a name of its own.
+        if request.headers.get("Host", "").rpartition(":")[0] not in self._hosts:
+            raise Refused(403, "the Host header must name this machine")
+        if request.path == "/control/health":
+            return {"status": "ok"}
+        parts = request.path.split("/")[1:]
+        if parts[:2] != ["control", "links"] or len(parts) > 5 or "" in parts[2:]:
+            raise Refused(404, "not found; there are /control/health and /control/links")
+        target = parts[2:]
+        action = target.pop() if target and target[-1] in self._table else ""
+        handlers = self._table[action]
+        handler = handlers.get(request.method)
+        if handler is None:
+            raise Refused(405, f"the method must be {' or '.join(handlers)}")
+        tier, path = (*target, None, None)[:2]
+        if len(target) > 2:
+            raise Refused(404, "not found: a tier and a path are meant at most")
+        return await handler(request, tier, path)
+
+    def _paths(self, tier: str | None, path: str | None) -> list[Path]:
+        try:
+            return self._live.paths(tier, path)
+        except ChangeError as error:
+            raise Refused(404, str(error)) from None
+
+    async def _show(self, _: web.BaseRequest, tier: str | None, path: str | None) -> Any:
+        return {"links": [self._live.show(found) for found in self._paths(tier, path)]}
+
+    async def _set(self, request: web.BaseRequest, tier: str | None, path: str | None) -> Any:
+        paths = self._paths(tier, path)
+        await self._live.set(paths, await _json(request))
+        return await self._show(request, tier, path)
+
+    async def _fail(self, request: web.BaseRequest, tier: str | None, path: str | None) -> Any:
+        _own_type(request)
+        await self._live.fail(self._paths(tier, path))
+        return await self._show(request, tier, path)
+
+    async def _restore(self, request: web.BaseRequest, tier: str | None, path: str | None) -> Any:
+        _own_type(request)
+        await self._live.restore(self._paths(tier, path))
+        return await self._show(request, tier, path)
+
+    async def _reset(self, request: web.BaseRequest, tier: str | None, path: str | None) -> Any:
+        _own_type(request)
+        await self._live.reset(self._paths(tier, path))
+        return await self._show(request, tier, path)
+
+    async def _play(self, request: web.BaseRequest, tier: str | None, path: str | None) -> Any:
+        paths = self._paths(tier, path)
+        await self._live.play(paths, *await self._what(request))
+        return await self._show(request, tier, path)
+
+    async def _stop(self, request: web.BaseRequest, tier: str | None, path: str | None) -> Any:
+        await self._live.stop(self._paths(tier, path))
+        return await self._show(request, tier, path)
+
+    async def _what(self, request: web.BaseRequest) -> tuple[Schedule | Trace, str]:
+        """Read what to play: a name of a schedule that comes along, a schedule, or a trace."""
+        kind = _own_type(request)
+        if kind == TOML:
+            return read_schedule(await _text(request)), "schedule"
+        if kind == CSV:
+            text = await _text(request)
+            loop = request.query.get("loop") == "1"
+            return await asyncio.to_thread(lambda: read_trace(text, loop=loop)), "trace"
+        name = (await _json(request)).get("schedule")
+        known = {file.stem: file for file in self._schedules.glob("*.toml")}
+        if name not in known:
+            raise Refused(400, f"unknown schedule {name!r}; there are {', '.join(sorted(known))}")
+        return read_schedule(known[name].read_text(encoding="utf-8")), name
+
+
+def _own_type(request: web.BaseRequest) -> str:
+    """Give the body's type; a form's, which a page may send anywhere without asking, is refused."""
+    kind = request.content_type
+    if kind not in (JSON, TOML, CSV):
+        raise Refused(415, f"the Content-Type must be {JSON}, {TOML} or {CSV}")
+    return kind
+
+
+async def _text(request: web.BaseRequest) -> str:
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+        if len(body) > LARGEST_BYTES:
+            raise Refused(413, f"the body is larger than {LARGEST_BYTES >> 20} MiB")
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise Refused(400, "the body is not UTF-8") from None
+
+
+async def _json(request: web.BaseRequest) -> dict[str, Any]:
+    if _own_type(request) != JSON:
+        raise Refused(415, f"the Content-Type must be {JSON}")
+    try:
+        return msgspec.json.decode(await _text(request), type=dict[str, Any])
+    except msgspec.DecodeError as error:
+        raise Refused(400, str(error)) from None
