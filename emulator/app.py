@@ -146,7 +146,7 @@ class App:
     async def _open_control(self) -> None:
         """Open the port by which links are changed while clients are connected."""
         settings = self.settings
-        live = Live(self.listeners[0].link, self.tiers)
+        live = Live(self.listeners[0].link, self.tiers, [at.link for at in self.listeners[1:]])
         self._control = control.Server(live, settings_.PROFILES / "schedules", settings.host)
         port = 0 if settings.ports == "auto" else settings.control_port
         try:

@@ -61,6 +61,8 @@ def _field(name: str, text: str) -> dict[str, Any]:
 
 
 def _number(name: str, text: str, units: dict[str, float]) -> float:
+    if text == "0":
+        return 0.0
     match = _NUMBER.fullmatch(text)
     if match is None or match[2] not in units:
         known = ", ".join(unit for unit in units if unit) or "none"

@@ -32,12 +32,20 @@ class Path(NamedTuple):
 
 
 class Live:
-    """The paths of a link, and what is done to them. They go back to what they do when this is made."""
+    """The paths of a link, and what is done to them. They go back to what they do when this is made.
+
+    `beside` are links to the same tiers that follow: listeners at this machine's own address.
+    """
 
     def __init__(
-        self, link: Link, tiers: Sequence[Tier], now_s: Callable[[], float] = time.monotonic
+        self,
+        link: Link,
+        tiers: Sequence[Tier],
+        beside: Sequence[Link] = (),
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._link = link
+        self._beside = tuple(beside)
         self._now_s = now_s
         self._standing = {
             Path(tier.name, path.name): link.ways(tier.name, path.name)
@@ -165,6 +173,9 @@ class Live:
 
     async def _put(self, path: Path, ways: Ways) -> None:
         await self._link.change(*path, ways)
+        for link in self._beside:
+            floor_us = link.ways(*path).to_venue.floor_us  # what a link takes itself stays its own
+            await link.change(*path, ways.changed(floor_us=floor_us))
         if not ways.cut:
             self._failed.pop(path, None)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import tomllib
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, NamedTuple
@@ -199,6 +200,8 @@ def read_trace(text: str, *, loop: bool = False) -> Trace:
             raise ScheduleError(f"line {number}: no {error.args[0]}") from None
         except ValueError as error:
             raise ScheduleError(f"line {number}: {error}") from None
+        if not math.isfinite(at_s):
+            raise ScheduleError(f"line {number}: time_s is not a number")
         first_s = at_s if first_s is None else first_s
         if rows and at_s - first_s < rows[-1].at_s:
             raise ScheduleError(f"line {number}: time_s goes back")
