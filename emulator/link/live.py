@@ -202,9 +202,8 @@ def with_changes(ways: Ways, changes: Mapping[str, Any]) -> Ways:
         if name not in known:
             raise ChangeError(f"unknown field {name!r}; there are {', '.join(sorted(known))}")
     try:
-        ways = Ways(
-            *(way.changed(**both, **tables[name]) for name, way in zip(_DIRECTIONS, ways, strict=True))
-        )
+        there, back = ({**both, **table} for table in tables.values())
+        ways = Ways(ways.to_venue.changed(**there), ways.to_client.changed(**back))
         if "rtt_us" in changes:
             ways = ways.with_rtt(float(changes["rtt_us"]))
         if changes.get("down"):
