@@ -16,6 +16,7 @@ examples:
   kraken-emulator up --market off --ports auto --endpoints-file endpoints.json
   kraken-emulator run --tier us -- python bot.py   an unmodified client, with Kraken's own hostnames
   kraken-emulator link set us rtt=90ms         a running emulator's link, changed
+  kraken-emulator measure --quick              what round trips this machine gets, with plots
   kraken-emulator tiers                        what the tiers are
 """
 
@@ -39,6 +40,9 @@ def parser() -> argparse.ArgumentParser:
     _add_up(commands.add_parser("up", help="start the venue and keep it running"))
     _add_run(commands.add_parser("run", help="run a command whose network is a tier, as if it called Kraken"))
     _add_link(commands.add_parser("link", help="look at and change the links of a running emulator"))
+    _add_measure(
+        commands.add_parser("measure", help="measure every tier on every link, beside what Kraken publishes")
+    )
     table = commands.add_parser("tiers", help="list the connectivity tiers")
     table.add_argument("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
     commands.add_parser("doctor", help="try every way to make a link, and say what works here")
@@ -86,6 +90,23 @@ actions:
     add("--control", metavar="URL", help="the emulator's control API (default: http://127.0.0.1:7490)")
     add("--endpoints-file", metavar="FILE", help="take the control API's address from there")
     add("--json", action="store_true", help="print JSON")
+
+
+def _add_measure(measure: argparse.ArgumentParser) -> None:
+    measure.description = (
+        "Start the venue on every link that works here and send real probes through every tier: TCP connect, "
+        "WebSocket ping, orders over WebSocket and REST, first answers on cold connections. Prints a table "
+        "and writes measurement.json and measurement.html."
+    )
+    add = measure.add_argument
+    add("--tier", metavar="NAME[,NAME]", help="tiers to measure (default: all)")
+    add("--link", metavar="RUNG[,RUNG]", help="links to measure (default: all that work here, but none)")
+    add("--samples", type=int, default=1_000, metavar="N", help="orders per tier (default: 1000)")
+    add("--quick", action="store_true", help="100 orders per tier: no p99.9")
+    add("--market", default="off", metavar="WHO", help="who else trades meanwhile (default: off)")
+    add("--output", default=".", metavar="DIR", help="where the two files go (default: here)")
+    add("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
+    add("--json", action="store_true", help="print the JSON instead of the table")
 
 
 def _add_settings(up: argparse.ArgumentParser) -> None:
@@ -252,6 +273,76 @@ def _link(arguments: dict[str, Any]) -> None:
         _print_table(rows(links))
 
 
+def _measure(arguments: dict[str, Any]) -> None:
+    from emulator.run import spaces
+
+    try:
+        spaces.enter(network=True)  # where links of real packets can be had without root, and touch nothing
+        alone = True
+    except OSError:
+        alone = False
+    import asyncio
+    from pathlib import Path
+
+    import msgspec
+
+    from emulator.link import netns
+    from emulator.link.tiers import ProfileError, load_tiers
+    from emulator.measure.command import Plan, measure, rungs_that_work
+    from emulator.measure.report import as_html, as_text
+    from emulator.settings import SettingsError, load, tier_folders
+
+    if alone:
+        with netns.Namespace.current() as here:
+            netns.loopback_up(here)
+    folder, samples = Path(arguments["output"]), 100 if arguments["quick"] else arguments["samples"]
+    if samples < 2 or samples > 100_000:
+        _fail(ValueError("--samples must be from 2 to 100000"))
+    if not folder.is_dir():
+        _fail(ValueError(f"{folder}: no such folder"))
+    asked = {"tiers_folder": arguments["tiers_folder"]}
+    try:
+        known = load_tiers(*tier_folders(load(asked, {})))
+        names = _names(arguments["tier"]) or sorted(known, key=lambda name: known[name].rtt_us)
+        if unknown := set(names) - known.keys():
+            raise SettingsError(f"unknown tier {min(unknown)!r}; there are: {', '.join(known)}")
+    except (SettingsError, ProfileError) as error:
+        _fail(error)
+    rungs, passed_over = rungs_that_work(_names(arguments["link"]))
+    for name, reason in passed_over:
+        print(f"not link {name}: {reason}", file=sys.stderr)
+    plan = Plan(
+        tiers=tuple(names),
+        rungs=rungs,
+        samples=samples,
+        market=arguments["market"],
+        tiers_folder=arguments["tiers_folder"] or "",
+    )
+    measurement = asyncio.run(measure(plan, _progress))
+    _progress("", 1.0)
+    encoded = msgspec.json.encode(measurement)
+    try:
+        (folder / "measurement.json").write_bytes(encoded)
+        (folder / "measurement.html").write_text(as_html(measurement), encoding="utf-8")
+    except OSError as error:
+        _fail(error)
+    print(encoded.decode() if arguments["json"] else as_text(measurement))
+    print(f"written: {folder / 'measurement.json'}, {folder / 'measurement.html'}", file=sys.stderr)
+
+
+def _names(text: str | None) -> list[str]:
+    return (text or "").replace(",", " ").split()
+
+
+def _progress(what: str, share: float) -> None:
+    """Show how far it is, where somebody looks; with nothing to tell, take the bar away."""
+    if sys.stderr.isatty():
+        width = 30
+        bar = "#" * round(width * share)
+        text = f"[{bar:<{width}}] {share:4.0%}  {what}" if what else ""
+        print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+
+
 def _fail(error: Exception) -> NoReturn:
     print(f"kraken-emulator: error: {error}", file=sys.stderr)
     sys.exit(2)
@@ -261,6 +352,7 @@ _COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "up": _up,
     "run": _run,
     "link": _link,
+    "measure": _measure,
     "tiers": _tiers,
     "doctor": _doctor,
     "version": _version,

@@ -61,6 +61,8 @@ def _row(endpoint: Endpoint, ca: Path) -> dict[str, Any]:
     return {
         "rung": endpoint.rung,
         "rtt_us": endpoint.rtt_us,
+        "floor_us": round(endpoint.floor_us, 1),
+        "reachable_us": round(endpoint.reachable_us or endpoint.rtt_us, 1),
         **endpoint.urls,
         "tls": {**endpoint.tls_urls, "ca": str(ca)},
     }

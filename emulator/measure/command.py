@@ -1,0 +1,231 @@
+"""`kraken-emulator measure`: real probes through every tier on every link that works here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import platform
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from emulator.measure import requests
+from emulator.measure.figures import Figures
+from emulator.measure.prober import ProbeError, Prober
+
+VERSION = 1
+START_S = 60.0
+SETTLE_S = 1.0
+"""After the start the venue prepares its past whenever nobody asks for anything."""
+NEAR_US, FAR_US = 1_000, 10_000
+SPACINGS_US = {"near": 300, "middle": 2_000, "far": 5_000}
+"""Between messages: near tiers are polled for, as a client there does; far ones have many under way."""
+COLD_THEORY_RTTS = {"rest": 3, "websocket": 4}
+"""TCP, TLS 1.3, then the request; or the upgrade and the subscription."""
+
+Progress = Callable[[str, float], None]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What is measured: tiers by name, links by name, and how many orders per tier."""
+
+    tiers: tuple[str, ...]
+    rungs: tuple[str, ...]
+    samples: int = 1_000
+    market: str = "off"
+    tiers_folder: str = ""
+
+
+class Measured(msgspec.Struct, kw_only=True):
+    """One tier through one link: figures by probe, and the parts of first answers in microseconds."""
+
+    tier: str
+    path: str
+    rtt_us: float
+    floor_us: float
+    reachable_us: float
+    probes: dict[str, Figures] = {}
+    cold: dict[str, dict[str, float]] = {}
+    """Per API, the medians of connect, tls, upgrade and answer."""
+
+
+class Rung(msgspec.Struct, kw_only=True):
+    """One link: why it could not be measured, or what was."""
+
+    rung: str
+    reason: str | None = None
+    tiers: list[Measured] = []
+
+
+class Measurement(msgspec.Struct, kw_only=True):
+    """Everything that was measured in one go, the form of measurement.json."""
+
+    version: int = VERSION
+    made: str
+    machine: dict[str, Any]
+    plan: Plan
+    rungs: list[Rung]
+
+
+async def measure(plan: Plan, progress: Progress) -> Measurement:
+    """Measure as planned; a link that cannot be had is a row with its reason."""
+    rungs = []
+    for place, name in enumerate(plan.rungs):
+
+        def done(what: str, share: float, place: int = place) -> None:
+            progress(what, (place + share) / len(plan.rungs))
+
+        try:
+            rungs.append(Rung(rung=name, tiers=await _rung(plan, name, done)))
+        except (ProbeError, OSError, EOFError) as error:
+            rungs.append(Rung(rung=name, reason=str(error) or type(error).__name__))
+    machine = {
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "cpus": os.cpu_count(),
+        "emulator": "kraken-emulator",
+    }
+    made = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    return Measurement(made=made, machine=machine, plan=plan, rungs=rungs)
+
+
+async def _rung(plan: Plan, name: str, done: Progress) -> list[Measured]:
+    rows = []
+    done(f"{name}: starting", 0)
+    async with _emulator(plan, name) as endpoints, Prober() as prober:
+        ways_in = [
+            (tier, path, at)
+            for tier, row in endpoints["tiers"].items()
+            for path, at in row.get("paths", {"": row}).items()
+        ]
+        for place, (tier, path, at) in enumerate(ways_in):
+
+            def step(what: str, share: float, place: int = place, tier: str = tier) -> None:
+                done(f"{name}: {tier}, {what}", (place + share) / len(ways_in))
+
+            account = endpoints["accounts"][place % len(endpoints["accounts"])]["spot"]
+            rows.append(await _tier(plan, prober, tier, path, at, requests.Account(**account), step))
+    return rows
+
+
+async def _tier(
+    plan: Plan,
+    prober: Prober,
+    tier: str,
+    path: str,
+    at: dict[str, Any],
+    account: requests.Account,
+    step: Progress,
+) -> Measured:
+    rtt_us = at["rtt_us"]
+    plain, tls = urlsplit(at["rest"]), urlsplit(at["tls"]["rest"])
+    there = {"host": plain.hostname, "port": plain.port, "timeout_s": 30}
+    secure = {"host": tls.hostname, "port": tls.port, "ca": at["tls"]["ca"], "server_name": "api.kraken.com"}
+    measured = Measured(
+        tier=tier, path=path, rtt_us=rtt_us, floor_us=at["floor_us"], reachable_us=at["reachable_us"]
+    )
+    band = "near" if rtt_us < NEAR_US else "middle" if rtt_us < FAR_US else "far"
+    fewer = max(5, min(plan.samples, {"near": 200, "middle": 200, "far": 30}[band]))
+    paced = {"spacing_us": SPACINGS_US[band], "spin": band == "near"}
+
+    step("TCP connect", 0)
+    job = {"kind": "connect", **there, "count": fewer, "pause_us": 1_000}
+    measured.probes["connect"] = Figures.of((await prober.run(job))["took_us"])
+    step("WebSocket ping", 0.1)
+    job = {"kind": "websocket", **there, **paced, "path": "/v2", "messages": requests.pings(plan.samples)}
+    measured.probes["ping"] = Figures.of((await prober.run(job))["took_us"])
+    step("order over WebSocket", 0.3)
+    token = await _token(there, account)
+    job["messages"] = requests.websocket_orders(plan.samples, token)
+    measured.probes["websocket_order"] = Figures.of(_accepted(await prober.run(job))[0::2])
+    step("order over REST", 0.7)
+    job = {"kind": "http", **there, "requests": list(account.rest_orders(fewer)), "pause_us": 500}
+    measured.probes["rest_order"] = Figures.of(_accepted(await prober.run(job))[0::2])
+    step("first answers", 0.9)
+    few = max(3, fewer // 10)
+    for api, more in (
+        ("rest", {"request": requests.TIME}),
+        ("websocket", {"request": requests.subscription(), "path": "/v2"}),
+    ):
+        job = {"kind": "cold", **there, **secure, **more, "count": few}
+        parts = (await prober.run(job))["parts_us"]
+        measured.cold[api] = {part: Figures.of(took).p50_us for part, took in parts.items()}
+    return measured
+
+
+def _accepted(result: dict[str, Any]) -> list[float]:
+    if result["refused"]:
+        raise ProbeError(f"{result['refused']} orders were refused: {result['first_refusal'][:200]}")
+    return list(result["took_us"])
+
+
+async def _token(there: dict[str, Any], account: requests.Account) -> str:
+    """Get a WebSocket token over REST."""
+    reader, writer = await asyncio.open_connection(there["host"], there["port"])
+    writer.write(account.signed("GetWebSocketsToken").encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+    answer = json.loads(await reader.readexactly(length))
+    writer.close()
+    if answer["error"]:
+        raise ProbeError(f"no token: {answer['error']}")
+    return str(answer["result"]["token"])
+
+
+@contextlib.asynccontextmanager
+async def _emulator(plan: Plan, rung: str) -> AsyncIterator[dict[str, Any]]:
+    """Run an emulator of its own in another process; give its endpoints."""
+    with tempfile.TemporaryDirectory(prefix="kraken-emulator-measure-") as folder:
+        file = Path(folder) / "endpoints.json"
+        arguments = [
+            "--tier",
+            ",".join(plan.tiers),
+            "--link",
+            rung,
+            "--market",
+            plan.market,
+            "--ports",
+            "auto",
+        ]
+        arguments += ["--endpoints-file", str(file), "--state-folder", folder]
+        if plan.tiers_folder:
+            arguments += ["--tiers-folder", plan.tiers_folder]
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "emulator", "up", *arguments),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,  # Ctrl-C is for us, who then end it
+        )
+        try:
+            ended = asyncio.ensure_future(process.communicate())
+            async with asyncio.timeout(START_S):
+                while not file.exists():
+                    if ended.done():
+                        raise ProbeError(ended.result()[1].decode().strip().rpartition("error: ")[2])
+                    await asyncio.sleep(0.02)
+            await asyncio.sleep(SETTLE_S)
+            yield json.loads(file.read_bytes())
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(signal.SIGINT)
+            await ended
+
+
+def rungs_that_work(names: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
+    """Give the links to measure: those named, else all that work here but `none`; and why not the others."""
+    from emulator.link.ladder import RUNGS
+
+    if names:
+        return tuple(names), []
+    tried = [(rung.name, rung.works()) for rung in RUNGS if rung.name != "none"]
+    works = tuple(name for name, reason in tried if reason is None)
+    return works, [(name, reason) for name, reason in tried if reason is not None]

@@ -1,0 +1,250 @@
+"""What was measured, for people: a table for the terminal, and one HTML file with plots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from html import escape
+from math import floor, log10
+from pathlib import Path
+
+from emulator.measure.command import COLD_THEORY_RTTS, Measured, Measurement
+from emulator.measure.figures import Figures
+
+PROBES = {
+    "connect": "TCP connect",
+    "ping": "WebSocket ping",
+    "websocket_order": "order → ack, WebSocket",
+    "rest_order": "order → ack, REST",
+}
+NOTES = {"stream": " (TCP connects at once; the first bytes wait a round trip more instead)"}
+PAGE = Path(__file__).with_name("page.html")
+COLORS = ("#2a78d6", "#d1581a", "#2a9d5c", "#8a5cd1")
+PARTS = {"connect": "#2a78d6", "tls": "#8a5cd1", "upgrade": "#d1581a", "answer": "#2a9d5c"}
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 460, 200, 44, 30, 12
+
+Row = tuple[str, ...]
+HEADINGS: Row = ("tier", "published", "probe", "p50", "error", "p99", "p99.9", "min", "max", "samples")
+
+
+def time_text(microseconds: float | None) -> str:
+    """Give a time for people: three digits and more that count, with its unit."""
+    if microseconds is None:
+        return "-"
+    if microseconds < 1_000:
+        return f"{microseconds:.0f} µs"
+    return f"{microseconds / 1_000:.{3 if microseconds < 10_000 else 2}f} ms"
+
+
+def name_of(measured: Measured) -> str:
+    """Give a path's name as users write it."""
+    return f"{measured.tier}/{measured.path}" if measured.path else measured.tier
+
+
+def rows(measured: Measured) -> Iterator[Row]:
+    """Give a table's rows about one path."""
+    for probe, figures in measured.probes.items():
+        error = figures.error(measured.rtt_us)
+        yield (
+            name_of(measured),
+            time_text(measured.rtt_us) if measured.rtt_us else "-",
+            PROBES[probe],
+            time_text(figures.p50_us),
+            "-" if error is None else f"{error:+.2%}",
+            *(
+                time_text(value)
+                for value in (figures.p99_us, figures.p999_us, figures.min_us, figures.max_us)
+            ),
+            str(figures.count),
+        )
+
+
+def budget_rows(measured: Measured) -> Iterator[Row]:
+    """Give a table's rows about what first answers take."""
+    for api, parts in measured.cold.items():
+        total_us = sum(parts.values())
+        rtts = f"{total_us / measured.rtt_us:.2f}" if measured.rtt_us else "-"
+        spelled = " + ".join(f"{part} {time_text(took_us)}" for part, took_us in parts.items())
+        yield (name_of(measured), api, time_text(total_us), rtts, str(COLD_THEORY_RTTS[api]), spelled)
+
+
+BUDGET_HEADINGS: Row = ("tier", "first answer over", "takes", "RTTs", "in theory", "parts")
+
+
+def as_text(measurement: Measurement) -> str:
+    """Give the whole as text."""
+    lines: list[str] = []
+    for rung in measurement.rungs:
+        if rung.reason is not None:
+            lines += [f"link {rung.rung}: not measured: {rung.reason}", ""]
+            continue
+        lines += [
+            f"link {rung.rung}",
+            *_aligned([HEADINGS, *(r for tier in rung.tiers for r in rows(tier))]),
+            "",
+        ]
+        budget = [r for tier in rung.tiers for r in budget_rows(tier)]
+        lines += [*_aligned([BUDGET_HEADINGS, *budget]), ""]
+        lines += [
+            f"{name_of(tier)}: this machine takes {time_text(tier.floor_us)} for an order with nothing held, "
+            f"so the nearest it can be is {time_text(tier.reachable_us)}"
+            for tier in rung.tiers
+            if tier.reachable_us > tier.rtt_us
+        ]
+    return "\n".join(lines)
+
+
+def _aligned(table: Sequence[Row]) -> list[str]:
+    widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in table
+    ]
+
+
+# HTML
+
+
+def as_html(measurement: Measurement) -> str:
+    """Give the whole as one HTML file that needs nothing else."""
+    machine = measurement.machine
+    facts = (
+        measurement.made,
+        machine["system"],
+        f"Python {machine['python']}",
+        f"{machine['cpus']} CPUs",
+        f"market {measurement.plan.market}",
+    )
+    parts = [
+        f"<p>{' · '.join(escape(str(fact)) for fact in facts)}. Published figures are Kraken's typical "
+        "application-level round trips; jitter is this project's estimate.</p>"
+    ]
+    for rung in measurement.rungs:
+        parts.append(f"<h2>Link {escape(rung.rung)}{NOTES.get(rung.rung, '')}</h2>")
+        if rung.reason is not None:
+            parts.append(f"<p>Not measured: {escape(rung.reason)}</p>")
+            continue
+        parts.append(_table([HEADINGS, *(r for tier in rung.tiers for r in rows(tier))]))
+        parts.append("<h3>First answers, TCP and TLS 1.3 included</h3>")
+        parts.append(_table([BUDGET_HEADINGS, *(r for tier in rung.tiers for r in budget_rows(tier))]))
+    by_name: dict[str, list[tuple[str, Measured]]] = {}
+    for rung in measurement.rungs:
+        for tier in rung.tiers:
+            by_name.setdefault(name_of(tier), []).append((rung.rung, tier))
+    for name, series in by_name.items():
+        parts.append(_of_tier(name, series))
+    return PAGE.read_text(encoding="utf-8").replace("<!-- body -->", "\n".join(parts))
+
+
+def _table(table: Sequence[Row]) -> str:
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in table[0])
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table[1:]
+    )
+    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _of_tier(name: str, series: Sequence[tuple[str, Measured]]) -> str:
+    stated_us = series[0][1].rtt_us
+    orders = [(rung, tier.probes["websocket_order"]) for rung, tier in series]
+    stated = f", published {time_text(stated_us)}" if stated_us else ""
+    legend = "".join(
+        f'<span><i style="background:{color}"></i>{escape(rung)}</span>'
+        for (rung, _), color in zip(orders, COLORS, strict=False)
+    )
+    return (
+        f"<h2>{escape(name)}: order → ack over WebSocket{stated}</h2><p class=legend>{legend}</p>"
+        f"<div class=plots>{_plot(orders, stated_us, _histogram, 'share of orders')}"
+        f"{_plot(orders, stated_us, _ecdf, 'orders answered within')}</div>{_budget(series)}"
+    )
+
+
+Points = list[tuple[float, float]]
+
+
+def _plot(orders: Sequence[tuple[str, Figures]], stated_us: float, curve: object, what: str) -> str:
+    """Draw one curve a link over the same axis, up to the slowest but one in a hundred orders."""
+    low = min(
+        [stated_us or figures.min_us for _, figures in orders] + [figures.min_us for _, figures in orders]
+    )
+    high = max(figures.p99_us or figures.max_us for _, figures in orders) * 1.02
+    low, span = low * 0.99, max(high - low * 0.99, 1.0)
+    assert callable(curve)  # noqa: S101 - one of the two below
+    curves: list[Points] = [curve(figures, low, low + span) for _, figures in orders]
+    top = max((y for points in curves for _, y in points), default=1.0) or 1.0
+
+    def x(at_us: float) -> float:
+        return LEFT + (WIDTH - LEFT - 8) * (at_us - low) / span
+
+    def y(share: float) -> float:
+        return TOP + (HEIGHT - TOP - BOTTOM) * (1 - share / top)
+
+    marks = []
+    for at_us in _ticks(low, low + span):
+        marks.append(
+            f'<line class=grid x1="{x(at_us):.1f}" x2="{x(at_us):.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
+        )
+        marks.append(
+            f'<text x="{x(at_us):.1f}" y="{HEIGHT - 12}" text-anchor=middle>{time_text(at_us)}</text>'
+        )
+    marks += [
+        f'<text x="{LEFT - 5}" y="{y(share) + 4:.1f}" text-anchor=end>{share:.0%}</text>'
+        for share in (0.0, top / 2, top)
+    ]
+    if stated_us:
+        marks.append(
+            f'<line class=stated x1="{x(stated_us):.1f}" x2="{x(stated_us):.1f}" y1="{TOP}" '
+            f'y2="{HEIGHT - BOTTOM}"/>'
+        )
+    for points, color in zip(curves, COLORS, strict=False):
+        path = " ".join(f"{x(at):.1f},{y(share):.1f}" for at, share in points)
+        marks.append(f'<polyline points="{path}" style="stroke:{color}"/>')
+    box = f'viewBox="0 0 {WIDTH} {HEIGHT}" role=img aria-label="{what}"'
+    return f"<svg {box}><title>{what}</title>{''.join(marks)}</svg>"
+
+
+def _histogram(figures: Figures, low: float, high: float, bins: int = 60) -> Points:
+    width = (high - low) / bins
+    counts = [0] * bins
+    for sample in figures.samples_us:
+        if low <= sample < high:
+            counts[min(bins - 1, int((sample - low) / width))] += 1
+    points = []
+    for place, count in enumerate(counts):
+        points += [(low + at * width, count / figures.count) for at in (place, place + 1)]
+    return points
+
+
+def _ecdf(figures: Figures, low: float, high: float) -> Points:
+    ordered = [sample for sample in sorted(figures.samples_us) if sample <= high]
+    step = max(1, len(ordered) // 400)
+    points = [(ordered[place], (place + 1) / figures.count) for place in range(0, len(ordered), step)]
+    return [(low, 0.0), *points, (high, len(ordered) / figures.count)]
+
+
+def _ticks(low: float, high: float, most: int = 4) -> list[float]:
+    """Give round values between two, a few."""
+    step = 10 ** floor(log10((high - low) / most))
+    step = next(step * factor for factor in (1, 2, 5, 10) if (high - low) / (step * factor) <= most)
+    first = -(-low // step)
+    return [step * (first + number) for number in range(most + 1) if step * (first + number) <= high]
+
+
+def _budget(series: Sequence[tuple[str, Measured]]) -> str:
+    """Draw what a first answer is made of, a bar for each link and API."""
+    bars = [(f"{api}, {rung}", parts) for rung, tier in series for api, parts in tier.cold.items()]
+    longest = max((sum(parts.values()) for _, parts in bars), default=0) or 1
+    drawn = []
+    for name, parts in bars:
+        pieces = "".join(
+            f'<b style="width:{100 * took / longest:.2f}%;background:{PARTS[part]}" '
+            f'title="{part} {time_text(took)}"></b>'
+            for part, took in parts.items()
+        )
+        drawn.append(
+            f"<div class=bar><span>{escape(name)}</span><div>{pieces}</div>"
+            f"<em>{time_text(sum(parts.values()))}</em></div>"
+        )
+    legend = "".join(
+        f'<span><i style="background:{color}"></i>{part}</span>' for part, color in PARTS.items()
+    )
+    return f"<p class=legend>first answer: {legend}</p>{''.join(drawn)}"

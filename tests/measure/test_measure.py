@@ -1,0 +1,229 @@
+"""`kraken-emulator measure`: figures by hand, the probe against made-up servers, and the whole for real."""
+
+import asyncio
+import json
+import ssl
+import subprocess
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+import trustme
+from websockets.asyncio.server import serve
+
+from emulator.measure import report
+from emulator.measure.command import Measured, Measurement, Plan, Rung
+from emulator.measure.figures import Figures, quantile
+from emulator.measure.prober import ProbeError, Prober
+from tests.running import COMMAND, ROOT, environment
+
+PATIENCE_S = 60
+
+# Figures
+
+
+def test_quantiles_lie_between_neighbours():
+    assert [quantile([10, 20, 30, 40], share) for share in (0, 0.5, 1)] == [10, 25, 40]
+    assert quantile([7.0], 0.99) == 7
+
+
+def test_a_quantile_that_too_few_samples_tell_is_not_told():
+    assert Figures.of(range(99)).p99_us is None
+    assert (Figures.of(range(100)).p99_us, Figures.of(range(100)).p999_us) == (98.0, None)
+    assert Figures.of(range(1_001)).p999_us == 999
+
+
+def test_the_error_is_relative_to_what_is_stated():
+    figures = Figures.of([2_100, 2_100])
+    assert figures.error(2_000) == pytest.approx(0.05)
+    assert figures.error(0) is None
+
+
+# The probe
+
+
+def probing(job, handler=None, **options):
+    """Have a job done against a WebSocket server with this handler; port and host are filled in."""
+
+    async def scenario():
+        async with serve(handler, "127.0.0.1", 0, **options) as server, Prober() as prober:
+            there = {"host": "127.0.0.1", "port": server.sockets[0].getsockname()[1]}
+            return await prober.run({**there, **job})
+
+    return asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S))
+
+
+WEBSOCKET = {"kind": "websocket", "path": "/v2", "spacing_us": 0, "timeout_s": 20}
+
+
+def numbered(count):
+    return [json.dumps({"method": "ping", "req_id": place}) for place in range(1, count + 1)]
+
+
+@pytest.mark.parametrize("spacing_us", [0, 100])
+@pytest.mark.parametrize("spin", [False, True])
+def test_each_message_is_matched_with_its_answer_whatever_comes_between(spacing_us, spin):
+    async def handler(connection):
+        async for text in connection:
+            await connection.send('{"channel":"heartbeat"}')
+            await connection.send('{"req_id":999,"success":false}')
+            await connection.send(json.dumps({"req_id": json.loads(text)["req_id"], "success": True}))
+
+    result = probing({**WEBSOCKET, "messages": numbered(40), "spacing_us": spacing_us, "spin": spin}, handler)
+    assert len(result["took_us"]) == 40
+    assert min(result["took_us"]) > 0
+    assert result["refused"] == 0
+
+
+def test_answers_may_come_late_and_in_another_order():
+    async def handler(connection):
+        texts = [await connection.recv() for _ in range(5)]
+        for text in reversed(texts):
+            await connection.send(text)
+
+    took_us = probing({**WEBSOCKET, "messages": numbered(5), "spacing_us": 2_000}, handler)["took_us"]
+    assert took_us == sorted(took_us, reverse=True)
+    assert took_us[0] >= 8_000
+
+
+def test_refusals_are_counted_and_the_first_is_kept():
+    async def handler(connection):
+        async for text in connection:
+            number = json.loads(text)["req_id"]
+            await connection.send(
+                json.dumps({"req_id": number, "success": number != 2, "error": "EOrder:No"})
+            )
+
+    result = probing({**WEBSOCKET, "messages": numbered(3)}, handler)
+    assert result["refused"] == 1
+    assert '"req_id": 2' in result["first_refusal"]
+
+
+async def silent(connection):
+    await connection.wait_closed()
+
+
+async def hanging_up(connection):
+    await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("job", "handler", "complaint"),
+    [
+        ({**WEBSOCKET, "messages": numbered(1), "timeout_s": 0.2}, silent, "no answer within 0.2 s"),
+        ({**WEBSOCKET, "messages": numbered(1)}, hanging_up, "closed the connection|Broken pipe|reset"),
+        ({"kind": "guess"}, silent, "a bad job: KeyError"),
+        ({"kind": "connect", "port": 1, "count": 1}, silent, "refused"),
+    ],
+)
+def test_a_job_that_cannot_be_done_is_one_line(job, handler, complaint):
+    with pytest.raises(ProbeError, match=complaint) as caught:
+        probing(job, handler)
+    assert "\n" not in str(caught.value)
+
+
+def test_connections_are_timed():
+    assert len(probing({"kind": "connect", "count": 3}, silent)["took_us"]) == 3
+
+
+def test_a_cold_start_is_told_in_its_parts(tmp_path):
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("api.kraken.com").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+
+    async def handler(connection):
+        await connection.recv()
+        await connection.send('{"channel":"book","type":"snapshot"}')
+        await connection.wait_closed()
+
+    job = {"kind": "cold", "ca": str(tmp_path / "ca.pem"), "server_name": "api.kraken.com", "count": 2}
+    parts = probing({**job, "path": "/v2", "request": "{}"}, handler, ssl=context)["parts_us"]
+    assert {name: len(took) for name, took in parts.items()} == dict.fromkeys(
+        ("connect", "tls", "upgrade", "answer"), 2
+    )
+
+
+# The report
+
+
+def measurement():
+    orders = Figures.of([200.0 + place % 50 for place in range(1_000)])
+    tier = Measured(tier="colo", path="A<b>", rtt_us=200, floor_us=260, reachable_us=270)
+    tier.probes = {"connect": Figures.of([100.0]), "websocket_order": orders}
+    tier.cold = {"rest": {"connect": 200.0, "tls": 300.0, "answer": 250.0}}
+    rungs = [Rung(rung="packet", tiers=[tier]), Rung(rung="netem", reason="no <module>")]
+    return Measurement(
+        made="now",
+        machine={"system": "A & B", "python": "3", "cpus": 2},
+        plan=Plan(tiers=("colo",), rungs=("packet", "netem")),
+        rungs=rungs,
+    )
+
+
+def test_the_text_has_every_probe_its_error_and_what_the_machine_cannot_do():
+    text = report.as_text(measurement())
+    assert "+12.25%" in text
+    assert "link netem: not measured: no <module>" in text
+    assert "3.75" in text
+    assert "so the nearest it can be is 270 µs" in text
+
+
+def test_the_page_is_whole_escaped_and_draws_every_tier():
+    page = report.as_html(measurement())
+    assert "A<b>" not in page
+    assert "A &amp; B" in page
+    assert "no &lt;module&gt;" in page
+    assert page.count("<svg") == 2
+    for picture in page.split("<svg")[1:]:
+        drawn = "<svg" + picture.partition("</svg>")[0] + "</svg>"
+        for name in ("img", "grid", "stated", "middle", "end"):
+            drawn = drawn.replace(f"={name}", f'="{name}"')
+        ElementTree.fromstring(drawn)
+    assert "http" not in page.replace("http-equiv", "")  # it needs nothing from elsewhere
+
+
+# The command
+
+
+def test_it_measures_and_writes_both_files(tmp_path):
+    arguments = ["--tier", "local,aws", "--link", "stream", "--samples", "20", "--output", str(tmp_path)]
+    done = subprocess.run(
+        [*COMMAND, "measure", *arguments],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "order → ack, WebSocket" in done.stdout
+    written = json.loads((tmp_path / "measurement.json").read_bytes())
+    (rung,) = written["rungs"]
+    assert [row["tier"] for row in rung["tiers"]] == ["local", "aws"]
+    near, far = rung["tiers"]
+    assert set(far["probes"]) == {"connect", "ping", "websocket_order", "rest_order"}
+    assert len(far["probes"]["websocket_order"]["samples_us"]) == 20
+    assert far["probes"]["websocket_order"]["p50_us"] >= 1_700 > near["probes"]["connect"]["min_us"]
+    assert set(far["cold"]) == {"rest", "websocket"}
+    assert "<svg" in (tmp_path / "measurement.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--tier", "mars"], "unknown tier 'mars'"),
+        (["--samples", "0"], "--samples must be"),
+        (["--output", "/nowhere"], "/nowhere: no such folder"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_in_one_line(arguments, complaint):
+    done = subprocess.run(
+        [*COMMAND, "measure", *arguments],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert complaint in done.stderr
+    assert done.stderr.count("\n") == 1
