@@ -348,6 +348,16 @@ async def _run(app: App, *, as_json: bool) -> None:
         await app.stop()
 
 
+def _shut(app: App, tier: tiers.Tier) -> str:
+    """Say why nobody at all comes through to a tier, or nothing."""
+    entrance = app.entrances[tier.name]
+    if not entrance.connected:
+        return f"every connection is reset: no --provider of {', '.join(tier.requires.providers)}"
+    return (
+        "every connection is reset: no address is listed (--allow-source)" if entrance.sources == () else ""
+    )
+
+
 def ready_text(app: App) -> str:
     """Return what a person reads when the venue is ready."""
     settings, endpoints = app.settings, app.endpoints_json()
@@ -356,6 +366,7 @@ def ready_text(app: App) -> str:
     )
     lines = [f"Kraken spot, seed {settings.seed}, {market}", "", *as_text(app.endpoints)]
     lines += [f"not link {name}: {reason}" for name, reason in app.choice.passed_over]
+    lines += [f"{tier.name}: {_shut(app, tier)}" for tier in app.tiers if _shut(app, tier)]
     lines += [
         "",
         f"CA       {app.authority.ca_path}",

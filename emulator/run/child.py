@@ -54,12 +54,8 @@ class Child:
     def pass_signals_on(self) -> None:
         """Let the command have this process's signals from now on; call it in the running loop."""
         loop = asyncio.get_running_loop()
-        by_itself = FROM_THE_TERMINAL if _in_foreground() else ()
         for number in (*PASSED_ON, *FROM_THE_TERMINAL):
-            if number in by_itself:
-                loop.add_signal_handler(number, lambda: None)
-            else:
-                loop.add_signal_handler(number, self._pass_on, number)
+            loop.add_signal_handler(number, self._pass_on, number)
 
     async def wait(self) -> int:
         """Wait for the command's end; give its exit code, 128 + n when signal n ended it."""
@@ -68,6 +64,8 @@ class Child:
         return code if code >= 0 else 128 - code
 
     def _pass_on(self, number: int) -> None:
+        if number in FROM_THE_TERMINAL and _in_foreground():
+            return
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
@@ -75,7 +73,8 @@ class Child:
 def _in_foreground() -> bool:
     """Tell whether the terminal sends its signals to our process group."""
     try:
-        return os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
+        with open("/dev/tty", "rb", buffering=0) as terminal:
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
     except OSError:
         return False
 

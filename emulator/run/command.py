@@ -65,7 +65,7 @@ def _run(
     from emulator.app import App
     from emulator.settings import load
 
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.CRITICAL if quiet else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     settings, passed_over = _chosen(load(arguments, os.environ, config), shared=shared)
     app = App(settings, kraken_ports=True)
 
@@ -117,14 +117,7 @@ def _tell(app: App, command: Sequence[str], folder: Path, *, shared: bool) -> di
     ca = app.authority.ca_path
     first = app.endpoints[0]
     ways_in = [endpoint.host for endpoint in app.endpoints if endpoint.tier == first.tier]
-    addresses = list(dict.fromkeys(ways_in))
-    if os.path.exists(trust.HOSTS):
-        old = Path(trust.HOSTS).read_text(encoding="utf-8", errors="replace")
-        _mount(folder / "hosts", trust.hosts_file(old, HOSTNAMES, addresses).encode(), trust.HOSTS)
-    else:
-        raise RunError("there is no /etc/hosts to put Kraken's names into: make one (`touch /etc/hosts`)")
-    if not shared and os.path.exists(trust.RESOLVER):
-        _mount(folder / "resolv.conf", trust.NO_RESOLVER.encode(), trust.RESOLVER)
+    _direct_names(folder, list(dict.fromkeys(ways_in)), shared=shared)
     whole = folder / "bundle.pem"
     whole.write_bytes(ca.read_bytes())
     for number, bundle in enumerate(trust.bundles(command, os.environ)):
@@ -134,11 +127,33 @@ def _tell(app: App, command: Sequence[str], folder: Path, *, shared: bool) -> di
         _mount(folder / f"{number}.pem", content, str(bundle))
     endpoints = Path(app.settings.endpoints_file or folder / "endpoints.json")
     write_atomically(endpoints, msgspec.json.encode(app.endpoints_json()))
-    return trust.variables(whole, ca, endpoints.absolute())
+    return trust.variables(os.environ, whole, ca, HOSTNAMES, endpoints.absolute())
+
+
+def _direct_names(folder: Path, addresses: Sequence[str], *, shared: bool) -> None:
+    """Let Kraken's names lead to `addresses`, whatever the system asks for names otherwise."""
+    from emulator.gateways.front.hosts import HOSTNAMES
+
+    if not os.path.exists(trust.HOSTS):
+        raise RunError("there is no /etc/hosts to put Kraken's names into: make one (`touch /etc/hosts`)")
+    hosts = trust.hosts_file(_text(trust.HOSTS), HOSTNAMES, addresses)
+    _mount(folder / "hosts", hosts.encode(), trust.HOSTS)
+    if os.path.exists(trust.LOOKUPS):
+        _mount(folder / "nsswitch.conf", trust.lookups_file(_text(trust.LOOKUPS)).encode(), trust.LOOKUPS)
+    for socket in {os.path.realpath(path) for path in trust.NAME_CACHES if os.path.exists(path)}:
+        _mount(folder / "no-name-cache", b"", socket)
+    if not shared and os.path.exists(trust.RESOLVER):
+        _mount(folder / "resolv.conf", trust.NO_RESOLVER.encode(), trust.RESOLVER)
+
+
+def _text(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8", errors="replace")
 
 
 def _mount(source: Path, content: bytes, target: str) -> None:
+    """Let `target` show `content`, to every user: the command may become another one."""
     source.write_bytes(content)
+    source.chmod(0o644)
     try:
         spaces.put_over(str(source), target)
     except OSError as error:

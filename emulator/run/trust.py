@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 HOSTS = "/etc/hosts"
+LOOKUPS = "/etc/nsswitch.conf"
+NAME_CACHES = ("/run/nscd/socket", "/var/run/nscd/socket")
+"""Doors of nscd: who asks it gets names as they are outside."""
 RESOLVER = "/etc/resolv.conf"
 NO_RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
 """Nobody answers there, so a name that is not Kraken's fails at once."""
@@ -19,6 +22,10 @@ SYSTEM_BUNDLES = (
     "/etc/ssl/ca-bundle.pem",  # openSUSE
     "/etc/ssl/cert.pem",  # Alpine, OpenSSL's default
 )
+_FOR_EVERYTHING = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_FOR_MORE = "NODE_EXTRA_CA_CERTS"
+"""Variables that name a bundle: of everything that is trusted, and of what is trusted besides."""
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy")
 _IN_PREFIX = (
     "lib/python3*/site-packages/certifi/cacert.pem",
     "lib/python3*/site-packages/pip/_vendor/certifi/cacert.pem",
@@ -28,8 +35,13 @@ _IN_PREFIX = (
 
 
 def bundles(command: Sequence[str], environment: Mapping[str, str]) -> list[Path]:
-    """Give the certificate bundles that the command may read: the system's, and certifi's of its Python."""
-    found = [Path(path) for path in SYSTEM_BUNDLES]
+    """Give the certificate bundles that the command may read, the one that stands for all of them first.
+
+    They are those that its environment names, the system's, and certifi's of its Python.
+    """
+    named = [environment[name] for name in (*_FOR_EVERYTHING, _FOR_MORE) if environment.get(name)]
+    by_name = [path for path in named if path != environment.get(_FOR_MORE)]
+    found = [Path(path) for path in (*by_name, *SYSTEM_BUNDLES, *named)]
     for prefix in _prefixes(command, environment):
         for pattern in _IN_PREFIX:
             found += prefix.glob(pattern)
@@ -74,12 +86,24 @@ def hosts_file(old: str, names: Sequence[str], addresses: Sequence[str]) -> str:
     return "\n".join([*kept, *(f"{address} {' '.join(names)}" for address in addresses), ""])
 
 
-def variables(bundle: Path, ca: Path, endpoints: Path) -> dict[str, str]:
-    """Give what the command's environment gets: where libraries look for certificates, and the endpoints."""
-    return {
-        "SSL_CERT_FILE": str(bundle),
-        "REQUESTS_CA_BUNDLE": str(bundle),
-        "CURL_CA_BUNDLE": str(bundle),
-        "NODE_EXTRA_CA_CERTS": str(ca),
-        "KRAKEN_EMULATOR_ENDPOINTS": str(endpoints),
-    }
+def lookups_file(old: str) -> str:
+    """Give an nsswitch.conf by which the hosts file decides, and no service of the machine is asked."""
+    kept = [line for line in old.splitlines() if line.partition(":")[0].strip() != "hosts"]
+    return "\n".join([*kept, "hosts: files dns", ""])
+
+
+def variables(
+    environment: Mapping[str, str], bundle: Path, ca: Path, names: Sequence[str], endpoints: Path
+) -> dict[str, str]:
+    """Give what the command's environment gets: where libraries look for certificates, and the endpoints.
+
+    A bundle that the environment names already stays, as the authority is in it. Proxies are not asked for
+    `names`: they would lead elsewhere.
+    """
+    told = {**dict.fromkeys(_FOR_EVERYTHING, str(bundle)), _FOR_MORE: str(ca)}
+    told = {name: path for name, path in told.items() if not os.path.isfile(environment.get(name, ""))}
+    if any(name.lower() in _PROXIES for name in environment):
+        for name in ("no_proxy", "NO_PROXY"):
+            direct = environment.get(name, "")
+            told[name] = direct if direct == "*" else ",".join([*filter(None, [direct]), *names])
+    return {**told, "KRAKEN_EMULATOR_ENDPOINTS": str(endpoints)}

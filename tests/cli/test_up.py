@@ -15,6 +15,7 @@ import websockets
 from websockets.sync.client import connect
 
 from emulator.gateways.keys import demo_credentials
+from emulator.link.ladder import RUNGS
 from tests.running import running
 
 QUIET = ("--market", "off")
@@ -138,3 +139,44 @@ def test_the_goodbye_reaches_a_client_that_is_far_away():
         venue.stop()
         assert list(link) == []
         assert link.close_code == 1001
+
+
+def test_auto_takes_the_best_link_and_keeps_the_usual_address_open():
+    best = next(rung for rung in RUNGS if rung.works() is None)
+    with running("--tier", "aws", "--link", "auto", "--market", "off") as venue:
+        tier = venue.tier()
+        assert tier["rung"] == best.name
+        assert get_time(tier)["error"] == []
+        assert ("loopback" in tier) == best.own_addresses
+        if best.own_addresses:
+            assert tier["loopback"]["rung"] == "stream"
+            assert tier["loopback"]["rest"].startswith("http://127.0.0.1:")
+            assert get_time(tier["loopback"])["error"] == []
+        for rung in RUNGS[: RUNGS.index(best)]:
+            assert f"not link {rung.name}: {rung.works()}" in venue.stdout()
+
+
+def test_a_tier_without_distance_needs_no_link_of_its_own():
+    with running("--tier", "local", "--link", "auto", *QUIET) as venue:
+        assert venue.tier()["rest"].startswith("http://127.0.0.1:")
+        assert "loopback" not in venue.tier()
+
+
+def test_both_paths_of_colo_have_a_way_in():
+    with running("--tier", "colo", *QUIET) as venue:
+        paths = venue.tier()["paths"]
+        assert list(paths) == ["A", "B"]
+        assert paths["A"]["rest"] == venue.tier()["rest"] != paths["B"]["rest"]
+        assert (paths["A"]["rtt_us"], paths["B"]["rtt_us"]) == (200, 210)
+        assert all(get_time(path)["error"] == [] for path in paths.values())
+        assert paths["A"]["floor_us"] > 0
+        assert paths["A"]["reachable_us"] >= 200
+
+
+def test_enforced_rules_let_nobody_in_who_does_not_meet_them_and_say_so():
+    with running("--tier", "local,aws,us", "--enforce-access", "--provider", "bso", *QUIET) as venue:
+        assert get_time(venue.tier("local"))["error"] == []
+        assert get_time(venue.tier("us"))["error"] == []
+        with pytest.raises(OSError, match=r"reset|closed"):
+            get_time(venue.tier("aws"))
+        assert "aws: every connection is reset: no address is listed" in venue.stdout()
