@@ -22,7 +22,7 @@ from emulator.engine.accounts import Account
 from emulator.engine.commands import Deposit
 from emulator.engine.instruments import Catalogue, scaled
 from emulator.engine.spot import SpotEngine
-from emulator.gateways.access import Entrance, Network, guarded
+from emulator.gateways.access import OPEN, Entrance, Network, guarded
 from emulator.gateways.front import server as front
 from emulator.gateways.front.tls import Authority
 from emulator.gateways.keys import PERMISSIONS, ApiKey, KeyRing, demo_credentials
@@ -98,26 +98,26 @@ class App:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 50, 100_000)
-        await self._open_links(venue, queue)
+        await self._open_links(queue)
         await self._open_control()
         self._ready = True
         self._in_idle_turns(venue.tape.load_days(venue.clock.now_ns()))
 
-    async def _open_links(self, venue: Venue, queue: DueQueue) -> None:
+    async def _open_links(self, queue: DueQueue) -> None:
         """Open the chosen link; where that fails and the choice was ours, the next best one."""
         automatic = self.settings.link == "auto"
         while True:
             try:
-                await self._open_link(self.choice.rung, venue, queue)
+                await self._open_link(self.choice.rung, queue)
                 break
             except ladder.LinkError as error:
                 if not (automatic and self.choice.rung.own_addresses):
                     raise
                 self.choice = self.choice.after(str(error))
         if automatic and self.choice.rung.own_addresses:
-            await self._open_link(ladder.choose("auto", nearby=True).rung, venue, queue)
+            await self._open_link(ladder.choose("auto", nearby=True).rung, queue)
 
-    async def _open_link(self, rung: ladder.Rung, venue: Venue, queue: DueQueue) -> None:
+    async def _open_link(self, rung: ladder.Rung, queue: DueQueue) -> None:
         assert self._front is not None  # noqa: S101 - start() has made it
         protocols: dict[str, ProtocolFactory] = {}
         for tier in self.tiers:
@@ -136,7 +136,7 @@ class App:
                 kraken_ports=self._kraken_ports,
             )
             if rung.name != "none" and not self.settings.raw_delay:
-                await self._calibrate(listeners, venue)
+                await self._calibrate(listeners, queue)
             await listeners.check(str(self.authority.ca_path))
         except BaseException:
             await listeners.close(0)
@@ -162,15 +162,27 @@ class App:
         """Look at connections before all else, but not at our own, which come before the venue is ready."""
         return guarded(factory, self.entrances[tier.name], lambda: self._ready)
 
-    async def _calibrate(self, listeners: Listeners, venue: Venue) -> None:
-        """Take the venue's own time off what paths hold, measured with orders that leave nothing behind."""
-        key = ApiKey(self.accounts[0].name, "calibration", "")
-        token = venue.tokens.issue(key, venue.clock.now_ns())
+    async def _calibrate(self, listeners: Listeners, queue: DueQueue) -> None:
+        """Take the venue's own time off what paths hold, measured at a venue of the same kind."""
+        clock, account, seed = Clock(), Account("calibration"), self.settings.seed
+        engine = SpotEngine(self.catalogue, [account], seed=seed)
+        now_ns = clock.now_ns()
+        engine.apply(Deposit(account.name, "USD", 10**12), now_ns)
+        key = ApiKey(account.name, "calibration", "")
+        venue = Venue(engine, clock, KeyRing([key]), Tokens(seed), Tape(engine, None, now_ns))
+        scratch = front.Server(
+            spot_rest.Server(venue), spot_ws_v2.Server(Gateway(venue), first_connection_id=1), queue.until
+        )
         try:
             async with Prober() as prober:
-                await listeners.calibrate(self.tiers, Calibration(prober, token))
+                token = venue.tokens.issue(key, now_ns)
+                calibration = Calibration(prober, scratch.protocols(OPEN), token)
+                await listeners.calibrate(self.tiers, calibration)
         except ProbeError as error:
             raise ladder.LinkError(f"link {listeners.rung} cannot be measured: {error}") from None
+        finally:
+            await scratch.close()
+            venue.close()
 
     async def stop(self) -> None:
         """Close everything, clients first."""

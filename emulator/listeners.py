@@ -82,8 +82,7 @@ class Listeners:
         """Measure what orders take on each path beyond being held, and hold them that much less."""
         rows = []
         for tier, endpoint in zip(_for_each_path(tiers), self.endpoints, strict=True):
-            at = endpoint.host, endpoint.http_port
-            floor_us = await calibration(self.link, tier, endpoint.path, *at)
+            floor_us = await calibration(self.link, tier, endpoint.path)
             fixed_us = 2 * base_one_way_ns(tier) / NS_PER_US
             reachable_us = endpoint.rtt_us + max(0.0, floor_us - fixed_us)
             rows.append(msgspec.structs.replace(endpoint, floor_us=floor_us, reachable_us=reachable_us))

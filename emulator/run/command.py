@@ -65,7 +65,9 @@ def _run(
     from emulator.app import App
     from emulator.settings import load
 
-    logging.basicConfig(level=logging.CRITICAL if quiet else logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=logging.CRITICAL if quiet else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
+    )
     settings, passed_over = _chosen(load(arguments, os.environ, config), shared=shared)
     app = App(settings, kraken_ports=True)
 

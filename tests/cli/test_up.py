@@ -180,3 +180,14 @@ def test_enforced_rules_let_nobody_in_who_does_not_meet_them_and_say_so():
         with pytest.raises(OSError, match=r"reset|closed"):
             get_time(venue.tier("aws"))
         assert "aws: every connection is reset: no address is listed" in venue.stdout()
+
+
+def test_the_orders_that_measure_the_machine_at_start_leave_nothing_behind():
+    with running("--tier", "aws", *QUIET) as measured, running("--tier", "aws", "--raw-delay", *QUIET) as raw:
+        assert measured.tier()["floor_us"] > 0
+        assert raw.tier()["floor_us"] == 0
+        for venue in (measured, raw):
+            with urllib.request.urlopen(
+                venue.tier()["rest"] + "/0/public/Depth?pair=XBTUSD", timeout=10
+            ) as answer:
+                assert json.loads(answer.read())["result"] == {"XXBTZUSD": {"asks": [], "bids": []}}
