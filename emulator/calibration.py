@@ -1,8 +1,8 @@
 """Application-level truth: how long an order takes on a path beyond the time that it is held.
 
 A tier's RTT is what a lean client sees from order to ack, the link's machinery, the wake-ups and the venue's
-work included. So they are measured when the venue starts, by the probe of `measure`: orders over the real path to
-a venue that is thrown away afterwards. Every later packet is held that much less.
+work included. So they are measured when the venue starts, by the probe of `measure`, with orders over the
+real path to a venue that is thrown away afterwards. Every later packet is held that much less.
 """
 
 import asyncio
