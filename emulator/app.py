@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import ipaddress
+import logging
 import os
 import signal
 import ssl
@@ -46,6 +47,7 @@ from emulator.measure.prober import ProbeError, Prober
 from emulator.settings import AccountProfile, Settings, SettingsError
 
 MARKET_ACCOUNT = "market"
+_log = logging.getLogger(__name__)
 StartError = (SettingsError, tiers.ProfileError, ladder.LinkError, MarketProfileError)
 """What can be wrong with what the user asked for; each is one line."""
 CONTROL_HOST = "127.0.0.1"
@@ -66,7 +68,8 @@ class App:
         self.accounts = settings_.load_accounts(settings)
         self.catalogue = Catalogue.from_json((settings_.PROFILES / "instruments" / "spot.json").read_bytes())
         self.tiers = load_tiers(settings)
-        self.choice = ladder.choose(settings.link, nearby=not any(tier.rtt_us for tier in self.tiers))
+        self._far = any(tier.rtt_us for tier in self.tiers)
+        self.choice = ladder.choose(settings.link, nearby=not self._far)
         self.entrances = entrances(settings, self.tiers)
         self.authority = Authority(settings_.state_folder(settings))
         self.listeners: list[Listeners] = []
@@ -135,7 +138,7 @@ class App:
                 self._tls_context,
                 kraken_ports=self._kraken_ports,
             )
-            if rung.name != "none" and not self.settings.raw_delay:
+            if rung.name != "none" and self._far and not self.settings.raw_delay:
                 await self._calibrate(listeners, queue)
             await listeners.check(str(self.authority.ca_path))
         except BaseException:
@@ -178,8 +181,10 @@ class App:
                 token = venue.tokens.issue(key, now_ns)
                 calibration = Calibration(prober, scratch.protocols(OPEN), token)
                 await listeners.calibrate(self.tiers, calibration)
-        except ProbeError as error:
-            raise ladder.LinkError(f"link {listeners.rung} cannot be measured: {error}") from None
+        except (ProbeError, OSError) as error:
+            _log.warning(
+                "link %s could not be measured, so its own time comes on top: %s", listeners.rung, error
+            )
         finally:
             await scratch.close()
             venue.close()

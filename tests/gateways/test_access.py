@@ -3,7 +3,6 @@
 import asyncio
 import ipaddress
 import ssl
-import time
 
 import pytest
 import trustme
@@ -14,7 +13,6 @@ from emulator.link.tiers import load_tiers
 from emulator.settings import PROFILES, Settings, SettingsError
 from tests.gateways.sockets import GET_TIME, serving
 from tests.gateways.venue import Kraken
-from tests.link.support import made_tier
 
 TIERS = load_tiers(PROFILES / "tiers")
 ALL = tuple(TIERS.values())
@@ -47,12 +45,6 @@ def test_each_tier_asks_for_what_kraken_documents():
         assert not entrance(name, enforce_access=True, provider="beeks").admits("127.0.0.1")
     assert entrance("beeks", enforce_access=True, provider="beeks").connected
     assert not entrance("local", enforce_access=True).closed_to_some
-
-
-def test_rest_is_slower_than_the_tier_and_says_that_this_is_an_estimate():
-    for name, tier in TIERS.items():
-        assert entrance(name).rest_us == (0 if name == "local" else 500)
-        assert tier.service.estimated == (name != "local")
 
 
 @pytest.mark.parametrize(
@@ -164,44 +156,3 @@ def test_where_vip_status_is_asked_for_others_only_get_public_data(vip):
         assert public["success"] is True
 
     under(Entrance(vip=True), talk)
-
-
-# Service time
-
-
-async def rest_call_s(served):
-    peer = await served.connect()
-    peer.send(GET_TIME)
-    await peer.response()
-    began = time.monotonic()
-    peer.send(GET_TIME)
-    await peer.response()
-    return time.monotonic() - began
-
-
-def test_an_answer_over_rest_takes_its_service_time_besides_the_round_trip():
-    assert under(Entrance(rest_us=30_000), rest_call_s) >= 0.03
-    assert under(Entrance(rest_us=30_000), rest_call_s, tier=made_tier(40_000)) >= 0.07
-
-
-async def websocket_call_s(served):
-    socket = await served.websocket()
-    began = time.monotonic()
-    await socket.ask("ping")
-    return time.monotonic() - began
-
-
-def test_an_answer_over_websocket_takes_its_own_service_time():
-    assert under(Entrance(websocket_us=30_000), websocket_call_s, tier=made_tier(40_000)) >= 0.07
-    assert under(Entrance(websocket_us=30_000), websocket_call_s, at_hand=True) >= 0.03
-
-
-def test_a_venue_that_stops_does_not_keep_an_answer_back_for_ever():
-    async def talk(served):
-        peer = await served.connect()
-        peer.send(GET_TIME)
-        await served.settle(lambda: served.queue._waiting)
-        served.queue.close()
-        assert (await peer.response())[0] == 200
-
-    under(Entrance(rest_us=9_000_000), talk)

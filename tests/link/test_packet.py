@@ -272,7 +272,8 @@ def test_damaged_packets_are_dropped_by_their_checksum(made):
     made.change("made", "A", now._replace(to_venue=now.to_venue.changed(corrupt=1)))
     with datagrams(made) as ends:
         assert numbers_that_arrive(*ends, 20) == []
-    assert made.counters()["made", "A"].to_venue.corrupted == 20
+    # An earlier test's connection, at the same address, may still send its end once more.
+    assert 20 <= made.counters()["made", "A"].to_venue.corrupted <= 25
 
 
 def test_doubled_packets_arrive_twice(made):

@@ -9,7 +9,6 @@ import asyncio
 import logging
 import re
 import resource
-import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -84,11 +83,7 @@ class Server:
             return web.Response(status=404, text="Not Found\n")
         if not entrance.offers("rest"):
             return web.Response(status=403, text="Forbidden\n")
-        came_ns = time.monotonic_ns()
-        answer = await self._rest.handle(request, entrance)
-        if entrance.rest_us and request.transport and not request.transport.get_extra_info("delay_line"):
-            await self._until(came_ns + round(entrance.rest_us * 1000))
-        return answer
+        return await self._rest.handle(request, entrance, self._until)
 
 
 class Front(asyncio.Protocol):

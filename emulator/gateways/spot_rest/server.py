@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+import time
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from emulator.gateways.access import OPEN, Entrance
+from emulator.gateways.access import Entrance
 from emulator.gateways.errors import BAD_ARGUMENTS, INTERNAL, VenueError
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.spot_rest.codec import Params
@@ -29,8 +31,14 @@ class Server:
     def __init__(self, venue: Venue) -> None:
         self._venue = venue
 
-    async def handle(self, request: web.BaseRequest, entrance: Entrance = OPEN) -> web.Response:
-        """Answer one request that came in by ``entrance``."""
+    async def handle(
+        self, request: web.BaseRequest, entrance: Entrance, until: Callable[[int], Awaitable[None]]
+    ) -> web.Response:
+        """Answer one request that came in by ``entrance``, not before its service time has passed.
+
+        What is asked for happens on arrival; only the answer waits, ``until`` a moment of the monotonic clock
+        in nanoseconds. Where a delay line is below, that holds it instead.
+        """
         body = b""
         if request.method == "POST" and request.can_read_body:
             try:
@@ -42,6 +50,7 @@ class Server:
                 return web.Response(body=codec.errors(BAD_ARGUMENTS), headers=_HEADERS)
             if len(body) > LARGEST_BODY:
                 return web.Response(status=413)
+        came_ns = time.monotonic_ns()
         try:
             answer = codec.result(self._call(request, body, entrance))
         except VenueError as error:
@@ -49,6 +58,8 @@ class Server:
         except Exception:
             _log.exception("%s failed", request.path)
             answer = codec.errors(INTERNAL)
+        if entrance.rest_us and request.transport and not request.transport.get_extra_info("delay_line"):
+            await until(came_ns + round(entrance.rest_us * 1000))
         return web.Response(body=answer, headers=_HEADERS)
 
     def _call(self, request: web.BaseRequest, body: bytes, entrance: Entrance) -> object:
