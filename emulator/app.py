@@ -122,11 +122,14 @@ class App:
 
     async def _open_link(self, rung: ladder.Rung, queue: DueQueue) -> None:
         assert self._front is not None  # noqa: S101 - start() has made it
-        protocols: dict[str, ProtocolFactory] = {}
-        for tier in self.tiers:
-            protocols[tier.name] = self._front.protocols(self.entrances[tier.name])
-            if tier.service.websocket_us and rung.own_addresses:
-                protocols[tier.name] = at_hand(queue, protocols[tier.name])
+        protocols = {tier.name: self._front.protocols(self.entrances[tier.name]) for tier in self.tiers}
+
+        def below(tier: tiers.Tier, factory: ProtocolFactory) -> ProtocolFactory:
+            """Put below TLS what a tier needs there: lines for the service time, unless the link has them."""
+            if tier.service.websocket_us and not (rung.name == "stream" and tier.rtt_us):
+                factory = at_hand(queue, factory)
+            return self._guard(tier, factory)
+
         listeners = Listeners(
             rung.name, await rung.open(self.tiers, queue, self.settings.seed), self.settings
         )
@@ -134,7 +137,7 @@ class App:
             await listeners.open(
                 self.tiers,
                 lambda tier: protocols[tier.name],
-                self._guard,
+                below,
                 self._tls_context,
                 kraken_ports=self._kraken_ports,
             )
@@ -170,7 +173,7 @@ class App:
         clock, account, seed = Clock(), Account("calibration"), self.settings.seed
         engine = SpotEngine(self.catalogue, [account], seed=seed)
         now_ns = clock.now_ns()
-        engine.apply(Deposit(account.name, "USD", 10**12), now_ns)
+        engine.apply(Deposit(account.name, "ZUSD", 10**12), now_ns)
         key = ApiKey(account.name, "calibration", "")
         venue = Venue(engine, clock, KeyRing([key]), Tokens(seed), Tape(engine, None, now_ns))
         scratch = front.Server(

@@ -13,7 +13,7 @@ from emulator.link.listener import Link
 from emulator.link.shape import Shape, Ways
 from emulator.link.stream import ProtocolFactory
 from emulator.link.tiers import Tier
-from emulator.measure.prober import Prober
+from emulator.measure.prober import ProbeError, Prober
 from emulator.measure.requests import websocket_orders
 
 LONGEST_HOLD_US = 20_000.0
@@ -23,6 +23,8 @@ SETTLING = 2
 FEWEST, MOST = 9, 100
 """Orders that are."""
 ORDERS_TAKE_US = 300_000
+DOUBTFUL_US = 1_500.0
+"""What is more than this is measured again: something else had the machine for a while."""
 QUIET_S = 0.005
 
 
@@ -54,7 +56,11 @@ class Calibration:
             await link.change(tier.name, path, Ways(held, held))
             at = await link.listen(tier, self._factory, "127.0.0.1", 0, path=path)
             try:
-                self._known[alike] = await self._excess_us(at.host, at.port, 2 * hold_us, spin=tier.spin)
+                excess_us = await self._excess_us(at.host, at.port, 2 * hold_us, spin=tier.spin)
+                if excess_us > DOUBTFUL_US:
+                    again_us = await self._excess_us(at.host, at.port, 2 * hold_us, spin=tier.spin)
+                    excess_us = min(excess_us, again_us)
+                self._known[alike] = excess_us
                 # The probe's last packets would count as a client's first ones.
                 await asyncio.sleep(QUIET_S + 2 * hold_us / 1e6)
             finally:
@@ -71,10 +77,12 @@ class Calibration:
             "host": host,
             "port": port,
             "path": "/v2",
-            "messages": websocket_orders(count, self._token),
+            "messages": websocket_orders(count, self._token, cancelled="all"),
             "spin": spin,
             "spacing_us": 0,
         }
         result = await self._prober.run(job)
-        took_us: list[float] = result["took_us"][0::2][SETTLING:]  # cancellations aside
+        if result["refused"]:
+            raise ProbeError(f"an order was refused: {result['first_refusal']}")
+        took_us: list[float] = result["took_us"][SETTLING:-1]  # the last one cancels
         return max(0.0, statistics.median(took_us) - held_us)

@@ -47,8 +47,8 @@ class Account:
             yield self.signed("CancelOrder", cl_ord_id=_name("r", number))
 
 
-def websocket_orders(count: int, token: str) -> list[str]:
-    """Give `count` orders, each followed by its cancellation, numbered from 1."""
+def websocket_orders(count: int, token: str, *, cancelled: str = "each") -> list[str]:
+    """Give `count` orders, numbered from 1; `each` is cancelled behind itself, or `all` are at the end."""
     order = {
         "order_type": "limit",
         "side": "buy",
@@ -61,7 +61,10 @@ def websocket_orders(count: int, token: str) -> list[str]:
     for number in range(count):
         name = _name("w", number)
         messages.append({"method": "add_order", "params": {**order, "cl_ord_id": name}})
-        messages.append({"method": "cancel_order", "params": {"cl_ord_id": [name], "token": token}})
+        if cancelled == "each":
+            messages.append({"method": "cancel_order", "params": {"cl_ord_id": [name], "token": token}})
+    if cancelled == "all":
+        messages.append({"method": "cancel_all", "params": {"token": token}})
     return _numbered(messages)
 
 

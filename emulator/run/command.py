@@ -63,6 +63,7 @@ def _run(
     import asyncio
 
     from emulator.app import App
+    from emulator.endpoints import remove
     from emulator.settings import load
 
     logging.basicConfig(
@@ -70,6 +71,8 @@ def _run(
     )
     settings, passed_over = _chosen(load(arguments, os.environ, config), shared=shared)
     app = App(settings, kraken_ports=True)
+    if settings.endpoints_file:
+        remove(Path(settings.endpoints_file))  # what an earlier run wrote would be taken for this one's
 
     async def serve() -> int:
         child.pass_signals_on()
@@ -126,6 +129,7 @@ def _tell(app: App, command: Sequence[str], folder: Path, *, shared: bool) -> di
         content = trust.with_authority(bundle, ca)
         if number == 0:
             whole.write_bytes(content)
+            whole.chmod(0o644)
         _mount(folder / f"{number}.pem", content, str(bundle))
     endpoints = Path(app.settings.endpoints_file or folder / "endpoints.json")
     write_atomically(endpoints, msgspec.json.encode(app.endpoints_json()))

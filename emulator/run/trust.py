@@ -39,14 +39,13 @@ def bundles(command: Sequence[str], environment: Mapping[str, str]) -> list[Path
 
     They are those that its environment names, the system's, and certifi's of its Python.
     """
-    named = [environment[name] for name in (*_FOR_EVERYTHING, _FOR_MORE) if environment.get(name)]
-    by_name = [path for path in named if path != environment.get(_FOR_MORE)]
-    found = [Path(path) for path in (*by_name, *SYSTEM_BUNDLES, *named)]
+    named = [environment.get(name, "") for name in (*_FOR_EVERYTHING, _FOR_MORE)]
+    found = [Path(path) for path in (*named[:-1], *SYSTEM_BUNDLES, named[-1]) if path]
     for prefix in _prefixes(command, environment):
         for pattern in _IN_PREFIX:
             found += prefix.glob(pattern)
     real = dict.fromkeys(Path(os.path.realpath(path)) for path in found)
-    return [path for path in real if path.is_file()]
+    return [path for path in real if path.is_file() and os.access(path, os.R_OK)]
 
 
 def _prefixes(command: Sequence[str], environment: Mapping[str, str]) -> Iterable[Path]:

@@ -22,8 +22,10 @@ PYTHON = sys.executable
 
 
 def namespaces_refused():
-    done = subprocess.run([*COMMAND, "run", "--quiet", *NEAR, "--", "true"], **options())
-    return done.stderr if done.returncode == 2 else None
+    """Say why no namespaces can be had here, without asking more of `run` than that."""
+    code = "from emulator.run import spaces; spaces.enter(network=True)"
+    done = subprocess.run([PYTHON, "-c", code], **options())
+    return done.stderr.splitlines()[-1] if done.returncode and "OSError" in done.stderr else None
 
 
 def options(**more):
@@ -105,10 +107,34 @@ def test_signals_reach_the_command(number):
     assert process.returncode == 3
 
 
-def test_nothing_is_left_when_it_is_killed():
+def test_an_interrupt_from_the_terminal_reaches_the_command_once():
+    if not shutil.which("setsid"):
+        pytest.skip("needs setsid")
+    code = """
+import signal, time
+heard = []
+signal.signal(signal.SIGINT, lambda *_: heard.append(1))
+print("ready", flush=True)
+while not heard: time.sleep(0.01)
+time.sleep(0.5)
+print(len(heard), flush=True)"""
+    ours, theirs = os.openpty()
+    arguments = ["setsid", "--ctty", *COMMAND, "run", "--quiet", *NEAR, "--", PYTHON, "-c", code]
+    options_ = {key: value for key, value in options().items() if key in ("cwd", "env", "text")}
+    with subprocess.Popen(arguments, stdin=theirs, stdout=subprocess.PIPE, **options_) as process:
+        assert process.stdout.readline() == "ready\n"
+        os.write(ours, b"\x03")
+        assert process.communicate(timeout=PATIENCE_S)[0] == "1\n"
+    assert process.returncode == 0
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_nothing_is_left_when_it_is_killed(tmp_path):
     before = set(socket.if_nameindex())
     arguments = [*COMMAND, "run", "--tier", "aws", "--market", "off", "--raw-delay", "--", "sh", "-c"]
     options_ = {key: value for key, value in options().items() if key in ("cwd", "env", "text")}
+    options_["env"] = environment(TMPDIR=str(tmp_path), XDG_DATA_HOME=FOLDER.name)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
     with subprocess.Popen([*arguments, "echo $$; exec sleep 600"], **options_, **pipes) as process:
         pid = int(process.stdout.readline())
@@ -135,6 +161,30 @@ print(json.dumps([
     refused("192.0.2.1", 80), refused("127.0.0.1", {ours.getsockname()[1]}), refused("example.com", 443),
 ]))"""
         assert python(code) == [["10.83.1.2"] * 4, True, True, True]
+
+
+def test_services_of_the_machine_are_not_asked_for_names():
+    if not os.path.exists(trust.LOOKUPS):
+        pytest.skip("no nsswitch.conf here")
+    before = ("unshare", "-Urm", "sh", "-c", f'{OUTSIDE_SERVICES} && exec "$@"', "-")
+    if not shutil.which("unshare") or subprocess.run([*before, "true"], **options()).returncode:
+        pytest.skip("no mounts to put the services into")
+    done = run("sh", "-c", "grep hosts: /etc/nsswitch.conf; cat /run/nscd/socket", before=before)
+    assert done.stdout == "hosts: files dns\n"
+
+
+OUTSIDE_SERVICES = "mount -t tmpfs none /run && mkdir /run/nscd && echo answers > /run/nscd/socket"
+
+
+@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"])
+def test_a_bundle_that_the_environment_names_is_kept_and_trusts_the_venue(variable, tmp_path):
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_text("# of the company\n")
+    variables = environment(XDG_DATA_HOME=FOLDER.name, **{variable: str(bundle)})
+    done = run("sh", "-c", f'echo "${variable}"; cat "${variable}"', env=variables)
+    assert done.stdout.splitlines()[:2] == [str(bundle), "# of the company"]
+    assert "BEGIN CERTIFICATE" in done.stdout
+    assert bundle.read_text() == "# of the company\n"
 
 
 def test_the_names_and_the_trust_end_with_the_command():
@@ -324,6 +374,26 @@ def test_a_hosts_file_keeps_what_it_had_but_for_krakens_names():
         "10.83.1.2 api.kraken.com ws.kraken.com",
         "10.83.2.2 api.kraken.com ws.kraken.com",
     ]
+
+
+def test_an_nsswitch_file_keeps_all_but_who_is_asked_for_hosts():
+    old = "passwd: files systemd\nhosts: mymachines resolve [!UNAVAIL=return] files dns\n"
+    assert trust.lookups_file(old) == "passwd: files systemd\nhosts: files dns\n"
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({}, None),
+        ({"https_proxy": "http://proxy:3128"}, "api.kraken.com,ws.kraken.com"),
+        ({"ALL_PROXY": "socks5://proxy", "NO_PROXY": "db"}, "db,api.kraken.com,ws.kraken.com"),
+        ({"HTTPS_PROXY": "http://proxy:3128", "NO_PROXY": "*"}, "*"),
+    ],
+)
+def test_proxies_are_not_asked_for_krakens_names(variables, expected):
+    names = ["api.kraken.com", "ws.kraken.com"]
+    told = trust.variables(variables, Path("/b"), Path("/ca"), names, Path("/e"))
+    assert told.get("NO_PROXY") == expected
 
 
 def test_the_bundles_of_the_commands_own_python_are_found(tmp_path):
