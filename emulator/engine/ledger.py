@@ -39,10 +39,11 @@ class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
     refid: str
     time_ns: int
     type: str
-    """``trade`` or ``deposit``, in the words of REST ``Ledgers``."""
+    """``trade``, ``deposit``, …, in the words of REST ``Ledgers``."""
     asset: str
     amount: int
     """Signed change before the fee."""
     fee: int
     balance: int
     """Balance afterwards: previous + amount - fee."""
+    subtype: str = ""

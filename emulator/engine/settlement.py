@@ -64,7 +64,7 @@ class Settlement:
 
     def deposit(self, account: Account, asset: str, amount: int, now_ns: int) -> Event:
         """Book a deposit; return what to tell."""
-        entry = self._post(account, self._trades.next(), "deposit", asset, amount, 0, now_ns)
+        entry = self.post(account, self._trades.next(), "deposit", asset, amount, 0, now_ns)
         return events.Posted(account.name, entry)
 
     def _post_trade(
@@ -74,15 +74,24 @@ class Settlement:
         pair, account = order.instrument, order.account
         base_fee, quote_fee = (fee, 0) if order.fee_in_base else (0, fee)
         if order.buy:
-            debit = self._post(account, exec_id, "trade", pair.quote.id, -quote, quote_fee, now_ns)
-            return debit, self._post(account, exec_id, "trade", pair.base.id, base, base_fee, now_ns)
-        debit = self._post(account, exec_id, "trade", pair.base.id, -base, base_fee, now_ns)
-        return debit, self._post(account, exec_id, "trade", pair.quote.id, quote, quote_fee, now_ns)
+            debit = self.post(account, exec_id, "trade", pair.quote.id, -quote, quote_fee, now_ns)
+            return debit, self.post(account, exec_id, "trade", pair.base.id, base, base_fee, now_ns)
+        debit = self.post(account, exec_id, "trade", pair.base.id, -base, base_fee, now_ns)
+        return debit, self.post(account, exec_id, "trade", pair.quote.id, quote, quote_fee, now_ns)
 
-    def _post(
-        self, account: Account, refid: str, type_: str, asset: str, amount: int, fee: int, now_ns: int
+    def post(
+        self,
+        account: Account,
+        refid: str,
+        type_: str,
+        asset: str,
+        amount: int,
+        fee: int,
+        now_ns: int,
+        subtype: str = "",
     ) -> LedgerEntry:
+        """Change a balance by ``amount - fee`` and write it in the account's ledger."""
         balance = account.move(asset, amount - fee)
-        entry = LedgerEntry(self._ledger.next(), refid, now_ns, type_, asset, amount, fee, balance)
+        entry = LedgerEntry(self._ledger.next(), refid, now_ns, type_, asset, amount, fee, balance, subtype)
         remember(account.ledger, entry.id, entry)
         return entry

@@ -9,8 +9,8 @@ from emulator.engine.commands import AmendOrder, CancelOrder, EditOrder
 from emulator.engine.orders import TimeInForce
 from emulator.gateways.errors import VenueError
 from emulator.gateways.keys import PERMISSIONS
+from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
-from emulator.gateways.spot_rest.codec import Params
 from emulator.gateways.spot_rest.endpoints import PRIVATE
 from emulator.gateways.spot_rest.session import allow
 from tests.gateways.venue import START_NS, START_S, XBTUSD, in_loop, refused

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pytest
 
 from emulator.engine.orders import TimeInForce
-from emulator.gateways.spot_rest.codec import Params
+from emulator.gateways.parameters import Params
 from tests.gateways.venue import START_NS, START_S, Kraken, in_loop, refused
 
 UNKNOWN = "OQCLML-BW3P3-BUCMWZ"

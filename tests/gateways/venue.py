@@ -20,8 +20,8 @@ from emulator.engine.orders import Order, OrderType
 from emulator.engine.spot import SpotEngine
 from emulator.gateways.errors import VenueError
 from emulator.gateways.keys import PERMISSIONS, ApiKey, KeyRing, demo_credentials
+from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
-from emulator.gateways.spot_rest.codec import Params
 from emulator.gateways.spot_rest.endpoints import PRIVATE, PUBLIC
 from emulator.gateways.spot_rest.session import allow
 from emulator.gateways.spot_ws_v2.session import Gateway, Role, Session

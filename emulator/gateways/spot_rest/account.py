@@ -10,8 +10,8 @@ from emulator.gateways import order_fields
 from emulator.gateways.errors import PERMISSION_DENIED, VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import text
+from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
-from emulator.gateways.spot_rest.codec import Params
 from emulator.gateways.tokens import LIFE_S
 from emulator.gateways.venue import Venue
 

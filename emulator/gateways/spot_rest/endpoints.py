@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from emulator.gateways.keys import ApiKey
+from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import account, market_data, trading
-from emulator.gateways.spot_rest.codec import Params
 from emulator.gateways.venue import Venue
 
 PUBLIC: dict[str, Callable[[Venue, Params], Any]] = {

@@ -10,8 +10,8 @@ from emulator.engine.fees import FeeSchedule
 from emulator.engine.instruments import Asset, Instrument, rescale_half_up
 from emulator.gateways.errors import VenueError, bad_argument
 from emulator.gateways.numbers import rfc3339, text
+from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
-from emulator.gateways.spot_rest.codec import Params
 from emulator.gateways.tape import INTERVALS
 from emulator.gateways.venue import Venue
 

@@ -9,8 +9,8 @@ from aiohttp import web
 
 from emulator.gateways.access import Entrance
 from emulator.gateways.errors import BAD_ARGUMENTS, INTERNAL, VenueError
+from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
-from emulator.gateways.spot_rest.codec import Params
 from emulator.gateways.spot_rest.endpoints import PRIVATE, PUBLIC
 from emulator.gateways.spot_rest.session import allow, authenticate
 from emulator.gateways.venue import Venue

@@ -2,7 +2,7 @@
 
 from emulator.gateways.errors import PERMISSION_DENIED, VenueError
 from emulator.gateways.keys import ApiKey, KeyRing
-from emulator.gateways.spot_rest.codec import Params
+from emulator.gateways.parameters import Params
 
 
 def authenticate(

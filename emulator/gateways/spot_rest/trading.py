@@ -12,9 +12,9 @@ from emulator.gateways import order_fields, ordering
 from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import rfc3339
+from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.spot_rest.account import account_of
-from emulator.gateways.spot_rest.codec import Params
 from emulator.gateways.spot_rest.market_data import find_pair
 from emulator.gateways.venue import Venue
 
