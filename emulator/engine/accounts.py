@@ -3,7 +3,8 @@
 from typing import TypeVar
 
 from emulator.engine.ledger import LedgerEntry, TradeRecord
-from emulator.engine.limits import AccountTier
+from emulator.engine.limits import LIMITS, AccountTier, Counter
+from emulator.engine.margin import Position
 from emulator.engine.orders import Order
 
 HISTORY = 50_000
@@ -31,9 +32,14 @@ class Account:
         "holds",
         "house",
         "ledger",
+        "margin_allowance_usd",
+        "margin_check_queued",
         "name",
         "open",
         "open_per_pair",
+        "positions",
+        "rates",
+        "scheduled",
         "tier",
         "trades",
         "vip",
@@ -47,6 +53,7 @@ class Account:
         vip: bool = False,
         house: bool = False,
         volume_usd: int = 0,
+        margin_allowance_usd: int | None = None,
     ) -> None:
         self.name = name
         self.tier = tier
@@ -61,6 +68,15 @@ class Account:
         self.closed: dict[str, Order] = {}
         self.trades: dict[str, TradeRecord] = {}
         self.ledger: dict[str, LedgerEntry] = {}
+        self.positions: dict[str, Position] = {}
+        """Open positions by id, oldest first."""
+        self.margin_allowance_usd = margin_allowance_usd
+        """Most that the account's positions may be worth together, in whole USD; None for no limit."""
+        self.margin_check_queued = False
+        self.scheduled = 0
+        """How many orders wait for their start time."""
+        self.rates: dict[str, Counter] = {}
+        """The engine's rate counters, by pair."""
         self.cancel_after_ns = 0
         """When the dead man's switch fires; 0 when it is off."""
         self.cancel_after_queued_ns = 0
@@ -76,6 +92,13 @@ class Account:
         """Add ``change`` to the balance and return the new balance."""
         balance = self.balances[asset] = self.balances.get(asset, 0) + change
         return balance
+
+    def rate(self, pair: str) -> Counter:
+        """Return the engine's rate counter of a pair."""
+        counter = self.rates.get(pair)
+        if counter is None:
+            counter = self.rates[pair] = Counter(LIMITS[self.tier].engine_decay)
+        return counter
 
     def hold(self, order: Order, amount: int) -> None:
         """Set what ``order`` keeps on hold to ``amount``."""

@@ -9,7 +9,8 @@ from enum import Enum, auto
 import msgspec
 
 from emulator.engine.ledger import LedgerEntry, TradeRecord
-from emulator.engine.orders import Order
+from emulator.engine.orders import Order, Reason
+from emulator.engine.status import TradingStatus
 
 
 class Reject(Enum):
@@ -32,6 +33,28 @@ class Reject(Enum):
     ORDERS_LIMIT = auto()
     INSUFFICIENT_FUNDS = auto()
     DEADLINE_ELAPSED = auto()
+    INVALID_TRIGGER = auto()
+    INVALID_CLOSE = auto()
+    INVALID_CASH = auto()
+    INVALID_START = auto()
+    INDEX_UNAVAILABLE = auto()
+    SCHEDULED_LIMIT = auto()
+    AMEND_NOT_ALLOWED = auto()
+    INVALID_LEVERAGE = auto()
+    CANNOT_OPEN_POSITION = auto()
+    MARGIN_LEVEL = auto()
+    MARGIN_ALLOWANCE = auto()
+    POSITION_SIZE = auto()
+    POSITIONS_LIMIT = auto()
+    UNKNOWN_POSITION = auto()
+    REDUCE_ONLY_NO_POSITION = auto()
+    REDUCE_ONLY_NOT_CLOSING = auto()
+    RATE_LIMIT = auto()
+    UNAVAILABLE = auto()
+    CANCEL_ONLY = auto()
+    POST_ONLY = auto()
+    LIMIT_ONLY = auto()
+    REDUCE_ONLY = auto()
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):
@@ -41,9 +64,32 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """An order was taken; it is live from now on.  Fills, if any, follow."""
+    """An order was taken; unless it is scheduled, it is live from now on.  Fills, if any, follow."""
 
     order: Order
+
+
+class Started(msgspec.Struct, frozen=True):
+    """A scheduled order went live."""
+
+    order: Order
+    time_ns: int
+
+
+class Triggered(msgspec.Struct, frozen=True):
+    """An order that waited for a price has been set off; what it does in the book follows."""
+
+    order: Order
+    time_ns: int
+
+
+class TriggerMoved(msgspec.Struct, frozen=True):
+    """A trailing trigger has moved to ``price``."""
+
+    order: Order
+    price: int
+    peak: int
+    time_ns: int
 
 
 class Filled(msgspec.Struct, frozen=True):
@@ -61,7 +107,10 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class Amended(msgspec.Struct, frozen=True):
-    """An order was changed in place; fills that the change leads to follow."""
+    """An order was changed in place; fills that the change leads to follow.
+
+    ``reason`` tells why the engine itself has changed it; None when the user did.
+    """
 
     order: Order
     amend_id: str
@@ -69,6 +118,7 @@ class Amended(msgspec.Struct, frozen=True):
     qty: int
     price: int
     filled: int
+    reason: Reason | None = None
 
 
 class Refilled(msgspec.Struct, frozen=True):
@@ -106,6 +156,14 @@ class BookChanged(msgspec.Struct, frozen=True, gc=False):
     time_ns: int
 
 
+class StatusChanged(msgspec.Struct, frozen=True, gc=False):
+    """The trading status of a pair, or of the whole venue, is another one."""
+
+    pair: str | None
+    status: TradingStatus
+    time_ns: int
+
+
 class CancelledAll(msgspec.Struct, frozen=True, gc=False):
     """Answer to CancelAll; an ``Ended`` for each order follows."""
 
@@ -124,6 +182,9 @@ class CancelAfterSet(msgspec.Struct, frozen=True, gc=False):
 Event = (
     Rejected
     | Accepted
+    | Started
+    | Triggered
+    | TriggerMoved
     | Filled
     | Ended
     | Amended
@@ -131,6 +192,7 @@ Event = (
     | Posted
     | Traded
     | BookChanged
+    | StatusChanged
     | CancelledAll
     | CancelAfterSet
 )

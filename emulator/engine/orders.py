@@ -8,6 +8,8 @@ from emulator.engine.instruments import Instrument, Side, rescale_ceil, rescale_
 if TYPE_CHECKING:
     from emulator.engine.accounts import Account
     from emulator.engine.book import Level
+    from emulator.engine.commands import Close
+    from emulator.engine.triggers import Offset, Trigger
 
 
 class OrderType(StrEnum):
@@ -16,6 +18,54 @@ class OrderType(StrEnum):
     MARKET = "market"
     LIMIT = "limit"
     ICEBERG = "iceberg"
+    STOP_LOSS = "stop-loss"
+    TAKE_PROFIT = "take-profit"
+    STOP_LOSS_LIMIT = "stop-loss-limit"
+    TAKE_PROFIT_LIMIT = "take-profit-limit"
+    TRAILING_STOP = "trailing-stop"
+    TRAILING_STOP_LIMIT = "trailing-stop-limit"
+    SETTLE_POSITION = "settle-position"
+
+    @property
+    def limited(self) -> bool:
+        """Whether such orders have a limit price."""
+        return self in _LIMITED
+
+    @property
+    def triggered(self) -> bool:
+        """Whether such orders wait for a price."""
+        return self in _TRIGGERED
+
+    @property
+    def takes_profit(self) -> bool:
+        """Whether the price that such orders wait for is a better one."""
+        return self in (OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
+
+    @property
+    def trails(self) -> bool:
+        """Whether the price that such orders wait for moves along."""
+        return self in (OrderType.TRAILING_STOP, OrderType.TRAILING_STOP_LIMIT)
+
+
+_TRIGGERED = frozenset(
+    {
+        OrderType.STOP_LOSS,
+        OrderType.TAKE_PROFIT,
+        OrderType.STOP_LOSS_LIMIT,
+        OrderType.TAKE_PROFIT_LIMIT,
+        OrderType.TRAILING_STOP,
+        OrderType.TRAILING_STOP_LIMIT,
+    }
+)
+_LIMITED = frozenset(
+    {
+        OrderType.LIMIT,
+        OrderType.ICEBERG,
+        OrderType.STOP_LOSS_LIMIT,
+        OrderType.TAKE_PROFIT_LIMIT,
+        OrderType.TRAILING_STOP_LIMIT,
+    }
+)
 
 
 class TimeInForce(StrEnum):
@@ -38,6 +88,8 @@ class SelfTrade(StrEnum):
 class Status(StrEnum):
     """Life cycle of an order, in Kraken's words."""
 
+    PENDING = "pending"
+    """Scheduled: it goes live at its start time."""
     OPEN = "open"
     CLOSED = "closed"
     CANCELED = "canceled"
@@ -47,18 +99,24 @@ class Status(StrEnum):
 class Reason(StrEnum):
     """Why an order ended without being filled.
 
-    The first four were recorded live; the wording of the others is not known and is ours.
+    The first four were recorded live and ``SELF_TRADE`` stands in Kraken's support pages; the wording of the
+    others is not known and is ours.
     """
 
     USER = "User requested"
     REPLACED = "Order replaced"
     POST_ONLY = "Post only order"
     CANCEL_AFTER = "CancelAllOrdersAfter Timeout"
-    SELF_TRADE = "Self trade prevention"
+    SELF_TRADE = "Cannot trade with self"
     IOC = "IOC remainder"
     FOK = "FOK not filled"
     NO_LIQUIDITY = "Insufficient liquidity"
     EXPIRED = "Order expired"
+    INSUFFICIENT_FUNDS = "Insufficient funds"
+    PRICE_PROTECTION = "Market price protection"
+    REDUCE_ONLY = "Reduce only"
+    MARKET_STATUS = "Market status"
+    LIQUIDATED = "Liquidation"
 
 
 class Order:
@@ -72,7 +130,10 @@ class Order:
         "account",
         "amended",
         "buy",
+        "cash",
+        "changed_ns",
         "cl_ord_id",
+        "close",
         "closed_ns",
         "cost",
         "display",
@@ -84,6 +145,9 @@ class Order:
         "hold",
         "instrument",
         "level",
+        "leverage",
+        "limit_offset",
+        "liquidation",
         "next",
         "opened_ns",
         "post_only",
@@ -93,13 +157,16 @@ class Order:
         "rate_cap_ppm",
         "reason",
         "reduce_only",
+        "refid",
         "self_trade",
         "seq",
         "shown",
+        "start_ns",
         "status",
         "tif",
         "touched_ns",
         "trades",
+        "trigger",
         "txid",
         "type",
         "userref",
@@ -127,6 +194,8 @@ class Order:
         self.price = price
         self.opened_ns = now_ns
         self.touched_ns = now_ns
+        self.changed_ns = now_ns
+        """When it was placed or last amended: its age counts from here."""
         self.closed_ns = 0
         self.shown = 0
         self.filled = 0
@@ -147,6 +216,19 @@ class Order:
         self.status = Status.OPEN
         self.reason: Reason | None = None
         self.amended = False
+        self.trigger: Trigger | None = None
+        self.limit_offset: Offset | None = None
+        """How a limit that follows from the trigger's price was given."""
+        self.close: Close | None = None
+        """The order that each fill of this one places."""
+        self.refid: str | None = None
+        """The order whose fill placed this one."""
+        self.start_ns = 0
+        self.cash = 0
+        """What to spend, as an exact cost, when the order was given so (``viqc``)."""
+        self.leverage = 0
+        """0 for an order that takes and gives the account's own funds."""
+        self.liquidation = False
         self.trades: list[str] = []
         self.level: Level | None = None
         self.prev: Order | None = None
@@ -161,6 +243,16 @@ class Order:
     def remaining(self) -> int:
         """Quantity that is not filled, hidden part included."""
         return self.qty - self.filled
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the order waits for a price."""
+        return self.trigger is not None and not self.trigger.fired_ns
+
+    @property
+    def held_price(self) -> int:
+        """The price at which funds are held: the limit, or where a waiting order becomes a market order."""
+        return self.price or (self.trigger.price if self.trigger is not None else 0)
 
     @property
     def fee_asset(self) -> str:

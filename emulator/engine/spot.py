@@ -1,36 +1,48 @@
 """The spot trading engine: commands in, events out.
 
 ``SpotEngine.apply(command, now_ns)`` is the whole interface, besides ``deadline()`` and
-``advance(now_ns)`` for what happens by itself (expiry, the dead man's switch).  It never waits,
-never reads a clock, and gives the same events for the same commands at the same times.
+``advance(now_ns)`` for what happens by itself (expiry, start times, rollover, liquidation, the dead man's
+switch).  It never waits, never reads a clock, and gives the same events for the same commands at the
+same times.
 """
 
-import heapq
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from emulator.engine import commands, events, matching, rules
+from emulator.engine import commands, events, limits, margin, margin_rules, matching, rules
 from emulator.engine.accounts import Account
 from emulator.engine.book import Book
 from emulator.engine.events import Event, Reject
 from emulator.engine.ids import IdSequence
-from emulator.engine.instruments import Catalogue, Instrument
-from emulator.engine.limits import LIMITS
-from emulator.engine.orders import Order, OrderType, Reason, Status, TimeInForce
+from emulator.engine.instruments import Catalogue, Instrument, Side
+from emulator.engine.limits import LIMITS, AgeCosts
+from emulator.engine.margin import Position
+from emulator.engine.orders import Order, OrderType, Reason, SelfTrade, Status, TimeInForce
 from emulator.engine.settlement import Settlement
-from emulator.engine.valuation import Valuation
+from emulator.engine.status import SYSTEM, TradingStatus
+from emulator.engine.timers import Timers
+from emulator.engine.triggers import Offset, Reference, Trigger, TriggerQueue
+from emulator.engine.valuation import USD, Valuation
 
 BATCH = range(2, 16)
 """How many orders a batch may hold."""
 
 
-MOST_DEAD_TIMERS = 1_000
-"""Timers of orders that have ended are cleared away beyond this many, or twice the living ones."""
-
-
 class Market:
     """One pair as the engine trades it."""
 
-    __slots__ = ("book", "instrument", "last_price", "last_trade_ns", "next_trade_id")
+    __slots__ = (
+        "book",
+        "index_price",
+        "index_triggers",
+        "instrument",
+        "last_price",
+        "last_trade_ns",
+        "next_trade_id",
+        "status",
+        "triggers",
+    )
 
     def __init__(self, instrument: Instrument, first_trade_id: int) -> None:
         self.instrument = instrument
@@ -38,13 +50,28 @@ class Market:
         self.last_price = 0
         self.last_trade_ns = 0
         self.next_trade_id = first_trade_id
+        self.status = TradingStatus.ONLINE
+        self.index_price = 0
+        """0 while nobody tells one."""
+        self.triggers = TriggerQueue()
+        self.index_triggers = TriggerQueue()
+
+    def queue(self, reference: Reference) -> TriggerQueue:
+        """Return the queue of orders that wait for this reference."""
+        return self.index_triggers if reference is Reference.INDEX else self.triggers
+
+    @property
+    def prices(self) -> rules.Prices:
+        """The prices that relative ones are taken from."""
+        return rules.Prices(self.last_price, self.index_price)
 
 
 class SpotEngine:
     """Kraken's spot engine.
 
     ``post_only_rejects`` refuses a post-only order that would cross; by default it is accepted and
-    cancelled at once, which is what was recorded live.
+    cancelled at once, which is what was recorded live.  ``rate_limits`` turns the counters per account
+    and pair on.
     """
 
     def __init__(
@@ -55,6 +82,7 @@ class SpotEngine:
         seed: int = 0,
         first_trade_ids: Mapping[str, int] | None = None,
         post_only_rejects: bool = False,
+        rate_limits: bool = False,
     ) -> None:
         first = first_trade_ids or {}
         self.catalogue = catalogue
@@ -63,12 +91,13 @@ class SpotEngine:
         self.valuation = Valuation(self.markets)
         self.settlement = Settlement(seed, self.valuation)
         self.now_ns = 0
+        self.system = TradingStatus.ONLINE
+        self.rate_limits = rate_limits
         self._post_only_rejects = post_only_rejects
         self._orders = IdSequence("O", seed, "order")
         self._amends = IdSequence("T", seed, "amend")
-        self._timers: list[tuple[int, int, Order | Account]] = []
-        self._timer_count = 0
-        self._timers_bound = MOST_DEAD_TIMERS
+        self._timers = Timers(_alive)
+        self._closes: deque[tuple[Order, int, int]] = deque()
         self._out: list[Event] = []
         self._listener = matching.Listener(self._traded, self._completed, self._refilled, self._prevented)
         self._handlers: dict[type, Callable[..., None]] = {
@@ -79,6 +108,8 @@ class SpotEngine:
             commands.CancelAll: self._cancel_all,
             commands.CancelAllAfter: self._cancel_all_after,
             commands.Deposit: self._deposit,
+            commands.SetIndex: self._set_index,
+            commands.SetStatus: self._set_status,
         }
 
     # -- the interface ----------------------------------------------------------------------------
@@ -100,33 +131,35 @@ class SpotEngine:
         self.now_ns = now_ns
         if isinstance(command, commands.EditOrder):
             old = self.accounts[command.account].open.get(command.txid)
-            return (
-                Reject.UNKNOWN_ORDER
-                if old is None
-                else rules.edit_fault(rules.replacement(command, old), old, now_ns)
-            )
-        market = self.markets.get(command.pair)
-        if market is None:
+            if old is None:
+                return Reject.UNKNOWN_ORDER
+            market = self.markets[old.instrument.id]
+            place = rules.resolved(rules.replacement(command, old), market.prices, old.instrument)
+            return rules.edit_fault(place, old, market.prices, now_ns)
+        found = self.markets.get(command.pair)
+        if found is None:
             return Reject.UNKNOWN_PAIR
-        return rules.order_fault(command, market.instrument, self.accounts[command.account], now_ns)
+        command = rules.resolved(command, found.prices, found.instrument)
+        return self._order_fault(command, found, self.accounts[command.account])
+
+    def status(self, market: Market) -> TradingStatus:
+        """Return what may be done in a pair now: the venue's status comes first."""
+        return market.status if self.system is TradingStatus.ONLINE else self.system
+
+    def balance(self, account: Account, target: str = USD) -> margin.Balance:
+        """Return what the account has, owes and may use, in whole units of ``target``."""
+        return margin.balance(account, self.catalogue.assets, self.markets, self.valuation, target)
 
     def deadline(self) -> int | None:
         """Return when something happens by itself next, in nanoseconds since the epoch."""
-        return self._timers[0][0] if self._timers else None
+        return self._timers.next_ns()
 
     def advance(self, now_ns: int) -> list[Event]:
         """Carry out everything that is due at ``now_ns``."""
         self.now_ns = now_ns
         out: list[Event] = []
         self._out = out
-        while self._timers and self._timers[0][0] <= now_ns:
-            _, _, subject = heapq.heappop(self._timers)
-            if isinstance(subject, Order):
-                if subject.status is Status.OPEN:
-                    self._finish(subject, Status.EXPIRED, Reason.EXPIRED)
-                    self._publish_book(self.markets[subject.instrument.id])
-            else:
-                self._switch_due(subject)
+        self._timers.run(now_ns)
         return out
 
     # -- placing ----------------------------------------------------------------------------------
@@ -140,28 +173,54 @@ class SpotEngine:
         if account.house:
             self._place_house(command, market, account)
             return
-        fault = self._late(command.deadline_ns) or rules.order_fault(
-            command, market.instrument, account, self.now_ns
+        fault = self._late(command.deadline_ns) or self._rate_fault(
+            account, command.pair, 2 if command.batch == 1 else 1
         )
+        asked = command.trigger
+        if fault is None:
+            command = rules.resolved(command, market.prices, market.instrument)
+            fault = self._order_fault(command, market, account)
         if fault is None and account.open_per_pair.get(command.pair, 0) >= LIMITS[account.tier].open_orders:
             fault = Reject.ORDERS_LIMIT
         if fault is not None:
             self._refuse(fault)
             return
-        self._enter(self._new_order(command, market, account), market, refund=0)
+        if command.type is OrderType.SETTLE_POSITION:
+            self._settle(command, market, account)
+            return
+        order = self._new_order(command, market, account)
+        if order.trigger is not None and isinstance(asked, Offset):
+            order.trigger.offset = asked
+        if not order.qty:
+            fault = self._size_to_fit(order, market)
+            if fault is not None:
+                self._refuse(fault)
+                return
+        self._enter(order, market, refund=0)
+
+    def _order_fault(self, command: commands.PlaceOrder, market: Market, account: Account) -> Reject | None:
+        return (
+            rules.status_fault(command, self.status(market))
+            or rules.order_fault(command, market.instrument, account, market.prices, self.now_ns)
+            or margin_rules.order_fault(command, market.instrument, account)
+        )
 
     def _place_house(self, command: commands.PlaceOrder, market: Market, account: Account) -> None:
         """Take a plain order of the market itself: always funded, never archived, told to the public only."""
         if command.type is OrderType.ICEBERG:
             self._refuse(Reject.INVALID_DISPLAY)
             return
+        if not self.status(market).matches:
+            self._refuse(Reject.UNAVAILABLE)
+            return
         self._orders.count += 1
         order = self._order(command, market, account, txid="")
         self._out.append(events.Accepted(order))
         self._run(order, market)
-        self._publish_book(market)
+        self._conclude(market)
 
     def _order(self, command: commands.PlaceOrder, market: Market, account: Account, txid: str) -> Order:
+        price = command.price
         order = Order(
             self._orders.count,
             txid,
@@ -170,10 +229,10 @@ class SpotEngine:
             command.side,
             command.type,
             command.qty,
-            command.price or 0,
+            price if type(price) is int else 0,
             self.now_ns,
         )
-        order.tif = TimeInForce.GTC if order.type is OrderType.MARKET else command.tif
+        order.tif = command.tif if command.type.limited else TimeInForce.GTC
         return order
 
     def _new_order(self, command: commands.PlaceOrder, market: Market, account: Account) -> Order:
@@ -185,15 +244,46 @@ class SpotEngine:
         order.cl_ord_id = command.cl_ord_id
         order.userref = command.userref
         order.self_trade = command.self_trade
-        order.fee_in_base = command.fee_in_base
+        order.fee_in_base = command.fee_in_base and not command.leverage
         order.rate_cap_ppm = max(market.instrument.fees.rates_ppm(account.volume_usd(self.now_ns)))
+        order.leverage = command.leverage
+        order.close = command.close
+        order.cash = command.cash
+        if command.start_ns > self.now_ns:
+            order.start_ns = command.start_ns
+            order.status = Status.PENDING
+        if isinstance(command.price, Offset):
+            order.limit_offset = command.price
+        if command.type.triggered:
+            order.trigger = self._trigger(command, market)
         return order
+
+    def _trigger(self, command: commands.PlaceOrder, market: Market) -> Trigger:
+        buy, price = command.side is Side.BUY, command.trigger
+        fixed = price if type(price) is int else 0
+        trigger = Trigger(fixed, command.reference, rises=buy is not command.type.takes_profit)
+        if isinstance(price, Offset):
+            trigger.offset, trigger.trails = price, True
+            seen = market.prices.of(command.reference)
+            if seen:
+                trigger.follow(seen, market.instrument.tick)
+        return trigger
+
+    def _size_to_fit(self, order: Order, market: Market) -> Reject | None:
+        """Give an order its quantity: what its cash buys, or all of the positions that it closes."""
+        if order.cash:
+            order.qty = matching.affordable(market.book.asks, order.account, order.cash)
+            return Reject.ORDER_MINIMUM if order.qty < order.instrument.order_min else None
+        order.qty = margin.closable(order.account, order.instrument, buy=order.buy)
+        return None
 
     def _funds_fault(self, order: Order, market: Market, refund: int) -> Reject | None:
         """Put the order's funds on hold, or return why that cannot be done."""
+        if order.leverage:
+            return self._margin_fault(order, market)
         account, pair = order.account, order.instrument
-        cost = order.price * order.qty
-        if order.type is OrderType.MARKET and order.buy:
+        cost = order.held_price * order.qty
+        if not cost and order.buy:
             cost = matching.cost_to_take(market.book.asks, order)
         needed = order.hold_needed(cost)
         if needed > account.available(pair.quote.id if order.buy else pair.base.id) + refund:
@@ -201,11 +291,27 @@ class SpotEngine:
         account.hold(order, needed)
         return None
 
+    def _margin_fault(self, order: Order, market: Market) -> Reject | None:
+        account, pair = order.account, order.instrument
+        closable = margin.closable(account, pair, buy=order.buy)
+        opening = 0 if order.reduce_only else max(order.remaining - closable, 0)
+        return margin_rules.opening_fault(
+            account,
+            pair,
+            buy=order.buy,
+            leverage=order.leverage,
+            opening=opening,
+            price=order.held_price or margin.market_price(market),
+            now=self.balance(account),
+            valuation=self.valuation,
+        )
+
     def _enter(self, order: Order, market: Market, refund: int, replaced: Order | None = None) -> None:
         """Take a new order into the venue; ``refund`` is what the order it replaces will release."""
         if (
             order.post_only
             and self._post_only_rejects
+            and not order.waiting
             and matching.crosses(market.book, order.buy, order.price)
         ):
             self._refuse(Reject.POST_ONLY_WOULD_CROSS)
@@ -218,30 +324,64 @@ class SpotEngine:
             self._finish(replaced, Status.CANCELED, Reason.REPLACED)
         self._out.append(events.Accepted(order))
         order.account.opened(order)
-        if order.tif is TimeInForce.GTD:
-            self._at(order.expire_ns, order)
-        self._run(order, market)
-        self._publish_book(market)
+        if order.expire_ns:
+            self._timers.at(order.expire_ns, self._expire, order)
+        if order.status is Status.PENDING:
+            order.account.scheduled += 1
+            self._timers.at(order.start_ns, self._start, order)
+        else:
+            self._go(order, market)
+        self._conclude(market)
+
+    def _go(self, order: Order, market: Market) -> None:
+        """Let a live order wait for its price, or match."""
+        if order.trigger is not None and not order.trigger.fired_ns:
+            market.queue(order.trigger.reference).add(order)
+        else:
+            self._run(order, market)
+
+    def _start(self, order: Order) -> None:
+        """Let a scheduled order go live."""
+        if order.status is not Status.PENDING:
+            return
+        order.account.scheduled -= 1
+        order.status = Status.OPEN
+        market = self.markets[order.instrument.id]
+        if not self.status(market).matches:
+            self._finish(order, Status.CANCELED, Reason.MARKET_STATUS)
+            return
+        self._out.append(events.Started(order, self.now_ns))
+        self._go(order, market)
+        self._conclude(market)
 
     def _run(self, order: Order, market: Market) -> None:
-        """Match an order that has been accepted, then let the rest of it rest or end."""
+        """Match a live order, then let the rest of it rest or end."""
+        if order.reduce_only and not self._fit_reduction(order):
+            return
         book = market.book
-        limit = None if order.type is OrderType.MARKET else order.price
-        if order.post_only and limit is not None and matching.crosses(book, order.buy, limit):
+        limit: int | None = order.price or None
+        protected = limit is None
+        if limit is None:
+            limit = matching.protected(book.side(not order.buy))
+            if limit is None:
+                self._finish(order, Status.CANCELED, Reason.NO_LIQUIDITY)
+                return
+        if order.post_only and matching.crosses(book, order.buy, limit):
             self._finish(order, Status.CANCELED, Reason.POST_ONLY)
             return
-        if order.tif is TimeInForce.FOK and limit is not None and not matching.fillable(book, order, limit):
+        if order.tif is TimeInForce.FOK and not matching.fillable(book, order, limit):
             self._finish(order, Status.CANCELED, Reason.FOK)
             return
         stopped = None
-        if matching.crosses(book, order.buy, order.price) if limit is not None else True:
+        if matching.crosses(book, order.buy, limit):
             stopped = matching.match(book, order, limit, self.now_ns, self._listener)
         if order.filled == order.qty:
             self._finish(order, Status.CLOSED, None)
         elif stopped is not None:
             self._finish(order, Status.CANCELED, stopped)
-        elif limit is None:
-            self._finish(order, Status.CANCELED, Reason.NO_LIQUIDITY)
+        elif protected:
+            empty = book.side(not order.buy).best() is None
+            self._finish(order, Status.CANCELED, Reason.NO_LIQUIDITY if empty else Reason.PRICE_PROTECTION)
         elif order.tif in (TimeInForce.IOC, TimeInForce.FOK):
             self._finish(order, Status.CANCELED, Reason.IOC)
         else:
@@ -251,9 +391,110 @@ class SpotEngine:
         left = order.remaining
         order.shown = min(order.display, left) if order.type is OrderType.ICEBERG else left
         order.touched_ns = self.now_ns
-        if order.filled and not order.account.house:
+        if order.filled and not order.account.house and not order.leverage:
             order.account.hold(order, order.hold_needed(order.price * left))
         market.book.add(order, self.now_ns)
+
+    def _fit_reduction(self, order: Order) -> bool:
+        """Let a reduce-only order be for no more than there is to close; end it when there is nothing."""
+        closable = margin.closable(order.account, order.instrument, buy=order.buy)
+        if not closable:
+            self._finish(order, Status.CANCELED, Reason.REDUCE_ONLY)
+            return False
+        if order.remaining > closable:
+            order.qty = order.filled + closable
+            self._told_amended(order, Reason.REDUCE_ONLY)
+        return True
+
+    def _conclude(self, market: Market) -> None:
+        """Publish the book, and let go what the last operation has set off."""
+        self._publish_book(market)
+        if self._closes or market.triggers or market.index_triggers:
+            self._set_off(market)
+
+    def _set_off(self, market: Market) -> None:
+        """Place conditional closes and fire triggers until there is nothing left to do."""
+        while True:
+            if self._closes:
+                self._place_close(*self._closes.popleft(), market)
+            else:
+                order = self._next_due(market)
+                if order is None:
+                    return
+                self._fire(order, market)
+            self._publish_book(market)
+
+    def _next_due(self, market: Market) -> Order | None:
+        if not self.status(market).matches:
+            return None
+        for queue, price in (
+            (market.triggers, market.last_price),
+            (market.index_triggers, market.index_price),
+        ):
+            if price and queue:
+                for order in queue.follow(price):
+                    self._moved(order)
+                due = queue.due(price)
+                if due is not None:
+                    return due
+        return None
+
+    def _moved(self, order: Order) -> None:
+        trigger = order.trigger
+        assert trigger is not None  # noqa: S101 - only such orders are in the queue
+        self._out.append(events.TriggerMoved(order, trigger.price, trigger.peak, self.now_ns))
+
+    def _fire(self, order: Order, market: Market) -> None:
+        """Let an order that has waited for its price go on as a market or a limit order."""
+        trigger = order.trigger
+        assert trigger is not None  # noqa: S101 - only such orders are in the queue
+        trigger.fired_ns = self.now_ns
+        trigger.fired_price = market.prices.of(trigger.reference)
+        if order.limit_offset is not None:
+            tick = order.instrument.tick
+            order.price = max(order.limit_offset.from_(trigger.price, tick), tick)
+        self._out.append(events.Triggered(order, self.now_ns))
+        if not order.leverage:
+            refund = order.hold
+            if self._funds_fault(order, market, refund) is not None:
+                self._finish(order, Status.CANCELED, Reason.INSUFFICIENT_FUNDS)
+                return
+        self._run(order, market)
+
+    def _place_close(self, primary: Order, quantity: int, price: int, market: Market) -> None:
+        """Place the order that a fill of ``primary`` calls for."""
+        close = primary.close
+        assert close is not None  # noqa: S101 - only such fills are remembered
+        pair = market.instrument
+        limit, trigger = close.price, close.trigger
+        if isinstance(limit, Offset) and not close.type.triggered:
+            limit = limit.from_(price, pair.tick)
+        if isinstance(trigger, Offset) and not close.type.trails:
+            trigger = trigger.from_(price, pair.tick)
+        command = commands.PlaceOrder(
+            account=primary.account.name,
+            pair=pair.id,
+            side=Side.SELL if primary.buy else Side.BUY,
+            type=close.type,
+            qty=quantity,
+            price=limit,
+            trigger=trigger,
+            reference=close.reference,
+            display=quantity if close.type is OrderType.ICEBERG else 0,
+            leverage=primary.leverage,
+            userref=primary.userref,
+            self_trade=primary.self_trade,
+            fee_in_base=primary.fee_in_base,
+        )
+        order = self._new_order(command, market, primary.account)
+        order.refid = primary.txid
+        fault = self._funds_fault(order, market, 0)
+        self._out.append(events.Accepted(order))
+        order.account.opened(order)
+        if fault is not None:
+            self._finish(order, Status.CANCELED, Reason.INSUFFICIENT_FUNDS)
+        else:
+            self._go(order, market)
 
     # -- what happens while matching --------------------------------------------------------------
 
@@ -266,11 +507,16 @@ class SpotEngine:
         market.next_trade_id += 1
         market.last_price = price
         market.last_trade_ns = time_ns
-        market_order = taker.type is OrderType.MARKET
+        market_order = not taker.price
         self._out.append(events.Traded(pair.id, trade_id, price, quantity, taker.buy, market_order, time_ns))
         book_fill = self.settlement.fill
         self._out += book_fill(taker, trade_id, price, quantity, time_ns, maker=False)
         self._out += book_fill(maker, trade_id, price, quantity, time_ns, maker=True)
+        for order in (taker, maker):
+            if order.close is not None:
+                self._closes.append((order, quantity, price))
+            if order.leverage:
+                self._position_changed(order)
 
     def _completed(self, order: Order) -> None:
         self._finish(order, Status.CLOSED, None)
@@ -281,10 +527,22 @@ class SpotEngine:
     def _prevented(self, order: Order) -> None:
         self._finish(order, Status.CANCELED, Reason.SELF_TRADE)
 
+    def _position_changed(self, order: Order) -> None:
+        """Look after the position that a fill has opened, and the orders that were to close another one."""
+        account = order.account
+        position = account.positions.get("T" + order.txid[1:])
+        if position is not None and len(position.trades) == 1:
+            self._timers.at(position.rollover_ns, self._roll_over, position)
+        if account.positions and not account.margin_check_queued:
+            account.margin_check_queued = True
+            self._timers.at(self.now_ns + margin.CHECK_NS, self._check_margin, account)
+
     # -- ending -----------------------------------------------------------------------------------
 
     def _finish(self, order: Order, status: Status, reason: Reason | None) -> None:
         """End ``order``: out of the book, hold released, into the history."""
+        if order.status is Status.PENDING:
+            order.account.scheduled -= 1
         if order.level is not None:
             self.markets[order.instrument.id].book.remove(order, self.now_ns)
         order.status = status
@@ -292,6 +550,8 @@ class SpotEngine:
         order.closed_ns = self.now_ns
         account = order.account
         if not account.house:
+            if order.trigger is not None:
+                self.markets[order.instrument.id].queue(order.trigger.reference).remove(order)
             account.ended(order)
             self._out.append(events.Ended(order, self.now_ns))
 
@@ -301,11 +561,20 @@ class SpotEngine:
         return account.by_cl_ord_id.get(cl_ord_id or "")
 
     def _cancel(self, command: commands.CancelOrder) -> None:
-        order = self._find_open(self.accounts[command.account], command.txid, command.cl_ord_id)
+        account = self.accounts[command.account]
+        order = self._find_open(account, command.txid, command.cl_ord_id)
         if order is None:
             self._refuse(Reject.UNKNOWN_ORDER)
-        else:
-            self._cancel_orders([order], Reason.USER)
+            return
+        pair = order.instrument.id
+        fault = (
+            Reject.UNAVAILABLE if self.status(self.markets[pair]) is TradingStatus.MAINTENANCE else None
+        ) or (None if command.batch else self._rate_fault(account, pair, 0))
+        if fault is not None:
+            self._refuse(fault)
+            return
+        self._charge_age(order, limits.CANCEL)
+        self._cancel_orders([order], Reason.USER)
 
     def cancel_house(self, order: Order, now_ns: int) -> list[Event]:
         """Cancel a resting order of the market itself; nothing happens when it is gone."""
@@ -318,7 +587,14 @@ class SpotEngine:
         return out
 
     def _cancel_all(self, command: commands.CancelAll) -> None:
-        orders = list(self.accounts[command.account].open.values())
+        if self.system is TradingStatus.MAINTENANCE:
+            self._refuse(Reject.UNAVAILABLE)
+            return
+        orders = [
+            order
+            for order in self.accounts[command.account].open.values()
+            if self.markets[order.instrument.id].status is not TradingStatus.MAINTENANCE
+        ]
         self._out.append(events.CancelledAll(command.account, len(orders)))
         self._cancel_orders(orders, Reason.USER)
 
@@ -348,7 +624,7 @@ class SpotEngine:
         due_ns, queued_ns = account.cancel_after_ns, account.cancel_after_queued_ns
         if due_ns and not 0 < queued_ns <= due_ns:
             account.cancel_after_queued_ns = due_ns
-            self._at(due_ns, account)
+            self._timers.at(due_ns, self._switch_due, account)
 
     # -- changing ---------------------------------------------------------------------------------
 
@@ -358,24 +634,31 @@ class SpotEngine:
         if order is None:
             self._refuse(self._late(command.deadline_ns) or Reject.UNKNOWN_ORDER)
             return
-        price = order.price if command.price is None else command.price
-        qty = order.qty if command.qty is None else command.qty
-        display = order.display if command.display is None else command.display
         market = self.markets[order.instrument.id]
-        fault = self._late(command.deadline_ns) or rules.amend_fault(
-            command, order, market.book, price, qty, display
+        change = rules.Change(command, order, market.prices)
+        fault = (
+            self._late(command.deadline_ns)
+            or self._rate_fault(account, order.instrument.id, 2)
+            or rules.change_fault(order, self.status(market))
+            or rules.amend_fault(command, order, market.book, change, market.prices)
+            or self._rehold(order, change)
         )
-        if fault is None:
-            fault = self._rehold(order, price, max(qty, order.filled))
         if fault is not None:
             self._refuse(fault)
             return
-        self._requeue(order, market, price, qty, display)
+        self._charge_age(order, limits.AMEND if change.qty > order.filled else limits.CANCEL)
+        order.changed_ns = self.now_ns
+        self._apply_change(order, market, change)
 
-    def _rehold(self, order: Order, price: int, qty: int) -> Reject | None:
+    def _rehold(self, order: Order, change: rules.Change) -> Reject | None:
         """Hold what the amended order needs, or leave all as it was and return the fault."""
+        if order.leverage:
+            return None
         account, pair = order.account, order.instrument
-        old_qty, order.qty = order.qty, qty
+        price = change.price if isinstance(change.price, int) else 0
+        if not price and order.trigger is not None:
+            price = change.trigger if isinstance(change.trigger, int) else order.trigger.price
+        old_qty, order.qty = order.qty, max(change.qty, order.filled)
         needed = order.hold_needed(price * order.remaining)
         order.qty = old_qty
         asset = pair.quote.id if order.buy else pair.base.id
@@ -384,34 +667,62 @@ class SpotEngine:
         account.hold(order, needed)
         return None
 
-    def _requeue(self, order: Order, market: Market, price: int, qty: int, display: int) -> None:
+    def _apply_change(self, order: Order, market: Market, change: rules.Change) -> None:
         """Give ``order`` its new values; less quantity or another display keep its place in the queue."""
-        keeps_place = price == order.price and qty <= order.qty
+        order.amended = True
+        qty, display = change.qty, change.display
         left = max(qty - order.filled, 0)
         shown = left
         if order.type is OrderType.ICEBERG:
             # A slice that is partly taken is not refilled where it stands.
             shown = min(order.shown if display == order.display else display, left)
-        order.amended = True
         order.display = display
-        if keeps_place and left:
-            order.qty = qty
-            market.book.reduce(order, order.shown - shown, self.now_ns)
-            self._told_amended(order)
-        elif not left:
+        keeps_place = change.price == order.price and qty <= order.qty
+        if not left:
             order.qty = order.filled
             self._told_amended(order)
             self._finish(order, Status.CANCELED, Reason.USER)
+        elif order.level is None:
+            self._change_waiting(order, market, change)
+        elif keeps_place:
+            order.qty = qty
+            market.book.reduce(order, order.shown - shown, self.now_ns)
+            self._told_amended(order)
         else:
+            assert isinstance(change.price, int)  # noqa: S101 - offsets of resting orders are resolved
             market.book.remove(order, self.now_ns)
-            order.price, order.qty = price, qty
+            order.price, order.qty = change.price, qty
             self._told_amended(order)
             self._run(order, market)
-        self._publish_book(market)
+        self._conclude(market)
 
-    def _told_amended(self, order: Order) -> None:
+    def _change_waiting(self, order: Order, market: Market, change: rules.Change) -> None:
+        """Change an order that is not in the book: it waits for a price or for its start time."""
+        order.qty = change.qty
+        if isinstance(change.price, Offset):
+            order.limit_offset = change.price
+        elif change.price:
+            order.price, order.limit_offset = change.price, None
+        trigger = order.trigger
+        if trigger is not None and change.trigger is not None:
+            queue = market.queue(trigger.reference)
+            queue.remove(order)
+            if isinstance(change.trigger, Offset):
+                trigger.offset, trigger.peak, trigger.price = change.trigger, 0, 0
+                seen = market.prices.of(trigger.reference)
+                if seen:
+                    trigger.follow(seen, order.instrument.tick)
+            else:
+                trigger.price, trigger.offset = change.trigger, None
+            if order.status is Status.OPEN:
+                queue.add(order)
+        self._told_amended(order)
+
+    def _told_amended(self, order: Order, reason: Reason | None = None) -> None:
         amend_id = self._amends.next()
-        self._out.append(events.Amended(order, amend_id, self.now_ns, order.qty, order.price, order.filled))
+        self._out.append(
+            events.Amended(order, amend_id, self.now_ns, order.qty, order.price, order.filled, reason)
+        )
 
     def _edit(self, command: commands.EditOrder) -> None:
         account = self.accounts[command.account]
@@ -419,13 +730,116 @@ class SpotEngine:
         if old is None:
             self._refuse(self._late(command.deadline_ns) or Reject.UNKNOWN_ORDER)
             return
-        place = rules.replacement(command, old)
-        fault = self._late(command.deadline_ns) or rules.edit_fault(place, old, self.now_ns)
+        market = self.markets[old.instrument.id]
+        place = rules.resolved(rules.replacement(command, old), market.prices, old.instrument)
+        fault = (
+            self._late(command.deadline_ns)
+            or self._rate_fault(account, old.instrument.id, 2)
+            or rules.status_fault(place, self.status(market))
+            or rules.edit_fault(place, old, market.prices, self.now_ns)
+        )
         if fault is not None:
             self._refuse(fault)
             return
-        market = self.markets[old.instrument.id]
+        self._charge_age(old, limits.EDIT)
         self._enter(self._new_order(place, market, account), market, refund=old.hold, replaced=old)
+
+    # -- margin -----------------------------------------------------------------------------------
+
+    def _settle(self, command: commands.PlaceOrder, market: Market, account: Account) -> None:
+        """Settle positions, oldest first, with the account's own funds: an order that is done at once."""
+        pair, buy = market.instrument, command.side is Side.BUY
+        order = self._new_order(command, market, account)
+        closable = margin.closable(account, pair, buy=buy)
+        order.qty = min(command.qty or closable, closable)
+        parts, left = [], order.qty
+        for position in margin.opposite(account, pair, buy=buy):
+            part = min(position.open, left)
+            left -= part
+            if part:
+                parts.append((position, part))
+        owed = sum(p.open_cost * part // p.open if p.buy else part for p, part in parts)
+        if buy:
+            short = pair.base_amount(owed) > account.available(pair.base.id)
+        else:
+            short = pair.quote_amount(owed) + len(parts) > account.available(pair.quote.id)
+        if short:
+            self._refuse(Reject.INSUFFICIENT_FUNDS)
+            return
+        self._out.append(events.Accepted(order))
+        account.opened(order)
+        for position, part in parts:
+            self._out += self.settlement.settle(position, part, self.now_ns)
+        order.filled = order.qty
+        self._finish(order, Status.CLOSED, None)
+
+    def _roll_over(self, position: Position) -> None:
+        """Charge an open position for its next period."""
+        if position.open:
+            self._out.append(self.settlement.roll_over(position, self.now_ns))
+            self._timers.at(position.rollover_ns, self._roll_over, position)
+
+    def _check_margin(self, account: Account) -> None:
+        """Close positions, the oldest first, while the account's margin level is too low."""
+        account.margin_check_queued = False
+        while account.positions:
+            level = self.balance(account).level
+            position = next(iter(account.positions.values()))
+            market = self.markets[position.instrument.id]
+            open_before = position.open
+            if level is None or level >= margin.LIQUIDATION_PERCENT or not self.status(market).matches:
+                break
+            self._liquidate(position, market)
+            if position.open == open_before:
+                break  # nobody takes it; try again later
+        if account.positions:
+            account.margin_check_queued = True
+            self._timers.at(self.now_ns + margin.CHECK_NS, self._check_margin, account)
+
+    def _liquidate(self, position: Position, market: Market) -> None:
+        command = commands.PlaceOrder(
+            account=position.account.name,
+            pair=market.instrument.id,
+            side=Side.SELL if position.buy else Side.BUY,
+            type=OrderType.MARKET,
+            qty=position.open,
+            leverage=position.leverage,
+            self_trade=SelfTrade.CANCEL_OLDEST,
+        )
+        order = self._new_order(command, market, position.account)
+        order.liquidation = True
+        self._out.append(events.Accepted(order))
+        position.account.opened(order)
+        self._run(order, market)
+        self._conclude(market)
+
+    # -- the venue --------------------------------------------------------------------------------
+
+    def _set_index(self, command: commands.SetIndex) -> None:
+        market = self.markets.get(command.pair)
+        if market is None:
+            self._refuse(Reject.UNKNOWN_PAIR)
+            return
+        market.index_price = command.price
+        if market.index_triggers:
+            self._set_off(market)
+
+    def _set_status(self, command: commands.SetStatus) -> None:
+        market = None if command.pair is None else self.markets.get(command.pair)
+        if command.pair is None:
+            if command.status not in SYSTEM:
+                self._refuse(Reject.UNAVAILABLE)
+                return
+            self.system = command.status
+        elif market is None:
+            self._refuse(Reject.UNKNOWN_PAIR)
+            return
+        else:
+            market.status = command.status
+        self._out.append(events.StatusChanged(command.pair, command.status, self.now_ns))
+        for resumed in self.markets.values() if market is None else (market,):
+            if resumed.triggers or resumed.index_triggers:
+                self._set_off(resumed)
 
     # -- the rest ---------------------------------------------------------------------------------
 
@@ -439,20 +853,37 @@ class SpotEngine:
     def _late(self, deadline_ns: int) -> Reject | None:
         return Reject.DEADLINE_ELAPSED if deadline_ns and self.now_ns > deadline_ns else None
 
-    def _at(self, due_ns: int, subject: Order | Account) -> None:
-        self._timer_count += 1
-        heapq.heappush(self._timers, (due_ns, self._timer_count, subject))
-        if len(self._timers) > self._timers_bound:
-            # Timers of orders that have ended are dropped now and then, not one by one.
-            self._timers = [
-                timer
-                for timer in self._timers
-                if not isinstance(timer[2], Order) or timer[2].status is Status.OPEN
-            ]
-            heapq.heapify(self._timers)
-            self._timers_bound = max(MOST_DEAD_TIMERS, 2 * len(self._timers))
+    def _expire(self, order: Order) -> None:
+        if order.status in (Status.OPEN, Status.PENDING):
+            self._finish(order, Status.EXPIRED, Reason.EXPIRED)
+            self._publish_book(self.markets[order.instrument.id])
+
+    def _rate_fault(self, account: Account, pair: str, halves: int) -> Reject | None:
+        """Count a transaction that costs ``halves``; refuse it when the counter is at its threshold."""
+        if not self.rate_limits:
+            return None
+        counter = account.rate(pair)
+        if counter.at(self.now_ns) >= LIMITS[account.tier].engine_counter * counter.UNIT:
+            return Reject.RATE_LIMIT
+        if halves:
+            counter.add(halves, self.now_ns)
+        return None
+
+    def _charge_age(self, order: Order, costs: AgeCosts) -> None:
+        """Count what changing or cancelling an order costs at its age."""
+        if self.rate_limits:
+            cost = costs.of(self.now_ns - order.changed_ns)
+            if cost:
+                order.account.rate(order.instrument.id).add(2 * cost, self.now_ns)
 
     def _publish_book(self, market: Market) -> None:
         if market.book.touched:
             changes = market.book.changes()
             self._out.append(events.BookChanged(market.instrument.id, changes, self.now_ns))
+
+
+def _alive(subject: Any) -> bool:
+    """Tell whether a timer of ``subject`` still has a purpose."""
+    if isinstance(subject, Order):
+        return subject.status in (Status.OPEN, Status.PENDING)
+    return not isinstance(subject, Position) or bool(subject.open)

@@ -242,7 +242,7 @@ REFUSALS = [
         ccxt.InvalidOrder,
         "EGeneral:Invalid arguments:volume minimum not met",
     ),
-    (_order("limit", "buy", 0.01, -5), ccxt.ExchangeError, "EOrder:Invalid price"),
+    (_order("limit", "buy", 0.00005, 5_000_000), ccxt.ExchangeError, "EOrder:Invalid price"),
     (_order("limit", "buy", 0.01, 1), ccxt.ExchangeError, "EOrder:Cost minimum not met"),
     (_order("nonsense", "buy", 0.01, 5), ccxt.ExchangeError, "EGeneral:Invalid arguments:ordertype"),
     (lambda exchange: exchange.cancel_order(UNKNOWN), ccxt.OrderNotFound, "EOrder:Unknown order"),

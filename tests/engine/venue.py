@@ -211,7 +211,7 @@ def state_of(engine: SpotEngine) -> dict[str, Any]:
     """Return the venue's state in plain values; two equal ones cannot be told apart by trading."""
     state: dict[str, Any] = {
         "fees": dict(engine.settlement.fees),
-        "due": sorted((due, count) for due, count, _ in engine._timers),
+        "due": engine._timers.due(),
     }
     for name, account in engine.accounts.items():
         state[name] = (

@@ -10,6 +10,7 @@ from emulator.gateways import order_fields
 from emulator.gateways.errors import PERMISSION_DENIED, VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import text
+from emulator.gateways.order_params import time_ns
 from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.tokens import LIFE_S
@@ -142,7 +143,7 @@ def _border(params: Params, name: str, account: Account) -> int | None:
     if order is not None:
         return order.opened_ns
     trade = account.trades.get(value)
-    return trade.time_ns if trade is not None else codec.time_ns(value, name)
+    return trade.time_ns if trade is not None else time_ns(value, name)
 
 
 def _slice(rows: list[Any], params: Params) -> list[Any]:

@@ -7,8 +7,9 @@ import msgspec
 from emulator.engine.instruments import Asset, Instrument
 from emulator.engine.ledger import TradeRecord
 from emulator.engine.orders import Order, OrderType, Status, TimeInForce
-from emulator.gateways.errors import bad_argument
-from emulator.gateways.numbers import number, text
+from emulator.engine.triggers import Reference
+from emulator.gateways import descriptions
+from emulator.gateways.numbers import text
 
 _encode = msgspec.json.Encoder().encode
 
@@ -64,58 +65,38 @@ def amount(asset: Asset, value: int) -> str:
     return text(value, asset.decimals)
 
 
-def time_ns(value: str, name: str) -> int:
-    """Return a unix time in seconds (decimals allowed) as nanoseconds."""
-    try:
-        return int(number(value).scaleb(9))
-    except ValueError:
-        raise bad_argument(name) from None
-
-
 # -- orders and trades -----------------------------------------------------------------------------------
-
-
-def describe(pair: Instrument, side: str, type_: str, qty: int, limit: int | None) -> str:
-    """Return ``descr.order``: ``buy 0.75000000 XBTUSD @ limit 61250.0``."""
-    head = f"{side} {volume(pair, qty)} {pair.altname} @ {type_}"
-    return head if limit is None else f"{head} {price(pair, limit)}"
-
-
-def order_text(order: Order) -> str:
-    """Return ``descr.order`` of an order."""
-    limit = None if order.type is OrderType.MARKET else order.price
-    return describe(order.instrument, order.side.value, order.type.value, order.qty, limit)
 
 
 def order_object(order: Order, *, trades: bool) -> dict[str, Any]:
     """Return an order as OpenOrders, ClosedOrders and QueryOrders print it, in the recorded key order."""
     pair = order.instrument
-    row: dict[str, Any] = {"refid": None, "userref": _userref(order)}
+    first, second = descriptions.prices(order)
+    row: dict[str, Any] = {"refid": order.refid, "userref": _userref(order)}
     if order.cl_ord_id is not None:
         row["cl_ord_id"] = order.cl_ord_id
     row |= {
         "status": order.status.value,
         "opentm": seconds(order.opened_ns),
-        "starttm": 0,
+        "starttm": seconds(order.start_ns) if order.start_ns else 0,
         "expiretm": seconds(order.expire_ns) if order.expire_ns else 0,
         "descr": {
             "pair": pair.altname,
             "aclass": "forex",
             "type": order.side.value,
             "ordertype": order.type.value,
-            "price": "0" if order.type is OrderType.MARKET else price(pair, order.price),
-            "price2": "0",
-            "leverage": "none",
-            "order": order_text(order),
-            "close": "",
+            "price": first,
+            "price2": second,
+            "leverage": f"{order.leverage}:1" if order.leverage else "none",
+            "order": descriptions.of_order(order),
+            "close": descriptions.of_close(pair, order.close, order.leverage),
         },
-        "vol": volume(pair, order.qty),
+        "vol": volume(pair, order.cash // 10**pair.price_decimals if order.cash else order.qty),
         "vol_exec": volume(pair, order.filled),
         "cost": cost(pair, order.cost),
         "fee": text(order.fee, order.fee_decimals),
         "price": text(pair.average_price(order.cost, order.filled, pair.cost_decimals), pair.cost_decimals),
-        "stopprice": text(0, pair.cost_decimals),
-        "limitprice": text(0, pair.cost_decimals),
+        **_trigger_fields(order),
         "misc": _misc(order),
         "oflags": _oflags(order),
     }
@@ -137,8 +118,37 @@ def _userref(order: Order) -> int | None:
     return order.userref or 0
 
 
+def _trigger_fields(order: Order) -> dict[str, Any]:
+    """Return ``stopprice``, ``limitprice`` and what else tells of a trigger or of margin.
+
+    A trailing trigger shows where it stands and the best price it has seen; a limit that was set off shows
+    itself; all others recorded show zeros.
+    """
+    pair, trigger = order.instrument, order.trigger
+    stop = limit = 0
+    if trigger is not None and trigger.trails:
+        stop, limit = trigger.price, trigger.peak
+    elif trigger is not None and trigger.fired_ns:
+        limit = order.price
+    row: dict[str, Any] = {
+        "stopprice": at_cost_decimals(pair, stop),
+        "limitprice": at_cost_decimals(pair, limit),
+    }
+    if trigger is not None and trigger.reference is not Reference.LAST:
+        row["trigger"] = trigger.reference.value
+    if order.leverage:
+        row["margin"] = True
+        if order.reduce_only:
+            row["reduce_only"] = True
+    return row
+
+
 def _misc(order: Order) -> str:
     words = []
+    if order.trigger is not None and order.trigger.fired_ns:
+        words.append("touched" if order.type.takes_profit else "stopped")
+    if order.liquidation:
+        words.append("liquidated")
     if order.filled and order.status is Status.OPEN:
         words.append("partial")
     if order.amended:
@@ -147,7 +157,11 @@ def _misc(order: Order) -> str:
 
 
 def _oflags(order: Order) -> str:
-    return ("post," if order.post_only else "") + ("fcib" if order.fee_in_base else "fciq")
+    return (
+        ("post," if order.post_only else "")
+        + ("fcib" if order.fee_in_base else "fciq")
+        + (",viqc" if order.cash else "")
+    )
 
 
 def trade_object(pair: Instrument, trade: TradeRecord) -> dict[str, Any]:
@@ -155,7 +169,7 @@ def trade_object(pair: Instrument, trade: TradeRecord) -> dict[str, Any]:
     fee_decimals = pair.lot_decimals if trade.fee_asset == pair.base.id else pair.cost_decimals
     return {
         "ordertxid": trade.order_txid,
-        "postxid": "T" + trade.order_txid[1:],
+        "postxid": trade.position or "T" + trade.order_txid[1:],
         "pair": pair.id,
         "aclass": "forex",
         "time": seconds(trade.time_ns, 7),
@@ -165,9 +179,9 @@ def trade_object(pair: Instrument, trade: TradeRecord) -> dict[str, Any]:
         "cost": cost(pair, trade.cost),
         "fee": text(trade.fee, fee_decimals),
         "vol": volume(pair, trade.qty),
-        "margin": text(0, pair.cost_decimals),
-        "leverage": "0",
-        "misc": "",
+        "margin": cost(pair, trade.margin),
+        "leverage": str(trade.leverage),
+        "misc": "closing" if trade.closing else "",
         "trade_id": trade.trade_id,
         "maker": trade.maker,
     }

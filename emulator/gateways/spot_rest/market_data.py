@@ -10,6 +10,7 @@ from emulator.engine.fees import FeeSchedule
 from emulator.engine.instruments import Asset, Instrument, rescale_half_up
 from emulator.gateways.errors import VenueError, bad_argument
 from emulator.gateways.numbers import rfc3339, text
+from emulator.gateways.order_params import time_ns
 from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.tape import INTERVALS
@@ -305,7 +306,7 @@ def trades(venue: Venue, params: Params) -> Any:
 
 
 def _since_ns(value: str) -> int:
-    nanoseconds = codec.time_ns(value, "since")
+    nanoseconds = time_ns(value, "since")
     return nanoseconds if nanoseconds < _SECONDS_BELOW * 10**9 else nanoseconds // 10**9
 
 

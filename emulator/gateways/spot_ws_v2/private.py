@@ -5,7 +5,18 @@ from fractions import Fraction
 from typing import Protocol
 
 from emulator.engine.accounts import Account
-from emulator.engine.events import Accepted, Amended, Ended, Event, Filled, Posted, Refilled
+from emulator.engine.events import (
+    Accepted,
+    Amended,
+    Ended,
+    Event,
+    Filled,
+    Posted,
+    Refilled,
+    Started,
+    Triggered,
+    TriggerMoved,
+)
 from emulator.engine.orders import Order, Reason
 from emulator.gateways.numbers import text
 from emulator.gateways.spot_ws_v2 import rows
@@ -113,7 +124,15 @@ class PrivateChannels:
         pending = (rows.execution_pending(event.order), False)
         if event.order.reason is Reason.POST_ONLY:
             return [pending]  # it would have crossed, so it never goes live: pending_new, canceled
-        return [pending, (rows.execution_new(event.order), True)]
+        if event.order.start_ns:
+            return [pending]
+        return [pending, (rows.execution_new(event.order, event.order.opened_ns), True)]
+
+    def _started(self, event: Started) -> list[tuple[str, bool]]:
+        return [(rows.execution_new(event.order, event.time_ns), True)]
+
+    def _status(self, event: Triggered | TriggerMoved) -> list[tuple[str, bool]]:
+        return [(rows.execution_status(event.order, event.time_ns), False)]
 
     def _filled(self, event: Filled) -> list[tuple[str, bool]]:
         asset = self._venue.engine.catalogue.assets[event.trade.fee_asset]
@@ -142,6 +161,9 @@ _WRITERS: dict[type, Callable[..., list[tuple[str, bool]]]] = {
     Accepted: PrivateChannels._accepted,
     Filled: PrivateChannels._filled,
     Ended: PrivateChannels._ended,
+    Started: PrivateChannels._started,
+    Triggered: PrivateChannels._status,
+    TriggerMoved: PrivateChannels._status,
     Amended: PrivateChannels._amended,
     Refilled: PrivateChannels._refilled,
 }
