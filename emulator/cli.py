@@ -40,6 +40,7 @@ def parser() -> argparse.ArgumentParser:
     _add_up(commands.add_parser("up", help="start the venue and keep it running"))
     _add_run(commands.add_parser("run", help="run a command whose network is a tier, as if it called Kraken"))
     _add_link(commands.add_parser("link", help="look at and change the links of a running emulator"))
+    _add_venue(commands.add_parser("venue", help="look at and change a running emulator's trading status"))
     _add_measure(
         commands.add_parser("measure", help="measure every tier on every link, beside what Kraken publishes")
     )
@@ -90,6 +91,18 @@ actions:
     add("--control", metavar="URL", help="the emulator's control API (default: http://127.0.0.1:7490)")
     add("--endpoints-file", metavar="FILE", help="take the control API's address from there")
     add("--json", action="store_true", help="print JSON")
+
+
+def _add_venue(venue: argparse.ArgumentParser) -> None:
+    venue.description = (
+        "Show or change what may be done on the venue (online, cancel_only, post_only, maintenance) or in "
+        "one pair (also limit_only, reduce_only). It takes effect in every protocol at once."
+    )
+    add = venue.add_argument
+    add("status", nargs="?", metavar="STATUS", help="the new status; none shows the present one")
+    add("--pair", metavar="PAIR", help="the pair that is meant, by any of its names (default: the venue)")
+    add("--control", metavar="URL", help="the emulator's control API (default: http://127.0.0.1:7490)")
+    add("--endpoints-file", metavar="FILE", help="take the control API's address from there")
 
 
 def _add_measure(measure: argparse.ArgumentParser) -> None:
@@ -148,6 +161,7 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
     add("--endpoints-file", metavar="FILE", help="write the endpoints as JSON when everything answers")
     add("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
     add("--state-folder", metavar="DIR", help="where the local CA lives (default: the user's data folder)")
+    add("--rate-limits", metavar="on|off", help="Kraken's rate limits (default: on; off for load tests)")
     add("--post-only", metavar="HOW", help="a crossing post-only order: cancel or reject (default: cancel)")
     add("--config", metavar="FILE", help="settings file (TOML, the same names)")
 
@@ -273,6 +287,18 @@ def _link(arguments: dict[str, Any]) -> None:
         _print_table(rows(links))
 
 
+def _venue(arguments: dict[str, Any]) -> None:
+    from emulator.control.client import ControlError, find, venue
+
+    try:
+        url = find(arguments["control"], arguments["endpoints_file"])
+        now = venue(url, arguments["status"], arguments["pair"])
+    except ControlError as error:
+        _fail(error)
+    rows = [("what", "status"), (now.get("pair", "venue"), now["status"])]
+    _print_table([*rows, *now.get("pairs", {}).items()])
+
+
 def _measure(arguments: dict[str, Any]) -> None:
     from emulator.run import spaces
 
@@ -352,6 +378,7 @@ _COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "up": _up,
     "run": _run,
     "link": _link,
+    "venue": _venue,
     "measure": _measure,
     "tiers": _tiers,
     "doctor": _doctor,

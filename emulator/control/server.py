@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from emulator.control.venue import VenueControl, VenueError
 from emulator.link.listener import LinkError
 from emulator.link.live import ChangeError, Live, Path
 from emulator.link.schedule import LARGEST_BYTES, Schedule, ScheduleError, Trace, read_schedule, read_trace
@@ -34,8 +35,9 @@ class Refused(Exception):  # noqa: N818 - what became of a request
 class Server:
     """Answers `/control/…`."""
 
-    def __init__(self, live: Live, schedules: FilePath, host: str) -> None:
+    def __init__(self, live: Live, venue: VenueControl, schedules: FilePath, host: str) -> None:
         self._live = live
+        self._venue = venue
         self._schedules = schedules
         self._hosts = LOOPBACK | {host}
         self._http = web.Server(self._answer, access_log=None)
@@ -46,6 +48,7 @@ class Server:
             "reset": {"POST": self._reset},
             "play": {"POST": self._play, "DELETE": self._stop},
         }
+        self._areas = {"links": self._links_call, "venue": self._venue_call}
 
     async def listen(self, host: str, port: int) -> asyncio.Server:
         """Open the port; OSError when it cannot be had."""
@@ -61,7 +64,7 @@ class Server:
             status, value = 200, await self._call(request)
         except Refused as error:
             status, value = error.status, {"error": str(error)}
-        except (ChangeError, LinkError, ScheduleError) as error:
+        except (ChangeError, LinkError, ScheduleError, VenueError) as error:
             status, value = 400, {"error": str(error)}
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
@@ -75,9 +78,25 @@ class Server:
         if request.path == "/control/health":
             return {"status": "ok"}
         parts = request.path.split("/")[1:]
-        if parts[:2] != ["control", "links"] or len(parts) > 5 or "" in parts[2:]:
-            raise Refused(404, "not found; there are /control/health and /control/links")
-        target = parts[2:]
+        area = self._areas.get(parts[1]) if parts[0] == "control" and len(parts) > 1 else None
+        if area is None or len(parts) > 5 or "" in parts[2:]:
+            known = ", ".join(f"/control/{name}" for name in ("health", *self._areas))
+            raise Refused(404, f"not found; there are {known}")
+        return await area(request, parts[2:])
+
+    async def _venue_call(self, request: web.BaseRequest, target: list[str]) -> Any:
+        """Answer `/control/venue`, or `/control/venue/PAIR`."""
+        if len(target) > 1:
+            raise Refused(404, "not found: a pair is meant at most")
+        pair = target[0] if target else None
+        if request.method == "GET":
+            return self._venue.show(pair)
+        if request.method != "PATCH":
+            raise Refused(405, "the method must be GET or PATCH")
+        return self._venue.set(pair, await _json(request))
+
+    async def _links_call(self, request: web.BaseRequest, target: list[str]) -> Any:
+        """Answer `/control/links…`."""
         action = target.pop() if target and target[-1] in self._table else ""
         handlers = self._table[action]
         handler = handlers.get(request.method)

@@ -1,5 +1,6 @@
 """An account: balances, what is on hold, its orders, and what trading left behind."""
 
+from enum import StrEnum
 from typing import TypeVar
 
 from emulator.engine.ledger import LedgerEntry, TradeRecord
@@ -12,6 +13,16 @@ HISTORY = 50_000
 
 _DAY_NS = 86_400 * 10**9
 _T = TypeVar("_T")
+
+
+class AccountState(StrEnum):
+    """What an account may do at all."""
+
+    ACTIVE = "active"
+    LOCKED = "locked"
+    """It may not trade."""
+    UNCONFIRMED = "unconfirmed"
+    DISABLED = "disabled"
 
 
 class Account:
@@ -29,6 +40,7 @@ class Account:
         "cancel_after_ns",
         "cancel_after_queued_ns",
         "closed",
+        "closed_positions",
         "holds",
         "house",
         "ledger",
@@ -40,6 +52,7 @@ class Account:
         "positions",
         "rates",
         "scheduled",
+        "state",
         "tier",
         "trades",
         "vip",
@@ -54,11 +67,13 @@ class Account:
         house: bool = False,
         volume_usd: int = 0,
         margin_allowance_usd: int | None = None,
+        state: AccountState = AccountState.ACTIVE,
     ) -> None:
         self.name = name
         self.tier = tier
         self.vip = vip
         self.house = house
+        self.state = state
         self.balances: dict[str, int] = {}
         self.holds: dict[str, int] = {}
         self.open: dict[str, Order] = {}
@@ -70,6 +85,7 @@ class Account:
         self.ledger: dict[str, LedgerEntry] = {}
         self.positions: dict[str, Position] = {}
         """Open positions by id, oldest first."""
+        self.closed_positions: dict[str, Position] = {}
         self.margin_allowance_usd = margin_allowance_usd
         """Most that the account's positions may be worth together, in whole USD; None for no limit."""
         self.margin_check_queued = False
@@ -134,6 +150,15 @@ class Account:
     def find(self, txid: str) -> Order | None:
         """Return an order by txid, open or ended."""
         return self.open.get(txid) or self.closed.get(txid)
+
+    def position(self, id_: str | None) -> Position | None:
+        """Return a position by its id, open or closed."""
+        return self.positions.get(id_ or "") or self.closed_positions.get(id_ or "")
+
+    def position_closed(self, position: Position) -> None:
+        """Move a position from the open ones to the history."""
+        del self.positions[position.id]
+        remember(self.closed_positions, position.id, position)
 
     def volume_usd(self, now_ns: int) -> int:
         """Return the volume of the last 30 days in whole USD, the profile's starting volume included."""

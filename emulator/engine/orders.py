@@ -252,7 +252,8 @@ class Order:
     @property
     def held_price(self) -> int:
         """The price at which funds are held: the limit, or where a waiting order becomes a market order."""
-        return self.price or (self.trigger.price if self.trigger is not None else 0)
+        waits_for = self.trigger.price if self.trigger is not None and self.waiting else 0
+        return self.price or waits_for
 
     @property
     def fee_asset(self) -> str:

@@ -117,7 +117,7 @@ class Settlement:
         self._move_pool(pair.base.id, -sign * base)
         self._move_pool(pair.quote.id, sign * quote)
         if not position.open:
-            del account.positions[position.id]
+            account.position_closed(position)
         refid = self._trades.next()
         entries = (
             self.post(account, refid, "settled", pair.quote.id, -sign * quote, 0, now_ns),
@@ -139,7 +139,7 @@ class Settlement:
             position.closed_fee += fee * part // quantity
             position.trades.append(exec_id)
             if not position.open:
-                del account.positions[position.id]
+                account.position_closed(position)
         result.opened = quantity - result.closed
         if result.opened:
             id_ = "T" + order.txid[1:]

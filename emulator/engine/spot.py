@@ -98,6 +98,8 @@ class SpotEngine:
         self._amends = IdSequence("T", seed, "amend")
         self._timers = Timers(_alive)
         self._closes: deque[tuple[Order, int, int]] = deque()
+        self._shrunk: dict[Account, None] = {}
+        """Accounts whose positions in the pair that trades now have become smaller."""
         self._out: list[Event] = []
         self._listener = matching.Listener(self._traded, self._completed, self._refilled, self._prevented)
         self._handlers: dict[type, Callable[..., None]] = {
@@ -409,13 +411,15 @@ class SpotEngine:
     def _conclude(self, market: Market) -> None:
         """Publish the book, and let go what the last operation has set off."""
         self._publish_book(market)
-        if self._closes or market.triggers or market.index_triggers:
+        if self._closes or self._shrunk or market.triggers or market.index_triggers:
             self._set_off(market)
 
     def _set_off(self, market: Market) -> None:
         """Place conditional closes and fire triggers until there is nothing left to do."""
         while True:
-            if self._closes:
+            if self._shrunk:
+                self._cancel_reductions(self._shrunk.popitem()[0], market)
+            elif self._closes:
                 self._place_close(*self._closes.popleft(), market)
             else:
                 order = self._next_due(market)
@@ -530,6 +534,7 @@ class SpotEngine:
     def _position_changed(self, order: Order) -> None:
         """Look after the position that a fill has opened, and the orders that were to close another one."""
         account = order.account
+        self._shrunk[account] = None
         position = account.positions.get("T" + order.txid[1:])
         if position is not None and len(position.trades) == 1:
             self._timers.at(position.rollover_ns, self._roll_over, position)
@@ -812,6 +817,26 @@ class SpotEngine:
         position.account.opened(order)
         self._run(order, market)
         self._conclude(market)
+
+    def _cancel_reductions(self, account: Account, market: Market) -> None:
+        """Cancel resting reduce-only orders that there is nothing left for, the least aggressive first."""
+        for buy in (True, False):
+            orders = [
+                order
+                for order in account.open.values()
+                if order.reduce_only
+                and order.buy is buy
+                and order.level is not None
+                and order.instrument is market.instrument
+            ]
+            if not orders:
+                continue
+            orders.sort(key=lambda order: -order.price if order.buy else order.price)
+            left = margin.closable(account, market.instrument, buy=buy)
+            for order in orders:
+                left -= order.remaining
+                if left < 0:
+                    self._finish(order, Status.CANCELED, Reason.REDUCE_ONLY)
 
     # -- the venue --------------------------------------------------------------------------------
 

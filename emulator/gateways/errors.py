@@ -1,5 +1,6 @@
 """Kraken's error strings (reference: spot REST section 10), shared by spot REST and WebSocket."""
 
+from emulator.engine.accounts import AccountState
 from emulator.engine.events import Reject
 
 
@@ -52,6 +53,18 @@ REJECT_TEXT = {
 BAD_ARGUMENTS = "EGeneral:Invalid arguments"
 PERMISSION_DENIED = "EGeneral:Permission denied"
 INTERNAL = "EGeneral:Internal error"
+
+
+_STATES = {
+    AccountState.DISABLED: "EAuth:Account temporary disabled",
+    AccountState.UNCONFIRMED: "EAuth:Account unconfirmed",
+}
+
+
+def check_state(state: AccountState, *, trades: bool) -> None:
+    """Refuse an account that may not do anything, or not trade; VenueError."""
+    if state is not AccountState.ACTIVE and (trades or state is not AccountState.LOCKED):
+        raise VenueError(_STATES.get(state, "ETrade:User Locked"))
 
 
 def bad_argument(name: str) -> VenueError:

@@ -14,6 +14,7 @@ from emulator.engine.events import Event
 from emulator.engine.spot import SpotEngine
 from emulator.gateways.keys import KeyRing
 from emulator.gateways.names import Names
+from emulator.gateways.rate_limits import RateLimits
 from emulator.gateways.tape import Tape
 from emulator.gateways.tokens import Tokens
 
@@ -24,12 +25,21 @@ _log = logging.getLogger(__name__)
 class Venue:
     """Kraken spot, one instance behind all gateways."""
 
-    def __init__(self, engine: SpotEngine, clock: Clock, keys: KeyRing, tokens: Tokens, tape: Tape) -> None:
+    def __init__(
+        self,
+        engine: SpotEngine,
+        clock: Clock,
+        keys: KeyRing,
+        tokens: Tokens,
+        tape: Tape,
+        limits: RateLimits | None = None,
+    ) -> None:
         self.engine = engine
         self.clock = clock
         self.keys = keys
         self.tokens = tokens
         self.tape = tape
+        self.limits = limits or RateLimits(on=False)
         self.names = Names(engine.catalogue)
         self._listeners: list[Listener] = [tape.hear]
         self._timer: asyncio.TimerHandle | None = None

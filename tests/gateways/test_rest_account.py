@@ -23,6 +23,7 @@ TABLE = {
     "Balance": [FUNDS],
     "BalanceEx": [FUNDS],
     "TradeBalance": [OPEN],
+    "OpenPositions": [OPEN],
     "OpenOrders": [OPEN],
     "ClosedOrders": [CLOSED],
     "QueryOrders": [OPEN, CLOSED],
@@ -84,8 +85,9 @@ def test_trade_balance_values_everything_and_shows_no_margin_level_without_posit
     kraken.place("dave", "buy", "0.001", "50000")
     kraken.place("bob", "sell", "0.001", "50000")
     result = kraken.private("TradeBalance", "dave")
-    assert list(result) == ["eb", "tb", "m", "uv", "n", "c", "v", "e", "mf"]
-    assert result["eb"] == result["tb"] == result["e"] == result["mf"] == "99.8750"
+    assert list(result) == ["eb", "tb", "m", "uv", "n", "c", "v", "e", "mf", "mfo"]
+    assert result["eb"] == "99.8750"
+    assert result["tb"] == result["e"] == result["mf"] == "99.3750"  # the 50 USD in XBT count 99 %
     assert result["m"] == result["v"] == "0.0000"
     assert kraken.private("TradeBalance", "dave", asset="XBT")["eb"] == "0.0019975000"
     with refused("EQuery:Unknown asset"):

@@ -66,6 +66,7 @@ class Client:
     def __init__(self, gateway: Gateway, role: Role = Role.ANY) -> None:
         self.raw: list[str] = []
         self.heartbeat = False
+        self.closed: int | None = None
         self._taken = 0
         self.session = Session(gateway, self, role, 11_754_023_117_765_420_033)
 
@@ -84,6 +85,10 @@ class Client:
 
     def subscribed(self) -> None:
         self.heartbeat = True
+
+    def close(self, code: int, reason: str = "") -> None:
+        self.closed = code
+        self.session.close()
 
     def later(self, callback: Callable[[], None]) -> None:
         callback()

@@ -31,6 +31,7 @@ SHUTDOWN_S = 0.2
 _UPGRADE = re.compile(rb"^upgrade:[ \t]*websocket[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _HOST = re.compile(rb"^host:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_TOO_MANY = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _END = b"\r\n\r\n"
 _log = logging.getLogger(__name__)
 
@@ -63,6 +64,10 @@ class Server:
     def connections(self) -> int:
         """Return how many clients are connected."""
         return len(self.fronts) + len(self._ws_v2.connections)
+
+    def admits(self, address: str) -> bool:
+        """Count an address's attempt to open a WebSocket; tell whether it may."""
+        return self._rest.venue.limits.connects(address, self._rest.venue.clock.now_ns())
 
     def websocket(self, head: bytes, entrance: Entrance) -> asyncio.Protocol | None:
         """Return the protocol of the WebSocket gateway that ``head`` asks for, None when there is none."""
@@ -133,6 +138,11 @@ class Front(asyncio.Protocol):
         if upgrade:
             if not self._entrance.offers("websocket"):
                 self._transport.write(_FORBIDDEN)
+                self._transport.close()
+                return
+            peer = self._transport.get_extra_info("peername")
+            if not self._server.admits(peer[0] if peer else ""):
+                self._transport.write(_TOO_MANY)
                 self._transport.close()
                 return
             websocket = self._server.websocket(head, self._entrance)

@@ -1,15 +1,14 @@
 """Private endpoints that read: balances, orders and trades.  The table is in endpoints."""
 
-from collections.abc import Iterable, Mapping
-from fractions import Fraction
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from emulator.engine.accounts import Account
+from emulator.engine.ledger import TradeRecord
 from emulator.engine.orders import Order
 from emulator.gateways import order_fields
 from emulator.gateways.errors import PERMISSION_DENIED, VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
-from emulator.gateways.numbers import text
 from emulator.gateways.order_params import time_ns
 from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
@@ -21,7 +20,13 @@ MOST_ORDERS_ASKED = 50
 MOST_TRADES_ASKED = 20
 _NEEDED = {True: "query-open-trades", False: "query-closed-trades"}
 """Permission to see an order, by whether it is open."""
-_TRADE_TYPES = ("all", "any position", "closed position", "closing position", "no position")
+_TRADE_TYPES: dict[str, Callable[[Account, TradeRecord], bool]] = {
+    "all": lambda _, trade: True,
+    "any position": lambda _, trade: trade.leverage > 0,
+    "closed position": lambda account, trade: trade.position in account.closed_positions,
+    "closing position": lambda _, trade: trade.closing,
+    "no position": lambda _, trade: not trade.leverage,
+}
 
 
 def account_of(venue: Venue, key: ApiKey) -> Account:
@@ -51,31 +56,6 @@ def balance_ex(venue: Venue, key: ApiKey, _: Params) -> Any:
             "hold_trade": codec.amount(assets[name], account.holds.get(name, 0)),
         }
         for name, value in account.balances.items()
-    }
-
-
-def trade_balance(venue: Venue, key: ApiKey, params: Params) -> Any:
-    """``TradeBalance``: everything valued in one asset at last prices; no position is ever open."""
-    target = venue.names.asset(params.get("asset") or "ZUSD")
-    if target is None:
-        raise VenueError("EQuery:Unknown asset")
-    assets, equity = venue.engine.catalogue.assets, Fraction(0)
-    for name, value in account_of(venue, key).balances.items():
-        rate = venue.engine.valuation.rate(name, target.id)
-        if rate is not None:
-            equity += Fraction(value, 10 ** assets[name].decimals) * rate
-    total = codec.amount(target, int(equity * 10**target.decimals))
-    zero = text(0, target.decimals)
-    return {
-        "eb": total,
-        "tb": total,
-        "m": zero,
-        "uv": zero,
-        "n": zero,
-        "c": zero,
-        "v": zero,
-        "e": total,
-        "mf": total,
     }
 
 
@@ -189,8 +169,7 @@ def trades_history(venue: Venue, key: ApiKey, params: Params) -> Any:
         raise bad_argument("type")
     after, until = (_border(params, name, account) for name in ("start", "end"))
     found = [trade for trade in reversed(account.trades.values()) if _between(after, trade.time_ns, until)]
-    if kind not in ("all", "no position"):
-        found = []
+    found = [trade for trade in found if _TRADE_TYPES[kind](account, trade)]
     rows = _trades(venue, account, (trade.exec_id for trade in _slice(found, params)), params)
     return _page("trades", rows, len(found), params)
 
@@ -209,7 +188,11 @@ def _trades(venue: Venue, account: Account, ids: Iterable[str], params: Params) 
     for exec_id in ids:
         trade = account.trades.get(exec_id)
         if trade is not None:
-            row = rows[exec_id] = codec.trade_object(venue.engine.catalogue.pairs[trade.pair], trade)
+            pair = venue.engine.catalogue.pairs[trade.pair]
+            row = rows[exec_id] = codec.trade_object(pair, trade)
+            position = account.position(trade.position)
+            if position is not None:
+                row |= codec.position_fields(pair, position)
             if params.flag("ledgers"):
                 row["ledgers"] = trade.ledgers
     return rows

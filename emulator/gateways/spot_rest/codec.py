@@ -4,8 +4,9 @@ from typing import Any
 
 import msgspec
 
-from emulator.engine.instruments import Asset, Instrument
+from emulator.engine.instruments import Asset, Instrument, rescale_half_up
 from emulator.engine.ledger import TradeRecord
+from emulator.engine.margin import Position
 from emulator.engine.orders import Order, OrderType, Status, TimeInForce
 from emulator.engine.triggers import Reference
 from emulator.gateways import descriptions
@@ -184,4 +185,20 @@ def trade_object(pair: Instrument, trade: TradeRecord) -> dict[str, Any]:
         "misc": "closing" if trade.closing else "",
         "trade_id": trade.trade_id,
         "maker": trade.maker,
+    }
+
+
+def position_fields(pair: Instrument, position: Position) -> dict[str, Any]:
+    """Return what a trade that opened a position tells of it besides (``TradesHistory``)."""
+    average = pair.average_price(position.closed_cost, position.closed, pair.cost_decimals)
+    closed_margin = 0 if not position.qty else position.cost * position.closed // position.qty
+    return {
+        "posstatus": "open" if position.open else "closed",
+        "cprice": text(average, pair.cost_decimals),
+        "ccost": cost(pair, position.closed_cost),
+        "cfee": text(position.closed_fee, pair.cost_decimals),
+        "cvol": volume(pair, position.closed),
+        "cmargin": cost(pair, closed_margin // position.leverage),
+        "net": text(rescale_half_up(position.net, pair.exact_decimals, 4), 4),
+        "trades": position.trades,
     }

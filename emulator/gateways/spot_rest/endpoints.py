@@ -1,6 +1,6 @@
 """Endpoints of spot REST: method name to function and permissions.
 
-To add an endpoint: write its function in ``market_data`` (public), ``account`` (reads) or
+To add an endpoint: write its function in ``market_data`` (public), ``account`` or ``positions`` (reads) or
 ``trading``, and add its row here.
 """
 
@@ -11,7 +11,8 @@ import msgspec
 
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.parameters import Params
-from emulator.gateways.spot_rest import account, market_data, trading
+from emulator.gateways.rate_limits import HISTORY_COST
+from emulator.gateways.spot_rest import account, market_data, positions, trading
 from emulator.gateways.venue import Venue
 
 PUBLIC: dict[str, Callable[[Venue, Params], Any]] = {
@@ -32,6 +33,10 @@ class Private(msgspec.Struct, frozen=True):
 
     call: Callable[[Venue, ApiKey, Params], Any]
     needs: tuple[frozenset[str], ...] = ()
+    cost: int = 1
+    """What a call adds to the key's counter; calls that the engine counts add nothing."""
+    trades: bool = False
+    """Whether a locked account may not make it."""
 
 
 def _any(*permissions: str) -> frozenset[str]:
@@ -49,19 +54,20 @@ _CANCEL = (_any("modify-trades", "close-trades"),)
 PRIVATE: dict[str, Private] = {
     "Balance": Private(account.balance, _FUNDS),
     "BalanceEx": Private(account.balance_ex, _FUNDS),
-    "TradeBalance": Private(account.trade_balance, _OPEN),
+    "TradeBalance": Private(positions.trade_balance, _OPEN),
+    "OpenPositions": Private(positions.open_positions, _OPEN),
     "OpenOrders": Private(account.open_orders, _OPEN),
-    "ClosedOrders": Private(account.closed_orders, _CLOSED),
+    "ClosedOrders": Private(account.closed_orders, _CLOSED, HISTORY_COST),
     "QueryOrders": Private(account.query_orders, _ORDERS),
-    "TradesHistory": Private(account.trades_history, _CLOSED),
-    "QueryTrades": Private(account.query_trades, _CLOSED),
+    "TradesHistory": Private(account.trades_history, _CLOSED, HISTORY_COST),
+    "QueryTrades": Private(account.query_trades, _CLOSED, HISTORY_COST),
     "GetWebSocketsToken": Private(account.websockets_token, (_any("create-ws-token"),)),
-    "AddOrder": Private(trading.add_order, _MODIFY),
-    "AddOrderBatch": Private(trading.add_order_batch, _REPLACE),
-    "AmendOrder": Private(trading.amend_order, _CANCEL),
-    "EditOrder": Private(trading.edit_order, _REPLACE),
-    "CancelOrder": Private(trading.cancel_order, _CANCEL),
-    "CancelOrderBatch": Private(trading.cancel_order_batch, _CANCEL),
+    "AddOrder": Private(trading.add_order, _MODIFY, 0, trades=True),
+    "AddOrderBatch": Private(trading.add_order_batch, _REPLACE, 0, trades=True),
+    "AmendOrder": Private(trading.amend_order, _CANCEL, 0, trades=True),
+    "EditOrder": Private(trading.edit_order, _REPLACE, 0, trades=True),
+    "CancelOrder": Private(trading.cancel_order, _CANCEL, 0, trades=True),
+    "CancelOrderBatch": Private(trading.cancel_order_batch, _CANCEL, 0, trades=True),
     "CancelAll": Private(trading.cancel_all, _CANCEL),
     "CancelAllOrdersAfter": Private(trading.cancel_all_orders_after, _CANCEL),
 }

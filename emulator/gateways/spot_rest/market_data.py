@@ -33,7 +33,7 @@ def time(venue: Venue, _: Params) -> Any:
 
 def system_status(venue: Venue, _: Params) -> Any:
     """``SystemStatus``."""
-    return {"status": "online", "timestamp": rfc3339(venue.clock.now_ns(), 0)}
+    return {"status": venue.engine.system.value, "timestamp": rfc3339(venue.clock.now_ns(), 0)}
 
 
 # -- names -----------------------------------------------------------------------------------------------
@@ -120,7 +120,12 @@ def asset_pairs(venue: Venue, params: Params) -> Any:
     if _tokenized(params, "aclass_base") or elsewhere:
         return {}
     modern = params.flag("assetVersion")
-    return {key: view(pair, modern) for key, pair in _pairs(venue, params).items()}
+    rows = {}
+    for key, pair in _pairs(venue, params).items():
+        row = rows[key] = view(pair, modern)
+        if "status" in row:
+            row["status"] = venue.engine.markets[pair.id].status.value
+    return rows
 
 
 def _percent(ppm: int) -> msgspec.Raw:

@@ -168,7 +168,13 @@ def _private(session: "Session", request: Request, permission: str, in_ns: int) 
         raise VenueError(PERMISSION_DENIED)
     if channel in session.private:
         raise VenueError("Already subscribed")
-    subscription = Subscription(channel, session, token, order_status=params.get("order_status", True))
+    subscription = Subscription(
+        channel,
+        session,
+        token,
+        order_status=params.get("order_status", True),
+        ratecounter=params.get("ratecounter", False),
+    )
     session.private[channel] = subscription
     session.gateway.private.join(subscription)
     return subscription

@@ -7,8 +7,8 @@ from zlib import crc32
 
 from emulator.engine.book import BookSide
 from emulator.engine.events import BookChanged, Traded
-from emulator.engine.instruments import Catalogue, Instrument
-from emulator.engine.spot import Market
+from emulator.engine.instruments import Instrument
+from emulator.engine.spot import Market, SpotEngine
 from emulator.gateways.numbers import rfc3339, text
 from emulator.gateways.spot_ws_v2 import rows
 from emulator.gateways.tape import Candle, PairTape
@@ -254,7 +254,7 @@ class OhlcFeed(Feed):
         )
 
 
-def instrument_snapshot(catalogue: Catalogue) -> bytes:
+def instrument_snapshot(engine: SpotEngine) -> bytes:
     """Return the ``instrument`` snapshot: all assets and pairs (``data`` is an object here)."""
     assets = ",".join(
         f'{{"id":"{asset.name}","status":"{asset.status}","precision":{asset.decimals},'
@@ -262,16 +262,23 @@ def instrument_snapshot(catalogue: Catalogue) -> bytes:
         f'"borrowable":{"true" if asset.margin_rate else "false"},'
         f'"collateral_value":{asset.collateral_value or "0.0"}'
         f'{f""","margin_rate":{asset.margin_rate}""" if asset.margin_rate else ""}}}'
-        for asset in catalogue.assets.values()
+        for asset in engine.catalogue.assets.values()
     )
-    pairs = ",".join(_instrument_row(pair) for pair in catalogue.pairs.values())
+    pairs = ",".join(_instrument_row(market) for market in engine.markets.values())
     return (
         f'{{"channel":"instrument","type":"snapshot","data":{{"assets":[{assets}],"pairs":[{pairs}]}}}}'
     ).encode()
 
 
-def _instrument_row(pair: Instrument) -> str:
-    margin = ""
+def instrument_update(market: Market) -> bytes:
+    """Return the update of one pair."""
+    row = _instrument_row(market)
+    return f'{{"channel":"instrument","type":"update","data":{{"assets":[],"pairs":[{row}]}}}}'.encode()
+
+
+def _instrument_row(market: Market) -> str:
+    pair, margin = market.instrument, ""
+    has_index = "true" if market.index_price else "false"
     if pair.leverage_buy:
         initial = 10_000 // max(pair.leverage_buy)
         margin = (
@@ -279,10 +286,11 @@ def _instrument_row(pair: Instrument) -> str:
             f'"position_limit_short":{pair.short_position_limit or 0},'
         )
     return (
-        f'{{"symbol":"{pair.symbol}","base":"{pair.base.name}","quote":"{pair.quote.name}","status":"online",'
+        f'{{"symbol":"{pair.symbol}","base":"{pair.base.name}","quote":"{pair.quote.name}",'
+        f'"status":"{market.status.value}",'
         f'"qty_precision":{pair.lot_decimals},"qty_increment":{text(1, pair.lot_decimals)},'
         f'"price_precision":{pair.price_decimals},"cost_precision":{pair.cost_decimals},'
-        f'"marginable":{"true" if pair.leverage_buy else "false"},"has_index":true,'
+        f'"marginable":{"true" if pair.leverage_buy else "false"},"has_index":{has_index},'
         f'"cost_min":{pair.cost_min_text},{margin}"tick_size":{pair.tick_text},'
         f'"price_increment":{pair.tick_text},"qty_min":{text(pair.order_min, pair.lot_decimals)}}}'
     )

@@ -37,13 +37,23 @@ class Outlet(Protocol):
 class Subscription:
     """One private subscription: numbered messages to one connection."""
 
-    __slots__ = ("_outlet", "_sequence", "channel", "order_status", "token")
+    __slots__ = ("_outlet", "_sequence", "channel", "order_status", "ratecounter", "token")
 
-    def __init__(self, channel: str, outlet: Outlet, token: Token, *, order_status: bool = True) -> None:
+    def __init__(
+        self,
+        channel: str,
+        outlet: Outlet,
+        token: Token,
+        *,
+        order_status: bool = True,
+        ratecounter: bool = False,
+    ) -> None:
         self.channel = channel
         self.token = token
         self.order_status = order_status
         """False leaves out all order rows but new, filled, canceled and expired."""
+        self.ratecounter = ratecounter
+        """Whether rows tell the engine's counter of the account and pair."""
         self._outlet = outlet
         self._sequence = 0
 
@@ -118,7 +128,14 @@ class PrivateChannels:
                 for row, essential in write(self, event):
                     for subscription in subscribers:
                         if essential or subscription.order_status:
-                            subscription.message("update", [row])
+                            subscription.message("update", [self._counted(row, order, subscription)])
+
+    def _counted(self, row: str, order: Order, subscription: Subscription) -> str:
+        """Return a row with the engine's counter, when the subscription asks for it."""
+        if not subscription.ratecounter:
+            return row
+        count = order.account.rate(order.instrument.id).count(self._venue.clock.now_ns())
+        return f'{row[:-1]},"ratecount":{count:.2f}}}'
 
     def _accepted(self, event: Accepted) -> list[tuple[str, bool]]:
         pending = (rows.execution_pending(event.order), False)

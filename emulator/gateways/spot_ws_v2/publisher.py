@@ -1,15 +1,30 @@
 """Publishing: events to the subscribers of public feeds and of private channels."""
 
 from collections.abc import Callable
+from typing import Protocol
 
-from emulator.engine.events import BookChanged, Event, Traded
-from emulator.gateways.spot_ws_v2 import feeds
+from emulator.engine.events import BookChanged, Event, StatusChanged, Traded
+from emulator.engine.status import TradingStatus
+from emulator.gateways.spot_ws_v2 import codec, feeds
 from emulator.gateways.spot_ws_v2.feeds import Feed, Subscriber
 from emulator.gateways.spot_ws_v2.framing import text_frame
 from emulator.gateways.venue import Venue
 
+GOING_AWAY = 1001
 FeedKey = tuple[str, str, str | int]
 """Channel, pair id, and what tells subscriptions of one pair apart (depth, interval, trigger)."""
+
+
+class Listener(Protocol):
+    """Whoever is connected."""
+
+    @property
+    def send(self) -> Callable[[bytes], None]:
+        """Sends one message at once."""
+
+    @property
+    def end(self) -> Callable[[int], None]:
+        """Closes the connection with a code."""
 
 
 class _PairFeeds:
@@ -32,6 +47,8 @@ class Publisher:
         self._pairs: dict[str, _PairFeeds] = {}
         self._instruments = Feed()
         self._instrument_snapshot: bytes | None = None
+        self.sessions: dict[Listener, None] = {}
+        """Everybody who is connected: who hears of the venue's status."""
         venue.listen(self.hear)
 
     def join(self, key: FeedKey, subscriber: Subscriber, *, snapshot: bool) -> bytes | None:
@@ -75,6 +92,8 @@ class Publisher:
                     changed[event.pair] = event if earlier is None else _joined(earlier, event)
             elif type(event) is Traded and event.pair in self._pairs:
                 traded.setdefault(event.pair, []).append(event)
+            elif type(event) is StatusChanged:
+                self._status_changed(event)
         for pair, change in changed.items():
             self._book_changed(self._pairs[pair], change)
         for pair, trades in traded.items():
@@ -103,6 +122,18 @@ class Publisher:
             if payload is not None:
                 _broadcast(ohlc, payload)
 
+    def _status_changed(self, event: StatusChanged) -> None:
+        """Tell of a pair's status on its channel, of the venue's everybody; maintenance ends connections."""
+        self._instrument_snapshot = None
+        if event.pair is not None:
+            market = self._venue.engine.markets[event.pair]
+            _broadcast(self._instruments, feeds.instrument_update(market))
+            return
+        for session in list(self.sessions):
+            session.send(codec.status_changed(event.status.value))
+            if event.status is TradingStatus.MAINTENANCE:
+                session.end(GOING_AWAY)
+
     def _feed(self, key: FeedKey) -> Feed:
         channel, pair, detail = key
         if channel == "instrument":
@@ -122,7 +153,7 @@ class Publisher:
         if isinstance(feed, feeds.BookFeed | feeds.OhlcFeed):
             return feed.snapshot(now_ns)
         if self._instrument_snapshot is None:
-            self._instrument_snapshot = feeds.instrument_snapshot(self._venue.engine.catalogue)
+            self._instrument_snapshot = feeds.instrument_snapshot(self._venue.engine)
         return self._instrument_snapshot
 
     def _make_book(self, pair: str, depth: int) -> Feed:

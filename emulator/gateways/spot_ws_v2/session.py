@@ -10,7 +10,7 @@ from emulator.engine.commands import Command
 from emulator.engine.events import Event
 from emulator.engine.instruments import Instrument
 from emulator.gateways.access import OPEN, Entrance
-from emulator.gateways.errors import VenueError
+from emulator.gateways.errors import VenueError, check_state
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.spot_ws_v2 import codec
 from emulator.gateways.spot_ws_v2.channels import CHANNELS, Channel
@@ -59,6 +59,9 @@ class Outlet(Protocol):
     def later(self, callback: Callable[[], None]) -> None:
         """Call back in the next turn of the loop."""
 
+    def close(self, code: int, reason: str = "") -> None:
+        """Close the connection as the protocol says."""
+
 
 class Session:
     """One WebSocket v2 connection, fed with messages, answering through its outlet."""
@@ -80,7 +83,9 @@ class Session:
         self._entrance = entrance
         self.send = outlet.send
         self.post = outlet.post
-        self.send(codec.status(connection_id))
+        self.end = outlet.close
+        self.send(codec.status(self.venue.engine.system.value, connection_id))
+        gateway.publisher.sessions[self] = None
 
     def receive(self, data: bytes | str) -> None:
         """Take one message from the client and answer it."""
@@ -103,6 +108,7 @@ class Session:
 
     def close(self) -> None:
         """Leave everything; the connection is gone."""
+        self.gateway.publisher.sessions.pop(self, None)
         for key in list(self.joined):
             self.leave(key)
         for subscription in self.private.values():
@@ -156,7 +162,10 @@ class Session:
         text = params.get("token")
         if not isinstance(text, str) or not text:
             raise VenueError("Token(s) not found")
-        token = self.venue.tokens.find(text, self.venue.clock.now_ns())
+        now_ns = self.venue.clock.now_ns()
+        token = self.venue.tokens.find(text, now_ns)
+        if token is not None and not token.key.lives(now_ns):
+            token = None
         if token is not None and self._entrance.vip:
             self._entrance.check(vip=self.venue.engine.accounts[token.key.account].vip)
         return token
@@ -166,6 +175,7 @@ class Session:
         token = self.token(params)
         if token is None:
             raise VenueError("ESession:Invalid session")
+        check_state(self.venue.engine.accounts[token.key.account].state, trades=True)
         return token.key
 
     # -- subscriptions ----------------------------------------------------------------------------
