@@ -28,6 +28,7 @@ from emulator.gateways.access import OPEN, Entrance, Network, guarded
 from emulator.gateways.front import server as front
 from emulator.gateways.front.tls import Authority
 from emulator.gateways.keys import PERMISSIONS, TOTP, ApiKey, KeyRing, demo_credentials, totp
+from emulator.gateways.offers import Offers
 from emulator.gateways.rate_limits import RateLimits
 from emulator.gateways.spot_rest import server as spot_rest
 from emulator.gateways.spot_ws_v2 import server as spot_ws_v2
@@ -244,8 +245,14 @@ class App:
                     raise SettingsError(f"account {row.name}: unknown asset {name!r}")
                 engine.apply(Deposit(row.name, name, _amount(row, name, amount, asset.decimals)), now_ns)
         keys = KeyRing(key for row in self.accounts for key in _keys(settings.seed, row, now_ns))
+        offers = Offers.read(
+            self.catalogue,
+            settings_.profile("funding", settings.funding),
+            settings_.profile("earn", settings.earn),
+        )
         limits = RateLimits(on=settings.rate_limits == "on")
-        venue = Venue(engine, clock, keys, Tokens(settings.seed), Tape(engine, past, now_ns), limits)
+        tokens, tape = Tokens(settings.seed), Tape(engine, past, now_ns)
+        venue = Venue(engine, clock, keys, tokens, tape, limits, offers, settings.seed)
         self._stops.append(venue.close)
         if profile is not None:
             market = SyntheticMarket(engine, MARKET_ACCOUNT, profile, settings.seed, venue.publish)

@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     _add_run(commands.add_parser("run", help="run a command whose network is a tier, as if it called Kraken"))
     _add_link(commands.add_parser("link", help="look at and change the links of a running emulator"))
     _add_venue(commands.add_parser("venue", help="look at and change a running emulator's trading status"))
+    _add_deposit(commands.add_parser("deposit", help="let a deposit arrive in a running emulator"))
     _add_measure(
         commands.add_parser("measure", help="measure every tier on every link, beside what Kraken publishes")
     )
@@ -105,6 +106,17 @@ def _add_venue(venue: argparse.ArgumentParser) -> None:
     add("--endpoints-file", metavar="FILE", help="take the control API's address from there")
 
 
+def _add_deposit(deposit: argparse.ArgumentParser) -> None:
+    deposit.description = "Let a deposit arrive: balances, ledgers, DepositStatus and clients show it."
+    add = deposit.add_argument
+    add("account", metavar="ACCOUNT", help="account of the accounts profile: alice")
+    add("asset", metavar="ASSET", help="by any of its names: BTC, XBT, XXBT")
+    add("amount", metavar="AMOUNT")
+    add("--method", metavar="NAME", help="deposit method (default: the asset's first)")
+    add("--control", metavar="URL", help="the emulator's control API (default: http://127.0.0.1:7490)")
+    add("--endpoints-file", metavar="FILE", help="take the control API's address from there")
+
+
 def _add_measure(measure: argparse.ArgumentParser) -> None:
     measure.description = (
         "Start the venue on every link that works here and send real probes through every tier: TCP connect, "
@@ -153,6 +165,8 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
     add("--market", metavar="WHO", help="who else trades: synthetic or off (default: synthetic)")
     add("--market-profile", metavar="NAME|FILE", help="prices and rates of the synthetic market")
     add("--accounts", metavar="NAME|FILE", help="accounts profile (default: default, 16 funded accounts)")
+    add("--funding", metavar="NAME|FILE", help="funding profile: ways in and out (default: default)")
+    add("--earn", metavar="NAME|FILE", help="earn profile: strategies (default: default)")
     add("--host", metavar="ADDR", help="address to bind (default: 127.0.0.1; anything else is a risk)")
     add("--ports", metavar="HOW", help="fixed, or auto for free ones (default: fixed)")
     add("--http-port", type=int, metavar="N", help="first tier's plain port (default: 7480, next tier +100)")
@@ -299,6 +313,17 @@ def _venue(arguments: dict[str, Any]) -> None:
     _print_table([*rows, *now.get("pairs", {}).items()])
 
 
+def _deposit(arguments: dict[str, Any]) -> None:
+    from emulator.control.client import ControlError, deposit, find
+
+    try:
+        url = find(arguments["control"], arguments["endpoints_file"])
+        now = deposit(url, *(arguments[name] for name in ("account", "asset", "amount", "method")))
+    except ControlError as error:
+        _fail(error)
+    _print_table([("asset", "balance"), *now["balances"].items()])
+
+
 def _measure(arguments: dict[str, Any]) -> None:
     from emulator.run import spaces
 
@@ -379,6 +404,7 @@ _COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "run": _run,
     "link": _link,
     "venue": _venue,
+    "deposit": _deposit,
     "measure": _measure,
     "tiers": _tiers,
     "doctor": _doctor,

@@ -134,6 +134,13 @@ def venue(url: str, status: str | None, pair: str | None) -> dict[str, Any]:
     return dict(call(url, "PATCH", path, json.dumps({"status": status}).encode()))
 
 
+def deposit(url: str, account: str, asset: str, amount: str, method: str | None) -> dict[str, Any]:
+    """Let a deposit arrive; give the account's balances then."""
+    body = {"asset": asset, "amount": amount} | ({"method": method} if method else {})
+    path = f"/control/accounts/{quote(account, safe='')}/deposits"
+    return dict(call(url, "POST", path, json.dumps(body).encode()))
+
+
 def _what(name: str) -> tuple[bytes, str]:
     """Give the body and its type: a file by its ending, or the name of a schedule that comes along."""
     kinds = {".toml": "application/toml", ".csv": "text/csv"}

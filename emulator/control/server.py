@@ -48,7 +48,11 @@ class Server:
             "reset": {"POST": self._reset},
             "play": {"POST": self._play, "DELETE": self._stop},
         }
-        self._areas = {"links": self._links_call, "venue": self._venue_call}
+        self._areas = {
+            "links": self._links_call,
+            "venue": self._venue_call,
+            "accounts": self._accounts_call,
+        }
 
     async def listen(self, host: str, port: int) -> asyncio.Server:
         """Open the port; OSError when it cannot be had."""
@@ -94,6 +98,14 @@ class Server:
         if request.method != "PATCH":
             raise Refused(405, "the method must be GET or PATCH")
         return self._venue.set(pair, await _json(request))
+
+    async def _accounts_call(self, request: web.BaseRequest, target: list[str]) -> Any:
+        """Answer `/control/accounts/NAME` and `/control/accounts/NAME/deposits`."""
+        if len(target) == 1 and request.method == "GET":
+            return self._venue.show_account(target[0])
+        if len(target) == 2 and target[1] == "deposits" and request.method == "POST":
+            return self._venue.deposit(target[0], await _json(request))
+        raise Refused(404, "not found: GET an account, or POST to its deposits")
 
     async def _links_call(self, request: web.BaseRequest, target: list[str]) -> Any:
         """Answer `/control/links…`."""

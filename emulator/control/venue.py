@@ -1,4 +1,4 @@
-"""The venue by the control API: what may be done in its pairs, and their index prices."""
+"""The venue by the control API: what may be done in its pairs, their index prices, deposits."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 import msgspec
 
-from emulator.engine.commands import SetIndex, SetStatus
+from emulator.engine.accounts import Account
+from emulator.engine.commands import Deposit, SetIndex, SetStatus
 from emulator.engine.events import Rejected
-from emulator.engine.instruments import Instrument, scaled
+from emulator.engine.instruments import Asset, Instrument, scaled
 from emulator.engine.status import SYSTEM, TradingStatus
 from emulator.gateways.numbers import text
 from emulator.gateways.venue import Venue
@@ -21,6 +22,15 @@ class VenueError(Exception):
 class _Change(msgspec.Struct, forbid_unknown_fields=True):
     status: str | None = None
     index: str | None = None
+
+
+class _Deposit(msgspec.Struct, forbid_unknown_fields=True):
+    asset: str
+    amount: str
+    method: str | None = None
+
+
+LARGEST_DEPOSIT = 10**30
 
 
 class VenueControl:
@@ -61,6 +71,46 @@ class VenueControl:
             self._execute(SetIndex(found.id, _index(change.index, found)))
         return self.show(pair)
 
+    def show_account(self, name: str) -> Any:
+        """Return an account's balances."""
+        assets, account = self._venue.engine.catalogue.assets, self._account(name)
+        balances = {
+            assets[asset].altname: text(amount, assets[asset].decimals)
+            for asset, amount in account.balances.items()
+        }
+        return {"account": account.name, "state": account.state.value, "balances": balances}
+
+    def deposit(self, name: str, body: dict[str, Any]) -> Any:
+        """Credit a deposit; it shows up everywhere as if it had arrived."""
+        try:
+            wanted = msgspec.convert(body, _Deposit)
+        except msgspec.ValidationError as error:
+            raise VenueError(str(error)) from None
+        account, asset = self._account(name), self._venue.names.asset(wanted.asset)
+        if asset is None:
+            raise VenueError(f"unknown asset {wanted.asset!r}")
+        methods = self._venue.offers.of(asset)
+        known = [method for method in methods if wanted.method in (None, method.name)]
+        if wanted.method is not None and not known:
+            there = ", ".join(method.name for method in methods) or "none"
+            raise VenueError(f"unknown method {wanted.method!r}; there are {there}")
+        method = known[0] if known else None
+        command = Deposit(
+            account.name,
+            asset.id,
+            _units(wanted.amount, asset),
+            method="" if method is None else method.name,
+            address="" if method is None else method.address_of(self._venue.seed, account.name, 1),
+        )
+        self._execute(command)
+        return self.show_account(name)
+
+    def _account(self, name: str) -> Account:
+        account = self._venue.engine.accounts.get(name)
+        if account is None or account.house:
+            raise VenueError(f"unknown account {name!r}")
+        return account
+
     def _find(self, name: str) -> Instrument:
         pair = self._venue.names.pair(name)
         if pair is None:
@@ -72,10 +122,20 @@ class VenueControl:
         index = text(market.index_price, pair.price_decimals) if market.index_price else None
         return {"pair": pair.altname, "status": market.status.value, "index": index}
 
-    def _execute(self, command: SetStatus | SetIndex) -> None:
+    def _execute(self, command: Deposit | SetStatus | SetIndex) -> None:
         for event in self._venue.execute(command):
             if isinstance(event, Rejected):
                 raise VenueError(f"refused: {event.reason.name.lower()}")
+
+
+def _units(value: str, asset: Asset) -> int:
+    try:
+        amount = scaled(value, asset.decimals)
+    except (ValueError, ArithmeticError):
+        amount = 0
+    if not 0 < amount < LARGEST_DEPOSIT:
+        raise VenueError(f"amount: {value!r} is not an amount of {asset.altname}")
+    return amount
 
 
 def _index(value: str, pair: Instrument) -> int:

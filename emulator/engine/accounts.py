@@ -1,18 +1,18 @@
 """An account: balances, what is on hold, its orders, and what trading left behind."""
 
 from enum import StrEnum
-from typing import TypeVar
+from typing import TYPE_CHECKING
 
+from emulator.engine.history import remember
 from emulator.engine.ledger import LedgerEntry, TradeRecord
 from emulator.engine.limits import LIMITS, AccountTier, Counter
 from emulator.engine.margin import Position
 from emulator.engine.orders import Order
 
-HISTORY = 50_000
-"""Most closed orders, trades and ledger entries (each) that an account keeps."""
+if TYPE_CHECKING:
+    from emulator.engine.wallets import Allocation, Movement
 
 _DAY_NS = 86_400 * 10**9
-_T = TypeVar("_T")
 
 
 class AccountState(StrEnum):
@@ -41,11 +41,15 @@ class Account:
         "cancel_after_queued_ns",
         "closed",
         "closed_positions",
+        "deposits",
+        "earn",
+        "futures",
         "holds",
         "house",
         "ledger",
         "margin_allowance_usd",
         "margin_check_queued",
+        "master",
         "name",
         "open",
         "open_per_pair",
@@ -56,6 +60,7 @@ class Account:
         "tier",
         "trades",
         "vip",
+        "withdrawals",
     )
 
     def __init__(
@@ -83,6 +88,14 @@ class Account:
         self.closed: dict[str, Order] = {}
         self.trades: dict[str, TradeRecord] = {}
         self.ledger: dict[str, LedgerEntry] = {}
+        self.deposits: dict[str, Movement] = {}
+        self.withdrawals: dict[str, Movement] = {}
+        self.earn: dict[str, Allocation] = {}
+        """What is in earn strategies, by strategy."""
+        self.futures: dict[str, int] = {}
+        """Balances of the futures wallet."""
+        self.master = name
+        """The account that this one is a subaccount of, or itself."""
         self.positions: dict[str, Position] = {}
         """Open positions by id, oldest first."""
         self.closed_positions: dict[str, Position] = {}
@@ -171,10 +184,3 @@ class Account:
         """Count a trade towards the 30-day volume."""
         today = now_ns // _DAY_NS
         self._volume_days[today] = self._volume_days.get(today, 0) + usd_cents
-
-
-def remember(history: dict[str, _T], key: str, value: _T) -> None:
-    """Keep ``value``, and forget the oldest one beyond ``HISTORY``."""
-    history[key] = value
-    if len(history) > HISTORY:
-        del history[next(iter(history))]

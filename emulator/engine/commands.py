@@ -124,6 +124,67 @@ class Deposit(msgspec.Struct, frozen=True, gc=False):
     account: str
     asset: str
     amount: int
+    fee: int = 0
+    method: str = ""
+    address: str = ""
+
+
+class Withdraw(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Send ``amount`` away, and pay ``fee`` for it."""
+
+    account: str
+    asset: str
+    amount: int
+    fee: int
+    method: str
+    network: str
+    key: str
+    address: str
+
+
+class CancelWithdrawal(msgspec.Struct, frozen=True, gc=False):
+    """Give a withdrawal back that has not been sent."""
+
+    account: str
+    asset: str
+    refid: str
+
+
+class TransferToFutures(msgspec.Struct, frozen=True, gc=False):
+    """Move funds to the account's futures wallet."""
+
+    account: str
+    asset: str
+    amount: int
+
+
+class TransferToAccount(msgspec.Struct, frozen=True, gc=False):
+    """Move funds from one account of a master to another; ``account`` is the master."""
+
+    account: str
+    source: str
+    target: str
+    asset: str
+    amount: int
+
+
+class CreateSubaccount(msgspec.Struct, frozen=True, gc=False):
+    """Open an account under a master."""
+
+    account: str
+    name: str
+
+
+class Allocate(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Put funds into an earn strategy; a negative ``amount`` takes them out."""
+
+    account: str
+    strategy: str
+    asset: str
+    amount: int
+    rate_ppm: int
+    """Yearly reward of the strategy."""
+    unbonding_days: int = 0
 
 
 class SetIndex(msgspec.Struct, frozen=True, gc=False):
@@ -148,6 +209,12 @@ Command = (
     | CancelAll
     | CancelAllAfter
     | Deposit
+    | Withdraw
+    | CancelWithdrawal
+    | TransferToFutures
+    | TransferToAccount
+    | CreateSubaccount
+    | Allocate
     | SetIndex
     | SetStatus
 )

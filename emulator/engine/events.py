@@ -51,6 +51,10 @@ class Reject(Enum):
     REDUCE_ONLY_NOT_CLOSING = auto()
     RATE_LIMIT = auto()
     UNAVAILABLE = auto()
+    UNKNOWN_REFERENCE = auto()
+    TOO_LATE = auto()
+    EARN_BUSY = auto()
+    NAME_TAKEN = auto()
     CANCEL_ONLY = auto()
     POST_ONLY = auto()
     LIMIT_ONLY = auto()
@@ -136,6 +140,13 @@ class Posted(msgspec.Struct, frozen=True, gc=False):
     entry: LedgerEntry
 
 
+class FundsMoved(msgspec.Struct, frozen=True, gc=False):
+    """Answer to commands that move funds: ``refid`` names what was done."""
+
+    account: str
+    refid: str
+
+
 class Traded(msgspec.Struct, frozen=True, gc=False):
     """A public trade.  ``taker_buy`` is the side of the incoming order."""
 
@@ -190,6 +201,7 @@ Event = (
     | Amended
     | Refilled
     | Posted
+    | FundsMoved
     | Traded
     | BookChanged
     | StatusChanged

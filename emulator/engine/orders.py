@@ -1,7 +1,7 @@
 """An order, and the closed sets of words that describe one."""
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from emulator.engine.instruments import Instrument, Side, rescale_ceil, rescale_floor, rescale_half_up
 
@@ -119,6 +119,25 @@ class Reason(StrEnum):
     LIQUIDATED = "Liquidation"
 
 
+class Amendment(NamedTuple):
+    """How an order was after a change (REST ``OrderAmends``)."""
+
+    id: str
+    kind: str
+    """``original``, ``user`` or ``restated``."""
+    qty: int
+    display: int
+    price: int
+    trigger: int
+    filled: int
+    reason: str | None
+    time_ns: int
+
+
+MOST_AMENDMENTS = 1_000
+"""Changes that an order remembers besides how it was at first."""
+
+
 class Order:
     """One order.  Prices, quantities and costs are in its instrument's units (see instruments).
 
@@ -142,6 +161,7 @@ class Order:
         "fee_exact",
         "fee_in_base",
         "filled",
+        "history",
         "hold",
         "instrument",
         "level",
@@ -216,6 +236,8 @@ class Order:
         self.status = Status.OPEN
         self.reason: Reason | None = None
         self.amended = False
+        self.history: list[Amendment] = []
+        """How it was at first, and its changes; empty while nothing was changed."""
         self.trigger: Trigger | None = None
         self.limit_offset: Offset | None = None
         """How a limit that follows from the trigger's price was given."""
@@ -243,6 +265,17 @@ class Order:
     def remaining(self) -> int:
         """Quantity that is not filled, hidden part included."""
         return self.qty - self.filled
+
+    def as_it_is(self, id_: str, kind: str, reason: str | None, time_ns: int) -> Amendment:
+        """Return the order's present values as an entry of its history."""
+        trigger = 0 if self.trigger is None else self.trigger.price
+        return Amendment(id_, kind, self.qty, self.display, self.price, trigger, self.filled, reason, time_ns)
+
+    def remember(self, amendment: Amendment) -> None:
+        """Write a change down."""
+        self.history.append(amendment)
+        if len(self.history) > MOST_AMENDMENTS + 1:
+            del self.history[1]
 
     @property
     def waiting(self) -> bool:

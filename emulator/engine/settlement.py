@@ -1,8 +1,9 @@
 """What a fill does to its two accounts: balances, positions, fees, ledger entries, trade records."""
 
 from emulator.engine import events
-from emulator.engine.accounts import Account, remember
+from emulator.engine.accounts import Account
 from emulator.engine.events import Event
+from emulator.engine.history import remember
 from emulator.engine.ids import IdSequence
 from emulator.engine.instruments import Instrument, rescale_ceil, rescale_floor
 from emulator.engine.ledger import LedgerEntry, TradeRecord
@@ -58,7 +59,7 @@ class Settlement:
             self._lend(pair, base, quote, buy=order.buy)
             ledgers = self._post_margin(order, margin, exec_id, price, fee_amount, now_ns)
         else:
-            self._earn(order.fee_asset, fee_amount)
+            self.earn(order.fee_asset, fee_amount)
             ledgers = self._post_trade(order, exec_id, base, quote, fee_amount, now_ns)
             if maker:
                 account.hold(order, order.hold_needed(order.price * order.remaining))
@@ -86,11 +87,6 @@ class Settlement:
         remember(account.trades, exec_id, trade)
         return [events.Filled(order, trade), *(events.Posted(account.name, entry) for entry in ledgers)]
 
-    def deposit(self, account: Account, asset: str, amount: int, now_ns: int) -> Event:
-        """Book a deposit; return what to tell."""
-        entry = self.post(account, self._trades.next(), "deposit", asset, amount, 0, now_ns)
-        return events.Posted(account.name, entry)
-
     # -- positions --------------------------------------------------------------------------------
 
     def roll_over(self, position: Position, now_ns: int) -> Event:
@@ -100,7 +96,7 @@ class Settlement:
         fee = margin_fee(pair, position.open_cost, position.rate_ppm)
         position.fee += fee
         amount = rescale_floor(fee, pair.cost_decimals, pair.quote.decimals)
-        self._earn(pair.quote.id, amount)
+        self.earn(pair.quote.id, amount)
         entry = self.post(position.account, position.id, "rollover", pair.quote.id, 0, amount, now_ns)
         return events.Posted(position.account.name, entry)
 
@@ -163,7 +159,7 @@ class Settlement:
             margin.position.fee += opening
             fee += rescale_floor(opening, pair.cost_decimals, pair.quote.decimals)
         profit = pair.quote_amount(margin.profit)
-        self._earn(pair.quote.id, fee)
+        self.earn(pair.quote.id, fee)
         self._move_pool(pair.quote.id, -profit)
         return (self.post(order.account, exec_id, "margin", pair.quote.id, profit, fee, now_ns),)
 
@@ -175,7 +171,8 @@ class Settlement:
     def _move_pool(self, asset: str, change: int) -> None:
         self.pool[asset] = self.pool.get(asset, 0) + change
 
-    def _earn(self, asset: str, amount: int) -> None:
+    def earn(self, asset: str, amount: int) -> None:
+        """Count what the venue has taken."""
         self.fees[asset] = self.fees.get(asset, 0) + amount
 
     # -- the ledger -------------------------------------------------------------------------------

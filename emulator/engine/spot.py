@@ -24,6 +24,7 @@ from emulator.engine.status import SYSTEM, TradingStatus
 from emulator.engine.timers import Timers
 from emulator.engine.triggers import Offset, Reference, Trigger, TriggerQueue
 from emulator.engine.valuation import USD, Valuation
+from emulator.engine.wallets import Wallets
 
 BATCH = range(2, 16)
 """How many orders a batch may hold."""
@@ -97,6 +98,9 @@ class SpotEngine:
         self._orders = IdSequence("O", seed, "order")
         self._amends = IdSequence("T", seed, "amend")
         self._timers = Timers(_alive)
+        self.wallets = Wallets(
+            seed, self.accounts, self.settlement, self._timers, self._tell, lambda: self.now_ns
+        )
         self._closes: deque[tuple[Order, int, int]] = deque()
         self._shrunk: dict[Account, None] = {}
         """Accounts whose positions in the pair that trades now have become smaller."""
@@ -109,7 +113,13 @@ class SpotEngine:
             commands.CancelOrder: self._cancel,
             commands.CancelAll: self._cancel_all,
             commands.CancelAllAfter: self._cancel_all_after,
-            commands.Deposit: self._deposit,
+            commands.Deposit: self.wallets.deposit,
+            commands.Withdraw: self._withdraw,
+            commands.CancelWithdrawal: self._move_funds(self.wallets.cancel_withdrawal),
+            commands.TransferToFutures: self._move_funds(self.wallets.to_futures),
+            commands.TransferToAccount: self._move_funds(self.wallets.transfer),
+            commands.CreateSubaccount: self._create_subaccount,
+            commands.Allocate: self._move_funds(self.wallets.allocate),
             commands.SetIndex: self._set_index,
             commands.SetStatus: self._set_status,
         }
@@ -404,6 +414,7 @@ class SpotEngine:
             self._finish(order, Status.CANCELED, Reason.REDUCE_ONLY)
             return False
         if order.remaining > closable:
+            self._remember_original(order)
             order.qty = order.filled + closable
             self._told_amended(order, Reason.REDUCE_ONLY)
         return True
@@ -674,6 +685,7 @@ class SpotEngine:
 
     def _apply_change(self, order: Order, market: Market, change: rules.Change) -> None:
         """Give ``order`` its new values; less quantity or another display keep its place in the queue."""
+        self._remember_original(order)
         order.amended = True
         qty, display = change.qty, change.display
         left = max(qty - order.filled, 0)
@@ -723,8 +735,14 @@ class SpotEngine:
                 queue.add(order)
         self._told_amended(order)
 
+    def _remember_original(self, order: Order) -> None:
+        if not order.history:
+            order.history.append(order.as_it_is("T" + order.txid[1:], "original", None, order.opened_ns))
+
     def _told_amended(self, order: Order, reason: Reason | None = None) -> None:
         amend_id = self._amends.next()
+        kind, why = ("user", Reason.USER) if reason is None else ("restated", reason)
+        order.remember(order.as_it_is(amend_id, kind, why.value, self.now_ns))
         self._out.append(
             events.Amended(order, amend_id, self.now_ns, order.qty, order.price, order.filled, reason)
         )
@@ -868,9 +886,40 @@ class SpotEngine:
 
     # -- the rest ---------------------------------------------------------------------------------
 
-    def _deposit(self, command: commands.Deposit) -> None:
+    def _move_funds(self, move: Callable[[Any], Reject | None]) -> Callable[[Any], None]:
+        """Return a handler that answers with what ``move`` refuses."""
+
+        def handle(command: Any) -> None:
+            fault = move(command)
+            if fault is not None:
+                self._refuse(fault)
+
+        return handle
+
+    def _withdraw(self, command: commands.Withdraw) -> None:
+        """Withdraw, unless the account's positions need the funds."""
         account = self.accounts[command.account]
-        self._out.append(self.settlement.deposit(account, command.asset, command.amount, self.now_ns))
+        fault = None
+        if account.positions:
+            free = self.balance(account, command.asset).free
+            decimals = self.catalogue.assets[command.asset].decimals
+            if free * 10**decimals < command.amount + command.fee:
+                fault = Reject.INSUFFICIENT_FUNDS
+        fault = fault or self.wallets.withdraw(command)
+        if fault is not None:
+            self._refuse(fault)
+
+    def _create_subaccount(self, command: commands.CreateSubaccount) -> None:
+        master = self.accounts[command.account]
+        if command.name in self.accounts:
+            self._refuse(Reject.NAME_TAKEN)
+            return
+        account = self.accounts[command.name] = Account(command.name, tier=master.tier, vip=master.vip)
+        account.master = master.name
+        self._out.append(events.FundsMoved(master.name, command.name))
+
+    def _tell(self, event: Event) -> None:
+        self._out.append(event)
 
     def _refuse(self, reason: Reject) -> None:
         self._out.append(events.Rejected(reason))

@@ -12,8 +12,10 @@ from emulator.clock import Clock
 from emulator.engine.commands import Command
 from emulator.engine.events import Event
 from emulator.engine.spot import SpotEngine
+from emulator.gateways.export_jobs import Exports
 from emulator.gateways.keys import KeyRing
 from emulator.gateways.names import Names
+from emulator.gateways.offers import Offers
 from emulator.gateways.rate_limits import RateLimits
 from emulator.gateways.tape import Tape
 from emulator.gateways.tokens import Tokens
@@ -33,6 +35,8 @@ class Venue:
         tokens: Tokens,
         tape: Tape,
         limits: RateLimits | None = None,
+        offers: Offers | None = None,
+        seed: int = 0,
     ) -> None:
         self.engine = engine
         self.clock = clock
@@ -40,6 +44,11 @@ class Venue:
         self.tokens = tokens
         self.tape = tape
         self.limits = limits or RateLimits(on=False)
+        self.offers = offers or Offers((), (), ())
+        self.exports = Exports()
+        self.addresses: dict[str, dict[tuple[str, str], int]] = {}
+        """How many deposit addresses accounts have, by asset and method."""
+        self.seed = seed
         self.names = Names(engine.catalogue)
         self._listeners: list[Listener] = [tape.hear]
         self._timer: asyncio.TimerHandle | None = None

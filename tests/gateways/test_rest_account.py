@@ -18,7 +18,7 @@ from tests.gateways.venue import START_NS, START_S, XBTUSD, in_loop, refused
 TXID = re.compile(r"O[A-Z2-7]{5}-[A-Z2-7]{5}-[A-Z2-7]{6}")
 UNKNOWN = "OQCLML-BW3P3-BUCMWZ"
 FUNDS, OPEN, CLOSED = {"query-funds"}, {"query-open-trades"}, {"query-closed-trades"}
-MODIFY, CLOSE = {"modify-trades"}, {"close-trades"}
+MODIFY, CLOSE, WITHDRAW = {"modify-trades"}, {"close-trades"}, {"withdraw-funds"}
 TABLE = {
     "Balance": [FUNDS],
     "BalanceEx": [FUNDS],
@@ -29,6 +29,24 @@ TABLE = {
     "QueryOrders": [OPEN, CLOSED],
     "TradesHistory": [CLOSED],
     "QueryTrades": [CLOSED],
+    "OrderAmends": [OPEN, CLOSED],
+    "Ledgers": [{"query-ledger"}],
+    "QueryLedgers": [{"query-ledger"}],
+    "TradeVolume": [FUNDS],
+    "CreditLines": [FUNDS],
+    "GetApiKeyInfo": [set()],
+    **dict.fromkeys(("AddExport", "ExportStatus", "RetrieveExport", "RemoveExport"), [{"export-data"}]),
+    "DepositMethods": [FUNDS | {"add-funds"}],
+    "DepositAddresses": [FUNDS],
+    "DepositStatus": [FUNDS],
+    **dict.fromkeys(("WithdrawMethods", "WithdrawAddresses", "WithdrawInfo"), [FUNDS | WITHDRAW]),
+    **dict.fromkeys(("Withdraw", "WithdrawCancel", "CreateSubaccount", "AccountTransfer"), [WITHDRAW]),
+    "WithdrawStatus": [WITHDRAW, {"query-ledger"}],
+    "WalletTransfer": [FUNDS],
+    "Earn/Strategies": [set()],
+    "Earn/Allocations": [FUNDS],
+    **dict.fromkeys(("Earn/Allocate", "Earn/Deallocate"), [{"earn-funds"}]),
+    **dict.fromkeys(("Earn/AllocateStatus", "Earn/DeallocateStatus"), [FUNDS, {"earn-funds"}]),
     "GetWebSocketsToken": [{"create-ws-token"}],
     "AddOrder": [MODIFY],
     "AddOrderBatch": [MODIFY | CLOSE],

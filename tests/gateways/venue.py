@@ -20,6 +20,7 @@ from emulator.engine.orders import Order, OrderType
 from emulator.engine.spot import SpotEngine
 from emulator.gateways.errors import VenueError
 from emulator.gateways.keys import PERMISSIONS, ApiKey, KeyRing, demo_credentials
+from emulator.gateways.offers import Offers
 from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.spot_rest.endpoints import PRIVATE, PUBLIC
@@ -34,6 +35,7 @@ CATALOGUE = Catalogue.from_json(INSTRUMENTS.read_bytes())
 START = datetime(2026, 11, 2, 10, tzinfo=UTC)
 START_S = int(START.timestamp())
 START_NS = START_S * 10**9
+OFFERS = Offers.read(CATALOGUE)
 XBTUSD = "XXBTZUSD"
 RICH = dict.fromkeys(("ZUSD", "ZEUR", "ZJPY", "XXBT", "XETH", "DOT", "XXDG", "USDC"), "1000000000")
 SEED = 7
@@ -159,7 +161,9 @@ class Kraken:
         self.engine.apply(commands.Deposit("dave", "ZUSD", scaled("100", 4)), START_NS)
         self.ring = [ApiKey(name, *demo_credentials(SEED, name)) for name in self.engine.accounts]
         tape = Tape(self.engine, past, START_NS)
-        self.venue = StillVenue(self.engine, self.clock, KeyRing(self.ring), Tokens(SEED), tape)
+        self.venue = StillVenue(
+            self.engine, self.clock, KeyRing(self.ring), Tokens(SEED), tape, offers=OFFERS
+        )
         self.gateway = Gateway(self.venue)
 
     # -- time -------------------------------------------------------------------------------------

@@ -90,50 +90,63 @@ def closed_orders(venue: Venue, key: ApiKey, params: Params) -> Any:
     closetime = params.get("closetime") or "both"
     if closetime not in ("open", "close", "both"):
         raise bad_argument("closetime")
-    after, until = (_border(params, name, account) for name in ("start", "end"))
+    after, until = (border(params, name, account, key) for name in ("start", "end"))
 
     by_open, by_close = closetime != "close", closetime != "open"
 
     def within(order: Order) -> bool:
-        return (by_open and _between(after, order.opened_ns, until)) or (
-            by_close and _between(after, order.closed_ns, until)
+        return (by_open and between(after, order.opened_ns, until)) or (
+            by_close and between(after, order.closed_ns, until)
         )
 
     found = list(_wanted(reversed(account.closed.values()), params))
     if after is not None or until is not None:
         found = [order for order in found if within(order)]
-    return _page(
+    return page(
         "closed",
-        {o.txid: codec.order_object(o, trades=trades) for o in _slice(found, params)},
+        {o.txid: codec.order_object(o, trades=trades) for o in slice_(found, params)},
         len(found),
         params,
     )
 
 
-def _between(after: int | None, time_ns: int, until: int | None) -> bool:
+def between(after: int | None, time_ns: int, until: int | None) -> bool:
+    """Tell whether a time lies after ``after`` and not after ``until``."""
     return (after is None or time_ns > after) and (until is None or time_ns <= until)
 
 
-def _border(params: Params, name: str, account: Account) -> int | None:
-    """Return ``start`` or ``end`` in nanoseconds: a unix time, or the time of an order or a trade."""
+def border(params: Params, name: str, account: Account, key: ApiKey) -> int | None:
+    """Return ``start`` or ``end`` in nanoseconds: a unix time, or the time of an order, a trade or an entry.
+
+    A key that may look at a part of the history only has it cut there.
+    """
+    asked = _asked_border(params, name, account)
+    if name == "start":
+        return max(asked or 0, key.query_from_ns - 1) if key.query_from_ns else asked
+    return min(asked or key.query_to_ns, key.query_to_ns) if key.query_to_ns else asked
+
+
+def _asked_border(params: Params, name: str, account: Account) -> int | None:
     value = params.get(name)
     if value is None or value == "0":
         return None
     order = account.find(value)
     if order is not None:
         return order.opened_ns
-    trade = account.trades.get(value)
-    return trade.time_ns if trade is not None else time_ns(value, name)
+    record = account.trades.get(value) or account.ledger.get(value)
+    return record.time_ns if record is not None else time_ns(value, name)
 
 
-def _slice(rows: list[Any], params: Params) -> list[Any]:
+def slice_(rows: list[Any], params: Params) -> list[Any]:
+    """Return the page of ``rows`` that ``ofs`` asks for."""
     first = params.integer("ofs", 0) or 0
     if first < 0:
         raise bad_argument("ofs")
     return rows[first : first + PAGE]
 
 
-def _page(name: str, rows: Mapping[str, Any], count: int, params: Params) -> dict[str, Any]:
+def page(name: str, rows: Mapping[str, Any], count: int, params: Params) -> dict[str, Any]:
+    """Return a page of a history, and how much there is unless that is not wanted."""
     return {name: rows} if params.flag("without_count") else {name: rows, "count": count}
 
 
@@ -167,11 +180,11 @@ def trades_history(venue: Venue, key: ApiKey, params: Params) -> Any:
     kind = params.get("type") or "all"
     if kind not in _TRADE_TYPES:
         raise bad_argument("type")
-    after, until = (_border(params, name, account) for name in ("start", "end"))
-    found = [trade for trade in reversed(account.trades.values()) if _between(after, trade.time_ns, until)]
+    after, until = (border(params, name, account, key) for name in ("start", "end"))
+    found = [trade for trade in reversed(account.trades.values()) if between(after, trade.time_ns, until)]
     found = [trade for trade in found if _TRADE_TYPES[kind](account, trade)]
-    rows = _trades(venue, account, (trade.exec_id for trade in _slice(found, params)), params)
-    return _page("trades", rows, len(found), params)
+    rows = _trades(venue, account, (trade.exec_id for trade in slice_(found, params)), params)
+    return page("trades", rows, len(found), params)
 
 
 def query_trades(venue: Venue, key: ApiKey, params: Params) -> Any:

@@ -12,7 +12,16 @@ import msgspec
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.parameters import Params
 from emulator.gateways.rate_limits import HISTORY_COST
-from emulator.gateways.spot_rest import account, market_data, positions, trading
+from emulator.gateways.spot_rest import (
+    account,
+    earn,
+    exports,
+    funding,
+    ledgers,
+    market_data,
+    positions,
+    trading,
+)
 from emulator.gateways.venue import Venue
 
 PUBLIC: dict[str, Callable[[Venue, Params], Any]] = {
@@ -46,6 +55,14 @@ def _any(*permissions: str) -> frozenset[str]:
 _FUNDS = (_any("query-funds"),)
 _OPEN = (_any("query-open-trades"),)
 _CLOSED = (_any("query-closed-trades"),)
+_DEPOSIT = (_any("query-funds"), _any("add-funds"))
+_WITHDRAWAL = (_any("query-funds"), _any("withdraw-funds"))
+_WITHDRAW = (_any("withdraw-funds"),)
+_WITHDRAWN = (_any("withdraw-funds", "query-ledger"),)
+_LEDGER = (_any("query-ledger"),)
+_EXPORT = (_any("export-data"),)
+_EARN = (_any("earn-funds"),)
+_EARN_STATUS = (_any("query-funds", "earn-funds"),)
 _ORDERS = (_any("query-open-trades", "query-closed-trades"),)
 _MODIFY = (_any("modify-trades"),)
 _REPLACE = (_any("modify-trades"), _any("close-trades"))
@@ -61,6 +78,34 @@ PRIVATE: dict[str, Private] = {
     "QueryOrders": Private(account.query_orders, _ORDERS),
     "TradesHistory": Private(account.trades_history, _CLOSED, HISTORY_COST),
     "QueryTrades": Private(account.query_trades, _CLOSED, HISTORY_COST),
+    "OrderAmends": Private(ledgers.order_amends, _ORDERS),
+    "Ledgers": Private(ledgers.ledgers, _LEDGER, HISTORY_COST),
+    "QueryLedgers": Private(ledgers.query_ledgers, _LEDGER, HISTORY_COST),
+    "TradeVolume": Private(ledgers.trade_volume, _FUNDS),
+    "CreditLines": Private(ledgers.credit_lines, _FUNDS),
+    "GetApiKeyInfo": Private(ledgers.api_key_info),
+    "AddExport": Private(exports.add_export, _EXPORT),
+    "ExportStatus": Private(exports.export_status, _EXPORT),
+    "RetrieveExport": Private(exports.retrieve_export, _EXPORT),
+    "RemoveExport": Private(exports.remove_export, _EXPORT),
+    "DepositMethods": Private(funding.deposit_methods, _DEPOSIT),
+    "DepositAddresses": Private(funding.deposit_addresses, _FUNDS),
+    "DepositStatus": Private(funding.deposit_status, _FUNDS),
+    "WithdrawMethods": Private(funding.withdraw_methods, _WITHDRAWAL),
+    "WithdrawAddresses": Private(funding.withdraw_addresses, _WITHDRAWAL),
+    "WithdrawInfo": Private(funding.withdraw_info, _WITHDRAWAL),
+    "Withdraw": Private(funding.withdraw, _WITHDRAW),
+    "WithdrawStatus": Private(funding.withdraw_status, _WITHDRAWN),
+    "WithdrawCancel": Private(funding.withdraw_cancel, _WITHDRAW),
+    "WalletTransfer": Private(funding.wallet_transfer, _FUNDS),
+    "CreateSubaccount": Private(funding.create_subaccount, _WITHDRAW),
+    "AccountTransfer": Private(funding.account_transfer, _WITHDRAW),
+    "Earn/Strategies": Private(earn.strategies),
+    "Earn/Allocations": Private(earn.allocations, _FUNDS),
+    "Earn/Allocate": Private(earn.allocate, _EARN),
+    "Earn/Deallocate": Private(earn.deallocate, _EARN),
+    "Earn/AllocateStatus": Private(earn.allocate_status, _EARN_STATUS),
+    "Earn/DeallocateStatus": Private(earn.deallocate_status, _EARN_STATUS),
     "GetWebSocketsToken": Private(account.websockets_token, (_any("create-ws-token"),)),
     "AddOrder": Private(trading.add_order, _MODIFY, 0, trades=True),
     "AddOrderBatch": Private(trading.add_order_batch, _REPLACE, 0, trades=True),

@@ -12,6 +12,7 @@ from emulator.gateways.errors import BAD_ARGUMENTS, INTERNAL, VenueError, check_
 from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.spot_rest.endpoints import PRIVATE, PUBLIC
+from emulator.gateways.spot_rest.exports import Download
 from emulator.gateways.spot_rest.session import admit, allow, authenticate
 from emulator.gateways.venue import Venue
 
@@ -50,9 +51,13 @@ class Server:
                 return web.Response(body=codec.errors(BAD_ARGUMENTS), headers=_HEADERS)
             if len(body) > LARGEST_BODY:
                 return web.Response(status=413)
-        came_ns = time.monotonic_ns()
+        came_ns, headers = time.monotonic_ns(), _HEADERS
         try:
-            answer = codec.result(self._call(request, body, entrance))
+            result = self._call(request, body, entrance)
+            if isinstance(result, Download):
+                answer, headers = result.body, {"Content-Type": result.content_type}
+            else:
+                answer = codec.result(result)
         except VenueError as error:
             answer = codec.errors(str(error))
         except Exception:
@@ -60,7 +65,7 @@ class Server:
             answer = codec.errors(INTERNAL)
         if entrance.rest_us and request.transport and not request.transport.get_extra_info("delay_line"):
             await until(came_ns + round(entrance.rest_us * 1000))
-        return web.Response(body=answer, headers=_HEADERS)
+        return web.Response(body=answer, headers=headers)
 
     def _call(self, request: web.BaseRequest, body: bytes, entrance: Entrance) -> object:
         path, venue, limits = request.path, self.venue, self.venue.limits
