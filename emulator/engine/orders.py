@@ -170,6 +170,7 @@ class Order:
         "liquidation",
         "next",
         "opened_ns",
+        "place",
         "post_only",
         "prev",
         "price",
@@ -218,6 +219,8 @@ class Order:
         """When it was placed or last amended: its age counts from here."""
         self.closed_ns = 0
         self.shown = 0
+        self.place = 0
+        """Where it came into the book: orders that came later have higher numbers."""
         self.filled = 0
         self.cost = 0
         self.fee = 0

@@ -162,16 +162,20 @@ class SpotEngine:
         """Return what the account has, owes and may use, in whole units of ``target``."""
         return margin.balance(account, self.catalogue.assets, self.markets, self.valuation, target)
 
+    def order_id(self, order: Order) -> str:
+        """Return the id of any order; those of the market itself have one when they are asked for it."""
+        return order.txid or self._orders.text(order.seq)
+
     def deadline(self) -> int | None:
         """Return when something happens by itself next, in nanoseconds since the epoch."""
         return self._timers.next_ns()
 
     def advance(self, now_ns: int) -> list[Event]:
         """Carry out everything that is due at ``now_ns``."""
-        self.now_ns = now_ns
         out: list[Event] = []
         self._out = out
-        self._timers.run(now_ns)
+        self._timers.run(now_ns, self._begin)
+        self.now_ns = now_ns
         return out
 
     # -- placing ----------------------------------------------------------------------------------
@@ -917,6 +921,10 @@ class SpotEngine:
         account = self.accounts[command.name] = Account(command.name, tier=master.tier, vip=master.vip)
         account.master = master.name
         self._out.append(events.FundsMoved(master.name, command.name))
+
+    def _begin(self, due_ns: int) -> None:
+        """Let what is due happen at its time, however late the engine is asked to go on."""
+        self.now_ns = max(self.now_ns, due_ns)
 
     def _tell(self, event: Event) -> None:
         self._out.append(event)

@@ -40,8 +40,9 @@ class Timers:
         """Return when the next one is due."""
         return self._heap[0][0] if self._heap else None
 
-    def run(self, now_ns: int) -> None:
-        """Do all that is due."""
+    def run(self, now_ns: int, begin: Callable[[int], None]) -> None:
+        """Do all that is due; ``begin`` is told the time that each was due at."""
         while self._heap and self._heap[0][0] <= now_ns:
-            _, _, action, subject = heapq.heappop(self._heap)
+            due_ns, _, action, subject = heapq.heappop(self._heap)
+            begin(due_ns)
             action(subject)

@@ -290,7 +290,7 @@ def test_closed_session_leaves_every_feed(kraken, client):
 
 REFUSALS = [
     ({"channel": "status"}, "Symbol(s) not found"),
-    ({"channel": "level3", "symbol": ["BTC/USD"]}, "Subscription name invalid"),
+    ({"channel": "level3", "symbol": ["BTC/USD"]}, "Token(s) not found"),
     ({"channel": "spread", "symbol": ["BTC/USD"]}, "Subscription name invalid"),
     *(({"channel": "book", "symbol": s}, "Symbol(s) not found") for s in (None, [], {}, 5, [5], [None])),
     ({"channel": "ticker"}, "Symbol(s) not found"),

@@ -19,6 +19,7 @@ _ROLES = {
     "beta-ws.kraken.com": Role.PUBLIC,
     "ws-auth.kraken.com": Role.PRIVATE,
     "beta-ws-auth.kraken.com": Role.PRIVATE,
+    "ws-l3.kraken.com": Role.LEVEL3,
 }
 
 

@@ -1,7 +1,7 @@
 """Endpoints of spot REST: method name to function and permissions.
 
-To add an endpoint: write its function in ``market_data`` (public), ``account`` or ``positions`` (reads) or
-``trading``, and add its row here.
+To add an endpoint: write its function in the module of its kind (``market_data``, ``account``,
+``trading``, …), and add its row here.
 """
 
 from collections.abc import Callable
@@ -14,6 +14,7 @@ from emulator.gateways.parameters import Params
 from emulator.gateways.rate_limits import HISTORY_COST
 from emulator.gateways.spot_rest import (
     account,
+    books,
     earn,
     exports,
     funding,
@@ -26,12 +27,16 @@ from emulator.gateways.venue import Venue
 
 PUBLIC: dict[str, Callable[[Venue, Params], Any]] = {
     "Time": market_data.time,
+    "MaintenanceSchedule": books.maintenance_schedule,
     "SystemStatus": market_data.system_status,
     "Assets": market_data.assets,
     "AssetPairs": market_data.asset_pairs,
     "Ticker": market_data.ticker,
     "OHLC": market_data.ohlc,
     "Depth": market_data.depth,
+    "GroupedBook": books.grouped_book,
+    "PreTrade": books.pre_trade,
+    "PostTrade": books.post_trade,
     "Trades": market_data.trades,
     "Spread": market_data.spread,
 }
@@ -72,6 +77,7 @@ PRIVATE: dict[str, Private] = {
     "Balance": Private(account.balance, _FUNDS),
     "BalanceEx": Private(account.balance_ex, _FUNDS),
     "TradeBalance": Private(positions.trade_balance, _OPEN),
+    "Level3": Private(books.level3, _OPEN),
     "OpenPositions": Private(positions.open_positions, _OPEN),
     "OpenOrders": Private(account.open_orders, _OPEN),
     "ClosedOrders": Private(account.closed_orders, _CLOSED, HISTORY_COST),

@@ -43,7 +43,7 @@ def checksum(market: Market) -> int:
     return crc32("".join([f"{level.price}{level.qty}" for level in best]).encode())
 
 
-class _View:
+class View:
     """The best levels of one side as they were last published."""
 
     __slots__ = ("depth", "keys", "quantities")
@@ -107,8 +107,8 @@ class BookFeed(Feed):
         super().__init__()
         self._market = market
         self._depth = depth
-        self._bids = _View(market.book.bids, depth)
-        self._asks = _View(market.book.asks, depth)
+        self._bids = View(market.book.bids, depth)
+        self._asks = View(market.book.asks, depth)
 
     def snapshot(self, now_ns: int) -> bytes:
         """Return the snapshot message: bids high to low, asks low to high."""

@@ -8,6 +8,7 @@ from emulator.engine.status import TradingStatus
 from emulator.gateways.spot_ws_v2 import codec, feeds
 from emulator.gateways.spot_ws_v2.feeds import Feed, Subscriber
 from emulator.gateways.spot_ws_v2.framing import text_frame
+from emulator.gateways.spot_ws_v2.level3 import Level3Feed
 from emulator.gateways.venue import Venue
 
 GOING_AWAY = 1001
@@ -30,10 +31,11 @@ class Listener(Protocol):
 class _PairFeeds:
     """All feeds of one pair that have subscribers."""
 
-    __slots__ = ("book", "ohlc", "ticker", "trade")
+    __slots__ = ("book", "level3", "ohlc", "ticker", "trade")
 
     def __init__(self) -> None:
         self.book: dict[int, feeds.BookFeed] = {}
+        self.level3: dict[int, Level3Feed] = {}
         self.ohlc: dict[int, feeds.OhlcFeed] = {}
         self.ticker: dict[str, feeds.TickerFeed] = {}
         self.trade: dict[str, feeds.TradeFeed] = {}
@@ -71,7 +73,7 @@ class Publisher:
         feed.subscribers.pop(subscriber, None)
         if not feed.subscribers:
             del getattr(of_pair, channel)[detail]
-            if of_pair and not (of_pair.book or of_pair.ohlc or of_pair.ticker or of_pair.trade):
+            if of_pair and not any(getattr(of_pair, name) for name in of_pair.__slots__):
                 del self._pairs[pair]
 
     def hears(self, pair: str) -> bool:
@@ -106,6 +108,10 @@ class Publisher:
                 payload = book.update(event, crc)
                 if payload is not None:
                     _broadcast(book, payload)
+        for level3 in of_pair.level3.values():
+            payload = level3.update(event)
+            if payload is not None:
+                _broadcast(level3, payload)
         ticker = of_pair.ticker.get("bbo")
         if ticker is not None and ticker.top_moved():
             _broadcast(ticker, ticker.message("update", event.time_ns))
@@ -150,7 +156,7 @@ class Publisher:
             return feed.message("snapshot", self._venue.tape.pairs[key[1]].last_trades(feeds.SNAPSHOT_TRADES))
         if isinstance(feed, feeds.TickerFeed):
             return feed.message("snapshot", now_ns)
-        if isinstance(feed, feeds.BookFeed | feeds.OhlcFeed):
+        if isinstance(feed, feeds.BookFeed | feeds.OhlcFeed | Level3Feed):
             return feed.snapshot(now_ns)
         if self._instrument_snapshot is None:
             self._instrument_snapshot = feeds.instrument_snapshot(self._venue.engine)
@@ -158,6 +164,9 @@ class Publisher:
 
     def _make_book(self, pair: str, depth: int) -> Feed:
         return feeds.BookFeed(self._venue.engine.markets[pair], depth)
+
+    def _make_level3(self, pair: str, depth: int) -> Feed:
+        return Level3Feed(self._venue.engine, self._venue.engine.markets[pair], depth)
 
     def _make_trade(self, pair: str, _: str) -> Feed:
         return feeds.TradeFeed(self._venue.engine.catalogue.pairs[pair])
@@ -171,6 +180,7 @@ class Publisher:
 
     _makers: dict[str, Callable[..., Feed]] = {  # noqa: RUF012 - a table, never changed
         "book": _make_book,
+        "level3": _make_level3,
         "trade": _make_trade,
         "ticker": _make_ticker,
         "ohlc": _make_ohlc,

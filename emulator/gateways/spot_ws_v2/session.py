@@ -9,6 +9,7 @@ import msgspec
 from emulator.engine.commands import Command
 from emulator.engine.events import Event
 from emulator.engine.instruments import Instrument
+from emulator.engine.limits import Counter
 from emulator.gateways.access import OPEN, Entrance
 from emulator.gateways.errors import VenueError, check_state
 from emulator.gateways.keys import ApiKey
@@ -28,11 +29,19 @@ class Role(Enum):
 
     PUBLIC = "ws.kraken.com"
     PRIVATE = "ws-auth.kraken.com"
+    LEVEL3 = "ws-l3.kraken.com"
     ANY = ""
 
 
 _PRIVATE_ELSEWHERE = "Private data and trading are unavailable on this endpoint. Try ws-auth.kraken.com"
 _PUBLIC_ELSEWHERE = "Public market data subscriptions are unavailable on this endpoint. Try ws.kraken.com"
+
+
+_ONE_OF_A_KIND = {
+    "ohlc": "Already subscribed to one ohlc interval on this symbol",
+    "level3": "Already subscribed",
+}
+"""Channels of which a connection has one subscription per pair, and what refuses another one."""
 
 
 class Gateway:
@@ -80,6 +89,7 @@ class Session:
         self.private: dict[str, Subscription] = {}
         self._outlet = outlet
         self._role = role
+        self._cost: Counter | None = None
         self._entrance = entrance
         self.send = outlet.send
         self.post = outlet.post
@@ -100,7 +110,7 @@ class Session:
             if handler is None:
                 request = msgspec.structs.replace(request, method="subscribe")
                 raise VenueError("Unsupported event")
-            if self._role is Role.PUBLIC and request.method in METHODS:
+            if self._role in (Role.PUBLIC, Role.LEVEL3) and request.method in METHODS:
                 raise VenueError(_PRIVATE_ELSEWHERE)
             handler(self, request, in_ns)
         except VenueError as error:
@@ -178,6 +188,16 @@ class Session:
         check_state(self.venue.engine.accounts[token.key.account].state, trades=True)
         return token.key
 
+    def charge(self, cost: int, most: int, now_ns: int) -> None:
+        """Count what subscriptions cost, ``most`` a second; VenueError when it is too much."""
+        if not self.venue.limits.on:
+            return
+        if self._cost is None:
+            self._cost = Counter(most * 100)
+        if self._cost.at(now_ns) + cost * Counter.UNIT > most * Counter.UNIT:
+            raise VenueError("Exceeded msg rate")
+        self._cost.add(2 * cost, now_ns)
+
     # -- subscriptions ----------------------------------------------------------------------------
 
     def reserve(self, key: FeedKey) -> None:
@@ -185,8 +205,9 @@ class Session:
         if key in self.joined:
             raise VenueError("Already subscribed")
         channel, pair, _ = key
-        if channel == "ohlc" and any(other[:2] == (channel, pair) for other in self.joined):
-            raise VenueError("Already subscribed to one ohlc interval on this symbol")
+        refusal = _ONE_OF_A_KIND.get(channel)
+        if refusal and any(other[:2] == (channel, pair) for other in self.joined):
+            raise VenueError(refusal)
         self.joined[key] = object()
 
     def join(self, keys: list[FeedKey], *, snapshot: bool) -> None:
@@ -220,9 +241,12 @@ class Session:
         channel = CHANNELS.get(name) if isinstance(name, str) else None
         if channel is None:
             raise VenueError("Subscription name invalid")
-        if channel.private and self._role is Role.PUBLIC:
+        level3 = channel.name == "level3"
+        if channel.private and self._role in (Role.PUBLIC, Role.LEVEL3):
             raise VenueError(_PRIVATE_ELSEWHERE)
-        if not channel.private and self._role is Role.PRIVATE:
+        if level3 and self._role is Role.PUBLIC:
+            raise VenueError(_PRIVATE_ELSEWHERE)
+        if not (channel.private or level3) and self._role in (Role.PRIVATE, Role.LEVEL3):
             raise VenueError(_PUBLIC_ELSEWHERE)
         others = {k: v for k, v in params.items() if k != "symbol"} if not channel.private else params
         check(others, channel.spec, f"for subscription type: '{channel.name}'")
