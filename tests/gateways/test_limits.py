@@ -1,5 +1,6 @@
 """Limits at the edge: calls per key and address, connections, lockouts; keys' own restrictions."""
 
+import asyncio
 import base64
 import ipaddress
 
@@ -11,9 +12,10 @@ from emulator.gateways.errors import check_state
 from emulator.gateways.keys import ApiKey, totp
 from emulator.gateways.parameters import Params
 from emulator.gateways.rate_limits import CONNECTIONS_NS, LOCKOUT_NS, MOST_FAILURES, RateLimits
-from emulator.gateways.spot_rest.endpoints import PRIVATE
+from emulator.gateways.spot_rest.endpoints import PRIVATE, PUBLIC
 from emulator.gateways.spot_rest.session import admit
-from tests.gateways.venue import START_NS, Client, refused
+from tests.gateways.sockets import serving
+from tests.gateways.venue import START_NS, Client, Kraken, refused
 
 SECOND = 10**9
 HERE, THERE = "127.0.0.1", "127.0.0.2"
@@ -178,3 +180,76 @@ def test_websocket_asks_the_same_of_keys_and_accounts(kraken):
     assert client.error("add_order", **order, token=token) == "ETrade:User Locked"
     ring.disabled = True
     assert client.error("add_order", **order, token=token) == "ESession:Invalid session"
+
+
+# -- over sockets ----------------------------------------------------------------------------------------
+
+
+def over_sockets(talk, prepare=lambda _: None):
+    async def scenario():
+        kraken = Kraken()
+        kraken.venue.limits = RateLimits()
+        prepare(kraken)
+        async with serving(kraken) as served:
+            return await talk(kraken, await served.connect())
+
+    return asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_public_burst_is_refused_with_status_200():
+    async def talk(_, peer):
+        answers = [await peer.get("/0/public/Time") for _ in range(31)]
+        assert [answer["error"] for answer in answers] == [[]] * 30 + [["EGeneral:Too many requests"]]
+
+    over_sockets(talk)
+
+
+def test_private_calls_are_counted_and_failures_lock_out():
+    async def talk(kraken, peer):
+        kraken.engine.accounts["alice"].tier = AccountTier.STARTER
+        answers = [await peer.private("Balance", nonce) for nonce in range(1, 18)]
+        assert [answer["error"] for answer in answers[14:]] == [
+            *([], ["EAPI:Rate limit exceeded"], ["EAPI:Rate limit exceeded"]),
+        ]
+        answers = [await peer.private("Balance", 1) for _ in range(MOST_FAILURES + 1)]
+        assert answers[0]["error"] == ["EAPI:Invalid nonce"]
+        assert answers[-1]["error"] == ["EGeneral:Temporary lockout"]
+
+    over_sockets(talk)
+
+
+def test_restrictions_of_keys_hold():
+    def restrict(kraken):
+        [alice] = [key for key in kraken.ring if key.account == "alice"]
+        alice.otp = "open sesame"
+        kraken.engine.accounts["bob"].state = AccountState.DISABLED
+
+    async def talk(kraken, peer):
+        assert (await peer.private("Balance", 1))["error"] == ["EGeneral:Permission denied"]
+        assert (await peer.private("Balance", 2, otp="open sesame"))["error"] == []
+        assert (await peer.private("Balance", 1, "bob"))["error"] == ["EAuth:Account temporary disabled"]
+
+    over_sockets(talk, restrict)
+
+
+def test_too_many_websockets_are_refused_at_the_handshake():
+    async def talk(kraken, peer):
+        for number in range(150):
+            assert kraken.venue.limits.connects("127.0.0.1", kraken.clock.ns + number)
+        peer.writer.write(b"GET /v2 HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n\r\n")
+        status, _, _ = await peer.response()
+        assert status == 429
+
+    over_sockets(talk)
+
+
+def test_fault_of_ours_is_an_internal_error(monkeypatch):
+    def fail(*_):
+        raise RuntimeError
+
+    monkeypatch.setitem(PUBLIC, "Time", fail)
+
+    async def talk(_, peer):
+        assert (await peer.get("/0/public/Time"))["error"] == ["EGeneral:Internal error"]
+
+    over_sockets(talk)

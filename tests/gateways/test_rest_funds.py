@@ -138,6 +138,10 @@ def test_ledgers_are_exported_too_and_what_waits_can_be_cancelled(kraken):
         [head, *rows] = archive.read("ledgers.tsv").decode().splitlines()
     assert head.split("\t")[:4] == ["txid", "refid", "time", "type"]
     assert len(rows) == len(kraken.engine.accounts["alice"].ledger)
+    early = kraken.private("AddExport", report="ledgers", description="x", starttm="1", endtm="2")
+    kraken.wait(2)
+    with zipfile.ZipFile(io.BytesIO(download(kraken, id=early["id"]))) as archive:
+        assert len(archive.read("ledgers.csv").decode().splitlines()) == 1
     other = kraken.private("AddExport", report="ledgers", description="x")
     assert kraken.private("RemoveExport", id=other["id"], type="cancel") == {"cancel": True}
 
@@ -332,6 +336,8 @@ def test_strategies_are_listed(kraken):
     assert (dot["asset"], dot["lock_type"]["type"]) == ("DOT", "bonded")
     assert dot["lock_type"]["unbonding_period"] == 28 * DAY
     assert [item["id"] for item in kraken.private("Earn/Strategies", asset="ETH")["items"]] == [ETH]
+    backwards = kraken.private("Earn/Strategies", ascending="true")["items"]
+    assert backwards == found["items"][::-1]
     flexible = kraken.submit("Earn/Strategies", {"lock_type": ["flex"]})["items"]
     assert {item["lock_type"]["type"] for item in flexible} == {"flex"}
     with refused("EGeneral:Invalid arguments:lock_type"):
@@ -350,6 +356,9 @@ def test_funds_go_into_a_strategy_and_come_back(kraken):
     [item] = kraken.private("Earn/Allocations")["items"]
     assert item["amount_allocated"]["total"]["native"] == "2.0000000000"
     assert before - kraken.engine.accounts["alice"].balances["XETH"] == 2 * 10**10
+    kraken.trade("1", "4000", pair="XETHZUSD")
+    worth = kraken.private("Earn/Allocations", converted_asset="USD", ascending="true")
+    assert (worth["converted_asset"], worth["total_allocated"]) == ("USD", "8000.0000")
     kraken.private("Earn/Deallocate", strategy_id=ETH, amount="2")
     assert kraken.private("Earn/DeallocateStatus", strategy_id=ETH) == {"pending": True}
     kraken.wait(2)

@@ -6,7 +6,7 @@ from typing import Any
 from emulator.engine import commands
 from emulator.engine.instruments import Asset, scaled
 from emulator.engine.wallets import DAY_NS, YEAR_DAYS, Allocation
-from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument
+from emulator.gateways.errors import VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import TooPreciseError, rfc3339, text, units
 from emulator.gateways.offers import Strategy
@@ -82,7 +82,7 @@ def _lock(strategy: Strategy) -> dict[str, Any]:
 def _find(venue: Venue, params: Params) -> Strategy:
     strategy = venue.offers.strategy(params.get("strategy_id") or "")
     if strategy is None:
-        raise VenueError(f"{BAD_ARGUMENTS}:Invalid strategy ID")
+        raise VenueError("EGeneral:Invalid arguments:Invalid strategy ID")
     return strategy
 
 
