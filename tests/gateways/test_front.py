@@ -15,7 +15,7 @@ from websockets.asyncio.client import connect
 from emulator.gateways.front.hosts import HOSTNAMES
 from emulator.gateways.front.tls import Authority
 from emulator.gateways.keys import demo_credentials, sign
-from emulator.gateways.spot_ws_v2 import server as ws_server
+from emulator.gateways import websocket as ws_server
 from tests.gateways.sockets import GET_TIME, PING, PING_REQUEST, PONG, TEXT, UPGRADE, masked, serving
 from tests.gateways.venue import SEED, START_S, in_loop
 

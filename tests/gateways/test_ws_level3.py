@@ -10,7 +10,7 @@ from emulator.engine import commands
 from emulator.engine.instruments import scaled
 from emulator.gateways.keys import PERMISSIONS
 from emulator.gateways.rate_limits import RateLimits
-from emulator.gateways.spot_ws_v2.session import Role
+from emulator.gateways.roles import Role
 from tests.gateways.venue import XBTUSD, Client, Kraken
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from emulator.gateways.spot_ws_v2.framing import text_frame
+from emulator.gateways.framing import text_frame
 from tests.gateways.venue import CATALOGUE, Digits
 
 

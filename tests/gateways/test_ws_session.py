@@ -2,7 +2,7 @@
 
 import pytest
 
-from emulator.gateways.spot_ws_v2.session import Role
+from emulator.gateways.roles import Role
 from tests.gateways.venue import Client
 
 TIMES = {"time_in": "2026-11-02T10:00:00.000000Z", "time_out": "2026-11-02T10:00:00.000000Z"}

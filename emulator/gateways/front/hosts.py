@@ -1,6 +1,6 @@
 """Kraken's hostnames, and what each of them serves."""
 
-from emulator.gateways.spot_ws_v2.session import Role
+from emulator.gateways.roles import Role
 
 HOSTNAMES = (
     "api.kraken.com",

@@ -10,8 +10,10 @@ from zlib import crc32
 from emulator.engine.book import BookSide, Level
 from emulator.engine.events import BookChanged
 from emulator.engine.spot import Market, SpotEngine
+from emulator.gateways.depth_view import View
+from emulator.gateways.feed import Feed
 from emulator.gateways.numbers import rfc3339, text
-from emulator.gateways.spot_ws_v2.feeds import CHECKSUM_LEVELS, Feed, View
+from emulator.gateways.spot_ws_v2.feeds import CHECKSUM_LEVELS
 
 DEPTHS = (10, 100, 1000)
 

@@ -5,9 +5,8 @@ from typing import Protocol
 
 from emulator.engine.events import BookChanged, Event, StatusChanged, Traded
 from emulator.engine.status import TradingStatus
+from emulator.gateways.feed import Feed, Subscriber
 from emulator.gateways.spot_ws_v2 import codec, feeds
-from emulator.gateways.spot_ws_v2.feeds import Feed, Subscriber
-from emulator.gateways.spot_ws_v2.framing import text_frame
 from emulator.gateways.spot_ws_v2.level3 import Level3Feed
 from emulator.gateways.venue import Venue
 
@@ -107,33 +106,33 @@ class Publisher:
             for book in of_pair.book.values():
                 payload = book.update(event, crc)
                 if payload is not None:
-                    _broadcast(book, payload)
+                    book.broadcast(payload)
         for level3 in of_pair.level3.values():
             payload = level3.update(event)
             if payload is not None:
-                _broadcast(level3, payload)
+                level3.broadcast(payload)
         ticker = of_pair.ticker.get("bbo")
         if ticker is not None and ticker.top_moved():
-            _broadcast(ticker, ticker.message("update", event.time_ns))
+            ticker.broadcast(ticker.message("update", event.time_ns))
 
     def _traded(self, of_pair: _PairFeeds, trades: list[Traded]) -> None:
         now_ns = trades[-1].time_ns
         for feed in of_pair.trade.values():
-            _broadcast(feed, feed.message("update", trades))
+            feed.broadcast(feed.message("update", trades))
         ticker = of_pair.ticker.get("trades")
         if ticker is not None:
-            _broadcast(ticker, ticker.message("update", now_ns))
+            ticker.broadcast(ticker.message("update", now_ns))
         for ohlc in of_pair.ohlc.values():
             payload = ohlc.update(now_ns)
             if payload is not None:
-                _broadcast(ohlc, payload)
+                ohlc.broadcast(payload)
 
     def _status_changed(self, event: StatusChanged) -> None:
         """Tell of a pair's status on its channel, of the venue's everybody; maintenance ends connections."""
         self._instrument_snapshot = None
         if event.pair is not None:
             market = self._venue.engine.markets[event.pair]
-            _broadcast(self._instruments, feeds.instrument_update(market))
+            self._instruments.broadcast(feeds.instrument_update(market))
             return
         for session in list(self.sessions):
             session.send(codec.status_changed(event.status.value))
@@ -193,9 +192,3 @@ def _joined(earlier: BookChanged, later: BookChanged) -> BookChanged:
     return BookChanged(
         later.pair, tuple(sorted(changes.items(), key=lambda change: change[1] != 0)), later.time_ns
     )
-
-
-def _broadcast(feed: Feed, payload: bytes) -> None:
-    frame = text_frame(payload)
-    for subscriber in feed.subscribers:
-        subscriber.post(frame)

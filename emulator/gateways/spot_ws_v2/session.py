@@ -1,8 +1,6 @@
 """One client's state on WebSocket v2: role, subscriptions, and the answers it gets.  No sockets here."""
 
 from collections.abc import Callable
-from enum import Enum
-from typing import Protocol
 
 import msgspec
 
@@ -11,8 +9,10 @@ from emulator.engine.events import Event
 from emulator.engine.instruments import Instrument
 from emulator.engine.limits import Counter
 from emulator.gateways.access import OPEN, Entrance
-from emulator.gateways.errors import VenueError, check_state
+from emulator.gateways.errors import VenueError
 from emulator.gateways.keys import ApiKey
+from emulator.gateways.outlet import Outlet
+from emulator.gateways.roles import PRIVATE_ELSEWHERE, PUBLIC_ELSEWHERE, Role
 from emulator.gateways.spot_ws_v2 import codec
 from emulator.gateways.spot_ws_v2.channels import CHANNELS, Channel
 from emulator.gateways.spot_ws_v2.codec import Request
@@ -20,22 +20,9 @@ from emulator.gateways.spot_ws_v2.params import check
 from emulator.gateways.spot_ws_v2.private import PrivateChannels, Subscription
 from emulator.gateways.spot_ws_v2.publisher import FeedKey, Publisher
 from emulator.gateways.spot_ws_v2.trading import METHODS
+from emulator.gateways.token_use import find_token, trading_key
 from emulator.gateways.tokens import Token
 from emulator.gateways.venue import Venue
-
-
-class Role(Enum):
-    """Which of Kraken's hosts the client believes to talk to."""
-
-    PUBLIC = "ws.kraken.com"
-    PRIVATE = "ws-auth.kraken.com"
-    LEVEL3 = "ws-l3.kraken.com"
-    ANY = ""
-
-
-_PRIVATE_ELSEWHERE = "Private data and trading are unavailable on this endpoint. Try ws-auth.kraken.com"
-_PUBLIC_ELSEWHERE = "Public market data subscriptions are unavailable on this endpoint. Try ws.kraken.com"
-
 
 _ONE_OF_A_KIND = {
     "ohlc": "Already subscribed to one ohlc interval on this symbol",
@@ -51,25 +38,6 @@ class Gateway:
         self.venue = venue
         self.publisher = Publisher(venue)
         self.private = PrivateChannels(venue)
-
-
-class Outlet(Protocol):
-    """The connection under a session."""
-
-    def send(self, payload: bytes) -> None:
-        """Send one message at once."""
-
-    def post(self, frame: bytes) -> None:
-        """Send a ready frame with the other market data of this moment."""
-
-    def subscribed(self) -> None:
-        """Start the heartbeat."""
-
-    def later(self, callback: Callable[[], None]) -> None:
-        """Call back in the next turn of the loop."""
-
-    def close(self, code: int, reason: str = "") -> None:
-        """Close the connection as the protocol says."""
 
 
 class Session:
@@ -111,10 +79,15 @@ class Session:
                 request = msgspec.structs.replace(request, method="subscribe")
                 raise VenueError("Unsupported event")
             if self._role in (Role.PUBLIC, Role.LEVEL3) and request.method in METHODS:
-                raise VenueError(_PRIVATE_ELSEWHERE)
+                raise VenueError(PRIVATE_ELSEWHERE)
             handler(self, request, in_ns)
         except VenueError as error:
             self.fail(request, str(error), in_ns)
+
+    @property
+    def busy(self) -> bool:
+        """Whether the client has subscribed to anything."""
+        return bool(self.joined or self.private)
 
     def close(self) -> None:
         """Leave everything; the connection is gone."""
@@ -169,24 +142,11 @@ class Session:
 
         VenueError when there is none, or when its account may not come in here.
         """
-        text = params.get("token")
-        if not isinstance(text, str) or not text:
-            raise VenueError("Token(s) not found")
-        now_ns = self.venue.clock.now_ns()
-        token = self.venue.tokens.find(text, now_ns)
-        if token is not None and not token.key.lives(now_ns):
-            token = None
-        if token is not None and self._entrance.vip:
-            self._entrance.check(vip=self.venue.engine.accounts[token.key.account].vip)
-        return token
+        return find_token(self.venue, self._entrance, params.get("token"))
 
     def key(self, params: dict[str, object]) -> ApiKey:
         """Return the key behind the token of a trading request."""
-        token = self.token(params)
-        if token is None:
-            raise VenueError("ESession:Invalid session")
-        check_state(self.venue.engine.accounts[token.key.account].state, trades=True)
-        return token.key
+        return trading_key(self.venue, self.token(params))
 
     def charge(self, cost: int, most: int, now_ns: int) -> None:
         """Count what subscriptions cost, ``most`` a second; VenueError when it is too much."""
@@ -243,11 +203,11 @@ class Session:
             raise VenueError("Subscription name invalid")
         level3 = channel.name == "level3"
         if channel.private and self._role in (Role.PUBLIC, Role.LEVEL3):
-            raise VenueError(_PRIVATE_ELSEWHERE)
+            raise VenueError(PRIVATE_ELSEWHERE)
         if level3 and self._role is Role.PUBLIC:
-            raise VenueError(_PRIVATE_ELSEWHERE)
+            raise VenueError(PRIVATE_ELSEWHERE)
         if not (channel.private or level3) and self._role in (Role.PRIVATE, Role.LEVEL3):
-            raise VenueError(_PUBLIC_ELSEWHERE)
+            raise VenueError(PUBLIC_ELSEWHERE)
         others = {k: v for k, v in params.items() if k != "symbol"} if not channel.private else params
         check(others, channel.spec, f"for subscription type: '{channel.name}'")
         return channel
