@@ -30,9 +30,6 @@ from emulator.gateways.front.tls import Authority
 from emulator.gateways.keys import PERMISSIONS, TOTP, ApiKey, KeyRing, demo_credentials, totp
 from emulator.gateways.offers import Offers
 from emulator.gateways.rate_limits import RateLimits
-from emulator.gateways.spot_rest import server as spot_rest
-from emulator.gateways.spot_ws_v2 import server as spot_ws_v2
-from emulator.gateways.spot_ws_v2.session import Gateway
 from emulator.gateways.tape import Tape
 from emulator.gateways.tokens import Tokens
 from emulator.gateways.venue import Venue
@@ -94,12 +91,10 @@ class App:
     async def start(self) -> None:
         """Open everything; return when every listener answers."""
         venue = self._build_venue()
-        gateway = Gateway(venue)
         first_id = int.from_bytes(os.urandom(7), "big") << 8
         queue = DueQueue(asyncio.get_running_loop())
         self._stops.append(queue.close)
-        ws_v2 = spot_ws_v2.Server(gateway, first_id)
-        self._front = front.Server(spot_rest.Server(venue), ws_v2, queue.until)
+        self._front = front.Server(venue, first_id, queue.until)
         # What exists now lives as long as the process: keep the collector from walking it while orders flow.
         gc.collect()
         gc.freeze()
@@ -181,9 +176,7 @@ class App:
         engine.apply(Deposit(account.name, "ZUSD", 10**12), now_ns)
         key = ApiKey(account.name, "calibration", "")
         venue = Venue(engine, clock, KeyRing([key]), Tokens(seed), Tape(engine, None, now_ns))
-        scratch = front.Server(
-            spot_rest.Server(venue), spot_ws_v2.Server(Gateway(venue), first_connection_id=1), queue.until
-        )
+        scratch = front.Server(venue, 1, queue.until)
         try:
             async with Prober() as prober:
                 token = venue.tokens.issue(key, now_ns)

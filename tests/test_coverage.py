@@ -3,6 +3,8 @@
 import pytest
 
 from emulator.gateways.spot_rest.endpoints import PRIVATE, PUBLIC
+from emulator.gateways.spot_ws_v1.channels import CHANNELS as V1
+from emulator.gateways.spot_ws_v1.trading import METHODS as EVENTS
 from emulator.gateways.spot_ws_v2.channels import CHANNELS
 from emulator.gateways.spot_ws_v2.trading import METHODS
 from tests.coverage import reference
@@ -18,6 +20,8 @@ def test_nothing_is_served_that_the_reference_does_not_list():
     assert PRIVATE.keys() <= reference.PRIVATE.keys()
     assert CHANNELS.keys() <= reference.CHANNELS_V2.keys()
     assert METHODS.keys() <= reference.METHODS_V2.keys()
+    assert V1.keys() <= reference.CHANNELS_V1.keys()
+    assert EVENTS.keys() <= reference.EVENTS_V1.keys()
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -36,7 +40,7 @@ def test_every_row_and_parameter_is_in_a_test(section):
 
 
 def test_every_error_is_raised_and_in_a_test_or_there_is_a_reason():
-    for text in (*reference.ERRORS, *reference.ERRORS_V2):
+    for text in (*reference.ERRORS, *reference.ERRORS_V2, *reference.ERRORS_V1):
         if text not in reference.NEVER:
             assert said(text, "emulator"), text
             assert said(text, "tests"), text

@@ -166,6 +166,12 @@ class BookChanged(msgspec.Struct, frozen=True, gc=False):
     changes: tuple[tuple[int, int], ...]
     time_ns: int
 
+    def joined(self, later: "BookChanged") -> "BookChanged":
+        """Return this change and a later one as one, removals first: what they pull in must not be stale."""
+        changes = dict(self.changes) | dict(later.changes)
+        ordered = sorted(changes.items(), key=lambda change: change[1] != 0)
+        return BookChanged(later.pair, tuple(ordered), later.time_ns)
+
 
 class StatusChanged(msgspec.Struct, frozen=True, gc=False):
     """The trading status of a pair, or of the whole venue, is another one."""

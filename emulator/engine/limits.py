@@ -1,6 +1,7 @@
 """What an account's verification tier allows (Kraken's trading rate limits guide)."""
 
 from enum import StrEnum
+from fractions import Fraction
 
 import msgspec
 
@@ -63,9 +64,9 @@ class Counter:
         """Add a number of halves."""
         self._value = self.at(now_ns) + halves * (self.UNIT // 2)
 
-    def count(self, now_ns: int) -> float:
+    def count(self, now_ns: int) -> Fraction:
         """Return its value as a number, for reports."""
-        return self.at(now_ns) / self.UNIT
+        return Fraction(self.at(now_ns), self.UNIT)
 
 
 class AgeCosts(msgspec.Struct, frozen=True):

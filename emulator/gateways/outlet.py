@@ -21,3 +21,15 @@ class Outlet(Protocol):
 
     def close(self, code: int, reason: str = "") -> None:
         """Close the connection as the protocol says."""
+
+
+class Listener(Protocol):
+    """Whoever is connected."""
+
+    @property
+    def send(self) -> Callable[[bytes], None]:
+        """Sends one message at once."""
+
+    @property
+    def end(self) -> Callable[[int], None]:
+        """Closes the connection with a code."""

@@ -22,7 +22,8 @@ class _Number(str):
     __slots__ = ()
 
 
-_decode = msgspec.json.Decoder(float_hook=_Number).decode
+decode_json = msgspec.json.Decoder(float_hook=_Number).decode
+"""Reads JSON; numbers with a fraction stay text, digit for digit."""
 
 
 class Params:
@@ -52,7 +53,7 @@ class Params:
         if not is_json:
             return cls.from_query(body.decode(errors="replace"))
         try:
-            values = _decode(body) if body.strip() else {}
+            values = decode_json(body) if body.strip() else {}
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
             raise VenueError(BAD_ARGUMENTS) from None
         if not isinstance(values, dict):
@@ -103,7 +104,7 @@ class Params:
         value = self._values.get(name)
         if isinstance(value, str):
             try:
-                value = _decode(value)
+                value = decode_json(value)
             except (msgspec.DecodeError, RecursionError):
                 value = [item.strip() for item in value.split(",")] if value else []
         if isinstance(value, dict):

@@ -9,8 +9,10 @@ import logging
 from collections.abc import Callable, Sequence
 
 from emulator.clock import Clock
+from emulator.engine.accounts import Account
 from emulator.engine.commands import Command
 from emulator.engine.events import Event
+from emulator.engine.limits import LIMITS
 from emulator.engine.spot import SpotEngine
 from emulator.gateways.export_jobs import Exports
 from emulator.gateways.keys import KeyRing
@@ -86,6 +88,11 @@ class Venue:
                 _log.exception("a listener failed; the others go on")
         if self.engine.deadline() != self._timer_due_ns:
             self._arm()
+
+    @staticmethod
+    def most_rate(account: Account) -> int:
+        """Return the threshold of the engine's rate counter (``maxratecount``)."""
+        return LIMITS[account.tier].engine_counter
 
     def close(self) -> None:
         """Stop the timer of what happens by itself."""

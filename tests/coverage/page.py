@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from emulator.gateways.spot_rest import endpoints
+from emulator.gateways.spot_ws_v1.channels import CHANNELS as V1
+from emulator.gateways.spot_ws_v1.trading import METHODS as EVENTS
 from emulator.gateways.spot_ws_v2.channels import CHANNELS
 from emulator.gateways.spot_ws_v2.trading import METHODS
 from tests.coverage import reference
@@ -148,12 +150,37 @@ def method_rows() -> list[Row]:
     ]
 
 
+def v1_channel_rows() -> list[Row]:
+    """Return the channels of WebSocket v1."""
+    return [
+        Row(name, words, name in V1, V1[name].fields if name in V1 else frozenset())
+        for name, words in reference.CHANNELS_V1.items()
+    ]
+
+
+def v1_event_rows() -> list[Row]:
+    """Return the trading events of WebSocket v1."""
+    return [
+        Row(name, words, name in EVENTS, EVENTS[name].fields if name in EVENTS else frozenset())
+        for name, words in reference.EVENTS_V1.items()
+    ]
+
+
 SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "REST, public": public_rows,
     "REST, private": private_rows,
     "WebSocket v2, channels": channel_rows,
     "WebSocket v2, methods": method_rows,
+    "WebSocket v1, channels": v1_channel_rows,
+    "WebSocket v1, trading": v1_event_rows,
 }
+
+
+_ERRORS = (
+    ("REST and trading", reference.ERRORS),
+    ("WebSocket v2", reference.ERRORS_V2),
+    ("WebSocket v1 only", reference.ERRORS_V1),
+)
 
 
 def error_lines(texts: Iterable[str]) -> Iterator[str]:
@@ -173,7 +200,7 @@ def page() -> str:
             f"\n## {title}\n\n| name | served | parameters | taken without effect |\n|---|---|---|---|\n"
         )
         parts += [row.line() + "\n" for row in rows()]
-    for title, texts in (("REST and trading", reference.ERRORS), ("WebSocket", reference.ERRORS_V2)):
+    for title, texts in _ERRORS:
         parts.append(f"\n## Errors of {title}\n\n| text | raised | why not |\n|---|---|---|\n")
         parts += [line + "\n" for line in error_lines(texts)]
     return "".join(parts)

@@ -103,6 +103,26 @@ METHODS_V2 = {
     "batch_cancel": "orders cl_ord_id token",
 }
 
+CHANNELS_V1 = {
+    "ticker": "name",
+    "ohlc": "name interval",
+    "trade": "name",
+    "spread": "name",
+    "book": "name depth",
+    "openOrders": "name token ratecounter -rebased",
+    "ownTrades": "name token snapshot consolidate_taker -rebased",
+}
+EVENTS_V1 = {
+    "addOrder": "ordertype type pair volume price price2 leverage margin reduce_only oflags starttm expiretm "
+    "deadline userref cl_ord_id stp_type timeinforce close[ordertype] close[price] close[price2] validate "
+    "-sender_sub_id",
+    "editOrder": "orderid pair volume price price2 oflags newuserref deadline validate",
+    "amendOrder": "txid cl_ord_id volume display_volume limit_price trigger_price post_only -pair deadline",
+    "cancelOrder": "txid cl_ord_id",
+    "cancelAll": "",
+    "cancelAllOrdersAfter": "timeout",
+}
+
 NOTES = {
     "country_code": "every pair can be traded from everywhere",
     "rebase_multiplier": "there are no tokenised assets",
@@ -171,7 +191,16 @@ ERRORS_V2 = (
     "Public market data subscriptions are unavailable on this endpoint. Try ws.kraken.com",
     *("Malformed request", "Exceeded msg rate", "EAPI:Invalid token"),
 )
+ERRORS_V1 = (
+    *("Event(s) not found", "Pair field must be an array", "Pair(s) not found", "Malformed request"),
+    "Pair field unsupported for this subscription type",
+    *("Subscription book depth must be an integer", "Subscription field must be an object"),
+    *("Subscription object unsupported field", "Subscription ohlc interval must be an integer"),
+    *("Subscription ohlc requires interval", "Subscription book doesn't require interval"),
+    *("Subscription spread doesn't require depth", "Subscription Not Found", "Unsupported event"),
+)
 NEVER = {
+    "Subscription ohlc requires interval": "the interval is 1 unless it is given",
     "EAPI:Bad request": "seen in client tables only",
     "EAPI:Feature disabled": "seen in client tables only",
     "EAuth:Rate limit exceeded": "sign-in at Kraken's website",

@@ -135,7 +135,7 @@ class PrivateChannels:
         if not subscription.ratecounter:
             return row
         count = order.account.rate(order.instrument.id).count(self._venue.clock.now_ns())
-        return f'{row[:-1]},"ratecount":{count:.2f}}}'
+        return f'{row[:-1]},"ratecount":{text(int(count * 100), 2)}}}'
 
     def _accepted(self, event: Accepted) -> list[tuple[str, bool]]:
         pending = (rows.execution_pending(event.order), False)

@@ -1,11 +1,11 @@
 """Publishing: events to the subscribers of public feeds and of private channels."""
 
 from collections.abc import Callable
-from typing import Protocol
 
 from emulator.engine.events import BookChanged, Event, StatusChanged, Traded
 from emulator.engine.status import TradingStatus
 from emulator.gateways.feed import Feed, Subscriber
+from emulator.gateways.outlet import Listener
 from emulator.gateways.spot_ws_v2 import codec, feeds
 from emulator.gateways.spot_ws_v2.level3 import Level3Feed
 from emulator.gateways.venue import Venue
@@ -13,18 +13,6 @@ from emulator.gateways.venue import Venue
 GOING_AWAY = 1001
 FeedKey = tuple[str, str, str | int]
 """Channel, pair id, and what tells subscriptions of one pair apart (depth, interval, trigger)."""
-
-
-class Listener(Protocol):
-    """Whoever is connected."""
-
-    @property
-    def send(self) -> Callable[[bytes], None]:
-        """Sends one message at once."""
-
-    @property
-    def end(self) -> Callable[[int], None]:
-        """Closes the connection with a code."""
 
 
 class _PairFeeds:
@@ -90,7 +78,7 @@ class Publisher:
             if type(event) is BookChanged:
                 if event.pair in self._pairs:
                     earlier = changed.get(event.pair)
-                    changed[event.pair] = event if earlier is None else _joined(earlier, event)
+                    changed[event.pair] = event if earlier is None else earlier.joined(event)
             elif type(event) is Traded and event.pair in self._pairs:
                 traded.setdefault(event.pair, []).append(event)
             elif type(event) is StatusChanged:
@@ -184,11 +172,3 @@ class Publisher:
         "ticker": _make_ticker,
         "ohlc": _make_ohlc,
     }
-
-
-def _joined(earlier: BookChanged, later: BookChanged) -> BookChanged:
-    """Return two changes of a book as one, removals first: what they pull in must not be stale."""
-    changes = dict(earlier.changes) | dict(later.changes)
-    return BookChanged(
-        later.pair, tuple(sorted(changes.items(), key=lambda change: change[1] != 0)), later.time_ns
-    )
