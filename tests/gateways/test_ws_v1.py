@@ -471,6 +471,12 @@ def test_order_is_added_amended_edited_and_cancelled(trader):
     assert not trader.kraken.engine.accounts["alice"].open
 
 
+def test_iceberg_of_another_protocol_is_amended(trader):
+    order = trader.kraken.place("alice", "buy", "10", "60000", display="2")
+    reply = trader.trade("amendOrder", txid=order.txid, display_volume="1", token=trader.token)
+    assert (reply["status"], order.display) == ("ok", 10**8)
+
+
 def test_one_status_per_cancelled_order(trader):
     kraken = trader.kraken
     first = kraken.place("alice", "buy", "1", "50000")
