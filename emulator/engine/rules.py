@@ -1,5 +1,7 @@
 """What an order must be like to be taken: minimums, ticks, prices, display, expiry, client ids, status."""
 
+from typing import Protocol
+
 from emulator.engine import commands, matching
 from emulator.engine.accounts import Account
 from emulator.engine.book import Book
@@ -20,18 +22,16 @@ PRICE_BAND = 10
 Kraken tells no number."""
 
 
-class Prices:
-    """What relative prices of one pair are taken from."""
+class Prices(Protocol):
+    """What relative prices of one pair are taken from; 0 for what there is not."""
 
-    __slots__ = ("index", "last")
+    last_price: int
+    index_price: int
 
-    def __init__(self, last: int, index: int) -> None:
-        self.last = last
-        self.index = index
 
-    def of(self, reference: Reference) -> int:
-        """Return a reference price; 0 when there is none."""
-        return self.index if reference is Reference.INDEX else self.last
+def reference_price(prices: Prices, reference: Reference) -> int:
+    """Return a reference price; 0 when there is none."""
+    return prices.index_price if reference is Reference.INDEX else prices.last_price
 
 
 def order_fault(
@@ -81,7 +81,7 @@ def _limit_fault(order: commands.PlaceOrder, pair: Instrument, prices: Prices, n
     else:
         fault = price_fault(price or 0, order.qty or pair.order_min, pair)
         if fault is None and not order.type.triggered:
-            fault = _band_fault(price or 0, order.side, prices.last)
+            fault = _band_fault(price or 0, order.side, prices.last_price)
         if fault is not None:
             return fault
     if order.type is OrderType.ICEBERG and order.qty > order.display * MIN_DISPLAY:
@@ -104,7 +104,7 @@ def trigger_fault(
     type_: OrderType, trigger: int | Offset | None, reference: Reference, prices: Prices, pair: Instrument
 ) -> Reject | None:
     """Return what is wrong with the price that an order waits for."""
-    if reference is Reference.INDEX and not prices.index:
+    if reference is Reference.INDEX and not prices.index_price:
         return Reject.INDEX_UNAVAILABLE
     if type_.trails:
         return None if isinstance(trigger, Offset) and trigger.value > 0 else Reject.INVALID_TRIGGER
@@ -168,9 +168,9 @@ def resolved(order: commands.PlaceOrder, prices: Prices, pair: Instrument) -> co
     """Return ``order`` with those relative prices as numbers that the market tells now."""
     if type(order.price) is not Offset and type(order.trigger) is not Offset:
         return order
-    price, trigger, last = order.price, order.trigger, prices.of(order.reference)
-    if isinstance(price, Offset) and not order.type.triggered and prices.last:
-        price = price.from_(prices.last, pair.tick)
+    price, trigger, last = order.price, order.trigger, reference_price(prices, order.reference)
+    if isinstance(price, Offset) and not order.type.triggered and prices.last_price:
+        price = price.from_(prices.last_price, pair.tick)
     if isinstance(trigger, Offset) and not order.type.trails and last:
         trigger = trigger.from_(last, pair.tick)
     return _with_prices(order, price, trigger)
@@ -192,11 +192,11 @@ class Change:
         self.qty = order.qty if command.qty is None else command.qty
         self.display = order.display if command.display is None else command.display
         self.price = order.price if command.price is None else command.price
-        if isinstance(self.price, Offset) and prices.last and not order.waiting:
-            self.price = self.price.from_(prices.last, order.instrument.tick)
+        if isinstance(self.price, Offset) and prices.last_price and not order.waiting:
+            self.price = self.price.from_(prices.last_price, order.instrument.tick)
         self.trigger = command.trigger
         if isinstance(self.trigger, Offset) and not order.type.trails and order.trigger is not None:
-            at = prices.of(order.trigger.reference)
+            at = reference_price(prices, order.trigger.reference)
             self.trigger = self.trigger.from_(at, order.instrument.tick) if at else None
 
 

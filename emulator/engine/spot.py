@@ -61,11 +61,6 @@ class Market:
         """Return the queue of orders that wait for this reference."""
         return self.index_triggers if reference is Reference.INDEX else self.triggers
 
-    @property
-    def prices(self) -> rules.Prices:
-        """The prices that relative ones are taken from."""
-        return rules.Prices(self.last_price, self.index_price)
-
 
 class SpotEngine:
     """Kraken's spot engine.
@@ -146,12 +141,12 @@ class SpotEngine:
             if old is None:
                 return Reject.UNKNOWN_ORDER
             market = self.markets[old.instrument.id]
-            place = rules.resolved(rules.replacement(command, old), market.prices, old.instrument)
-            return rules.edit_fault(place, old, market.prices, now_ns)
+            place = rules.resolved(rules.replacement(command, old), market, old.instrument)
+            return rules.edit_fault(place, old, market, now_ns)
         found = self.markets.get(command.pair)
         if found is None:
             return Reject.UNKNOWN_PAIR
-        command = rules.resolved(command, found.prices, found.instrument)
+        command = rules.resolved(command, found, found.instrument)
         return self._order_fault(command, found, self.accounts[command.account])
 
     def status(self, market: Market) -> TradingStatus:
@@ -194,7 +189,7 @@ class SpotEngine:
         )
         asked = command.trigger
         if fault is None:
-            command = rules.resolved(command, market.prices, market.instrument)
+            command = rules.resolved(command, market, market.instrument)
             fault = self._order_fault(command, market, account)
         if fault is None and account.open_per_pair.get(command.pair, 0) >= LIMITS[account.tier].open_orders:
             fault = Reject.ORDERS_LIMIT
@@ -217,7 +212,7 @@ class SpotEngine:
     def _order_fault(self, command: commands.PlaceOrder, market: Market, account: Account) -> Reject | None:
         return (
             rules.status_fault(command, self.status(market))
-            or rules.order_fault(command, market.instrument, account, market.prices, self.now_ns)
+            or rules.order_fault(command, market.instrument, account, market, self.now_ns)
             or margin_rules.order_fault(command, market.instrument, account)
         )
 
@@ -280,7 +275,7 @@ class SpotEngine:
         trigger = Trigger(fixed, command.reference, rises=buy is not command.type.takes_profit)
         if isinstance(price, Offset):
             trigger.offset, trigger.trails = price, True
-            seen = market.prices.of(command.reference)
+            seen = rules.reference_price(market, command.reference)
             if seen:
                 trigger.follow(seen, market.instrument.tick)
         return trigger
@@ -468,7 +463,7 @@ class SpotEngine:
         trigger = order.trigger
         assert trigger is not None  # noqa: S101 - only such orders are in the queue
         trigger.fired_ns = self.now_ns
-        trigger.fired_price = market.prices.of(trigger.reference)
+        trigger.fired_price = rules.reference_price(market, trigger.reference)
         if order.limit_offset is not None:
             tick = order.instrument.tick
             order.price = max(order.limit_offset.from_(trigger.price, tick), tick)
@@ -655,12 +650,12 @@ class SpotEngine:
             self._refuse(self._late(command.deadline_ns) or Reject.UNKNOWN_ORDER)
             return
         market = self.markets[order.instrument.id]
-        change = rules.Change(command, order, market.prices)
+        change = rules.Change(command, order, market)
         fault = (
             self._late(command.deadline_ns)
             or self._rate_fault(account, order.instrument.id, 2)
             or rules.change_fault(order, self.status(market))
-            or rules.amend_fault(command, order, market.book, change, market.prices)
+            or rules.amend_fault(command, order, market.book, change, market)
             or self._rehold(order, change)
         )
         if fault is not None:
@@ -730,7 +725,7 @@ class SpotEngine:
             queue.remove(order)
             if isinstance(change.trigger, Offset):
                 trigger.offset, trigger.peak, trigger.price = change.trigger, 0, 0
-                seen = market.prices.of(trigger.reference)
+                seen = rules.reference_price(market, trigger.reference)
                 if seen:
                     trigger.follow(seen, order.instrument.tick)
             else:
@@ -758,12 +753,12 @@ class SpotEngine:
             self._refuse(self._late(command.deadline_ns) or Reject.UNKNOWN_ORDER)
             return
         market = self.markets[old.instrument.id]
-        place = rules.resolved(rules.replacement(command, old), market.prices, old.instrument)
+        place = rules.resolved(rules.replacement(command, old), market, old.instrument)
         fault = (
             self._late(command.deadline_ns)
             or self._rate_fault(account, old.instrument.id, 2)
             or rules.status_fault(place, self.status(market))
-            or rules.edit_fault(place, old, market.prices, self.now_ns)
+            or rules.edit_fault(place, old, market, self.now_ns)
         )
         if fault is not None:
             self._refuse(fault)

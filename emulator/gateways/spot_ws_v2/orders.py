@@ -124,11 +124,11 @@ def _margin(params: dict[str, Any], pair: Instrument, side: Side) -> int:
     return max(offered)
 
 
-def _size(params: dict[str, Any], pair: Instrument) -> tuple[int, int]:
-    """Return quantity and what to spend: one of the two."""
+def _cash(params: dict[str, Any], pair: Instrument) -> int:
+    """Return what the order spends, as an exact cost; 0 when it is given by its quantity."""
     cash = params.get("cash_order_qty")
     if cash is None:
-        return order_fields.quantity(str(required(params, "order_qty")), pair), 0
+        return 0
     if params.get("order_qty") is not None:
         raise VenueError(BAD_ARGUMENTS)
     try:
@@ -137,7 +137,37 @@ def _size(params: dict[str, Any], pair: Instrument) -> tuple[int, int]:
         spent = 0
     if spent <= 0:
         raise bad_argument("volume")
-    return 0, spent
+    return spent
+
+
+_RARE = frozenset(
+    {
+        *("triggers", "trigger", "stop_price", "conditional", "margin", "effective_time", "cash_order_qty"),
+        *("display_qty", "limit_price_type"),
+    }
+)
+"""Fields that most orders have not."""
+
+
+def _rare_fields(
+    params: dict[str, Any], pair: Instrument, order_type: OrderType, side: Side
+) -> dict[str, Any]:
+    """Return what a command needs for fields that most orders have not."""
+    waits_for, reference = None, Reference.LAST
+    if order_type.triggered:
+        waits_for, reference = trigger(params, pair, order_type)
+    elif params.get("triggers"):
+        raise bad_argument("trigger")
+    display, starts = params.get("display_qty"), params.get("effective_time")
+    return {
+        "cash": _cash(params, pair),
+        "trigger": waits_for,
+        "reference": reference,
+        "display": 0 if display is None else order_fields.quantity(str(display), pair, "displayvol"),
+        "start_ns": 0 if starts is None else _time(starts, "starttm"),
+        "leverage": _margin(params, pair, side),
+        "close": _close(params, pair, reference),
+    }
 
 
 def place_order(
@@ -146,42 +176,33 @@ def place_order(
     """Return the command for the fields of one order; ``batch``: how many came in the request."""
     order_type = order_fields.word(order_fields.ORDER_TYPES, required(params, "order_type"), "ordertype")
     side = order_fields.word(order_fields.SIDES, required(params, "side"), "type")
-    display, expires = params.get("display_qty"), params.get("expire_time")
-    starts = params.get("effective_time")
     cl_ord_id, userref = params.get("cl_ord_id"), params.get("order_userref")
     if cl_ord_id is not None and (userref is not None or params.get("conditional") is not None):
         raise VenueError(BAD_ARGUMENTS)
-    waits_for, reference = None, Reference.LAST
-    if order_type.triggered:
-        waits_for, reference = trigger(params, pair, order_type)
-    elif params.get("triggers"):
-        raise bad_argument("trigger")
+    rare = {}
+    if order_type.triggered or not _RARE.isdisjoint(params):
+        rare = _rare_fields(params, pair, order_type, side)
+    expires = params.get("expire_time")
     expire_ns = 0 if expires is None else _time(expires, "expiretm")
-    qty, cash = _size(params, pair)
+    qty = 0 if rare.get("cash") else order_fields.quantity(str(required(params, "order_qty")), pair)
     return commands.PlaceOrder(
         account=account,
         pair=pair.id,
         side=side,
         type=order_type,
         qty=qty,
-        cash=cash,
         price=limit(params, pair, order_type),
-        trigger=waits_for,
-        reference=reference,
         tif=order_fields.lifetime(params.get("time_in_force"), expire_ns),
         post_only=params.get("post_only", False),
         reduce_only=params.get("reduce_only", False),
-        display=0 if display is None else order_fields.quantity(str(display), pair, "displayvol"),
-        start_ns=0 if starts is None else _time(starts, "starttm"),
         expire_ns=expire_ns,
-        leverage=_margin(params, pair, side),
-        close=_close(params, pair, reference),
         cl_ord_id=None if cl_ord_id is None else order_fields.client_order_id(cl_ord_id),
         userref=None if userref is None else order_fields.userref(userref),
         self_trade=order_fields.word(_SELF_TRADE, params.get("stp_type", "cancel_newest"), "stptype"),
         fee_in_base=order_fields.word(FEES, params.get("fee_preference", "quote"), "oflags"),
         deadline_ns=deadline_ns,
         batch=batch,
+        **rare,
     )
 
 
