@@ -49,6 +49,7 @@ class Account:
         "ledger",
         "margin_allowance_usd",
         "margin_check_queued",
+        "margin_seen",
         "master",
         "name",
         "open",
@@ -102,6 +103,8 @@ class Account:
         self.margin_allowance_usd = margin_allowance_usd
         """Most that the account's positions may be worth together, in whole USD; None for no limit."""
         self.margin_check_queued = False
+        self.margin_seen = (0, 0)
+        """How many ledger entries and trades there had been when the margin level was last looked at."""
         self.scheduled = 0
         """How many orders wait for their start time."""
         self.rates: dict[str, Counter] = {}

@@ -32,6 +32,8 @@ class Settlement:
         """What the venue has earned, by asset."""
         self.pool: dict[str, int] = {}
         """What the margin pool has gained and lent, by asset."""
+        self.entries = 0
+        """How many ledger entries there have been."""
         self._valuation = valuation
         self._trades = IdSequence("T", seed, "trade")
         self._ledger = IdSequence("L", seed, "ledger")
@@ -202,6 +204,7 @@ class Settlement:
     ) -> LedgerEntry:
         """Change a balance by ``amount - fee`` and write it in the account's ledger."""
         balance = account.move(asset, amount - fee)
+        self.entries += 1
         entry = LedgerEntry(self._ledger.next(), refid, now_ns, type_, asset, amount, fee, balance, subtype)
         remember(account.ledger, entry.id, entry)
         return entry

@@ -93,6 +93,7 @@ class SpotEngine:
         self._orders = IdSequence("O", seed, "order")
         self._amends = IdSequence("T", seed, "amend")
         self._timers = Timers(_alive)
+        self._trades = 0
         self.wallets = Wallets(
             seed, self.accounts, self.settlement, self._timers, self._tell, lambda: self.now_ns
         )
@@ -521,6 +522,7 @@ class SpotEngine:
         market.next_trade_id += 1
         market.last_price = price
         market.last_trade_ns = time_ns
+        self._trades += 1
         market_order = not taker.price
         self._out.append(events.Traded(pair.id, trade_id, price, quantity, taker.buy, market_order, time_ns))
         book_fill = self.settlement.fill
@@ -804,19 +806,28 @@ class SpotEngine:
     def _check_margin(self, account: Account) -> None:
         """Close positions, the oldest first, while the account's margin level is too low."""
         account.margin_check_queued = False
-        while account.positions:
-            level = self.balance(account).level
-            position = next(iter(account.positions.values()))
-            market = self.markets[position.instrument.id]
-            open_before = position.open
-            if level is None or level >= margin.LIQUIDATION_PERCENT or not self.status(market).matches:
-                break
-            self._liquidate(position, market)
-            if position.open == open_before:
-                break  # nobody takes it; try again later
+        seen = (self.settlement.entries, self._trades)
+        if account.positions and account.margin_seen != seen:
+            # When all is well, nothing can change until somebody trades or pays.
+            account.margin_seen = seen if self._made_safe(account) else (0, 0)
         if account.positions:
             account.margin_check_queued = True
             self._timers.at(self.now_ns + margin.CHECK_NS, self._check_margin, account)
+
+    def _made_safe(self, account: Account) -> bool:
+        """Liquidate positions until the margin level is high enough; False when nobody takes them."""
+        while account.positions:
+            level = self.balance(account).level
+            if level is None or level >= margin.LIQUIDATION_PERCENT:
+                return True
+            position = next(iter(account.positions.values()))
+            market, open_before = self.markets[position.instrument.id], position.open
+            if not self.status(market).matches:
+                return False
+            self._liquidate(position, market)
+            if position.open == open_before:
+                return False
+        return True
 
     def _liquidate(self, position: Position, market: Market) -> None:
         command = commands.PlaceOrder(
