@@ -14,6 +14,7 @@ from emulator.engine.commands import Command
 from emulator.engine.events import Event
 from emulator.engine.limits import LIMITS
 from emulator.engine.spot import SpotEngine
+from emulator.gateways.candle_rows import CandleRows
 from emulator.gateways.export_jobs import Exports
 from emulator.gateways.keys import KeyRing
 from emulator.gateways.names import Names
@@ -48,6 +49,7 @@ class Venue:
         self.limits = limits or RateLimits(on=False)
         self.offers = offers or Offers((), (), ())
         self.exports = Exports()
+        self.candle_rows = CandleRows()
         self.addresses: dict[str, dict[tuple[str, str], int]] = {}
         """How many deposit addresses accounts have, by asset and method."""
         self.seed = seed

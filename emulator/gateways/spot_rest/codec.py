@@ -1,9 +1,11 @@
 """Wire form of spot REST: envelopes, orders and trades.  Pure functions."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
+from emulator.engine.events import Traded
 from emulator.engine.instruments import Asset, Instrument, rescale_half_up
 from emulator.engine.ledger import TradeRecord
 from emulator.engine.margin import Position
@@ -11,6 +13,7 @@ from emulator.engine.orders import Order, OrderType, Status, TimeInForce
 from emulator.engine.triggers import Reference
 from emulator.gateways import descriptions
 from emulator.gateways.numbers import text
+from emulator.gateways.tape import Candle
 
 _encode = msgspec.json.Encoder().encode
 
@@ -64,6 +67,37 @@ def cost(pair: Instrument, exact: int) -> str:
 def amount(asset: Asset, value: int) -> str:
     """Return a balance or a ledger amount."""
     return text(value, asset.decimals)
+
+
+# -- market data -----------------------------------------------------------------------------------------
+
+
+def array(rows: Iterable[bytes]) -> msgspec.Raw:
+    """Return encoded rows as a JSON array."""
+    return msgspec.Raw(b"[" + b",".join(rows) + b"]")
+
+
+def candle(pair: Instrument, _: int, row: Candle) -> bytes:
+    """Return a candle as ``OHLC`` prints it."""
+    decimals = pair.price_decimals
+    vwap = pair.average_price(row.cost, row.volume, decimals)
+    return (
+        f'[{row.start_s},"{text(row.open, decimals)}","{text(row.high, decimals)}",'
+        f'"{text(row.low, decimals)}","{text(row.close, decimals)}","{text(vwap, decimals)}",'
+        f'"{volume(pair, row.volume)}",{row.trades}]'
+    ).encode()
+
+
+def public_trades(pair: Instrument, trades: Iterable[Traded]) -> msgspec.Raw:
+    """Return trades as ``Trades`` prints them; a page of a thousand is written without detours."""
+    lots, decimals = pair.lot_decimals, pair.cost_decimals
+    scale = 10 ** (decimals - pair.price_decimals)
+    rows = [
+        f'["{text(trade.price * scale, decimals)}","{text(trade.qty, lots)}",{text(trade.time_ns // 100, 7)},'
+        f'"{"b" if trade.taker_buy else "s"}","{"m" if trade.market_order else "l"}","",{trade.trade_id}]'
+        for trade in trades
+    ]
+    return msgspec.Raw(f"[{','.join(rows)}]".encode())
 
 
 # -- orders and trades -----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from zlib import crc32
 from emulator.engine.events import BookChanged, Traded
 from emulator.engine.instruments import Instrument
 from emulator.engine.spot import Market, SpotEngine
+from emulator.gateways.candle_rows import CandleRows
 from emulator.gateways.depth_view import View
 from emulator.gateways.feed import Feed
 from emulator.gateways.numbers import rfc3339, text
@@ -146,13 +147,14 @@ class TickerFeed(Feed):
 class OhlcFeed(Feed):
     """``ohlc`` of one pair at one interval (minutes)."""
 
-    __slots__ = ("_interval", "_pair", "_tape")
+    __slots__ = ("_interval", "_pair", "_rows", "_tape")
 
-    def __init__(self, pair: Instrument, interval: int, tape: PairTape) -> None:
+    def __init__(self, pair: Instrument, interval: int, tape: PairTape, candle_rows: CandleRows) -> None:
         super().__init__()
         self._pair = pair
         self._interval = interval
         self._tape = tape
+        self._rows = candle_rows
 
     def snapshot(self, now_ns: int) -> bytes:
         """Return the last candles that had trades, oldest first."""
@@ -164,22 +166,10 @@ class OhlcFeed(Feed):
         return None if candle is None else self._message("update", [candle], now_ns)
 
     def _message(self, kind: str, candles: Sequence[Candle], now_ns: int) -> bytes:
-        data = ",".join(self._row(candle) for candle in candles if candle.trades)
-        return (
-            f'{{"channel":"ohlc","type":"{kind}","timestamp":"{rfc3339(now_ns, 9)}","data":[{data}]}}'
-        ).encode()
-
-    def _row(self, candle: Candle) -> str:
-        pair, price = self._pair, self._pair.price_decimals
-        begin_ns = candle.start_s * 10**9
-        vwap = pair.average_price(candle.cost, candle.volume, price)
-        return (
-            f'{{"symbol":"{pair.symbol}","open":{text(candle.open, price)},"high":{text(candle.high, price)},'
-            f'"low":{text(candle.low, price)},"close":{text(candle.close, price)},"trades":{candle.trades},'
-            f'"volume":{text(candle.volume, pair.lot_decimals)},"vwap":{text(vwap, price)},'
-            f'"interval_begin":"{rfc3339(begin_ns, 9)}","interval":{self._interval},'
-            f'"timestamp":"{rfc3339(begin_ns + self._interval * 60 * 10**9)}"}}'
-        )
+        traded = (candle for candle in candles if candle.trades)
+        data = b",".join(self._rows.rows(rows.candle_row, self._pair, self._interval, traded))
+        head = f'{{"channel":"ohlc","type":"{kind}","timestamp":"{rfc3339(now_ns, 9)}","data":['
+        return head.encode() + data + b"]}"
 
 
 def instrument_snapshot(engine: SpotEngine) -> bytes:

@@ -163,7 +163,8 @@ class Publisher:
 
     def _make_ohlc(self, pair: str, interval: int) -> Feed:
         instrument = self._venue.engine.catalogue.pairs[pair]
-        return feeds.OhlcFeed(instrument, interval, self._venue.tape.pairs[pair])
+        tape = self._venue.tape.pairs[pair]
+        return feeds.OhlcFeed(instrument, interval, tape, self._venue.candle_rows)
 
     _makers: dict[str, Callable[..., Feed]] = {  # noqa: RUF012 - a table, never changed
         "book": _make_book,

@@ -1,4 +1,4 @@
-"""Rows of WebSocket v2's data messages: executions, balances and price levels.  Pure functions.
+"""Rows of WebSocket v2's data messages: executions, balances, price levels and candles.  Pure functions.
 
 Numbers are JSON numbers with the pair's full decimals, trailing zeros kept (checksums depend on
 them), so rows are written from scaled integers as text, never through floats.
@@ -13,6 +13,7 @@ from emulator.gateways import descriptions
 from emulator.gateways.numbers import rfc3339, text
 from emulator.gateways.order_fields import PERCENT_DECIMALS
 from emulator.gateways.spot_ws_v2.codec import string
+from emulator.gateways.tape import Candle
 
 
 def _qty(pair: Instrument, quantity: int) -> str:
@@ -289,3 +290,16 @@ def private_message(channel: str, kind: str, rows: list[str], sequence: int) -> 
 def level_row(pair: Instrument, price: int, quantity: int) -> str:
     """Row of a book: one price level."""
     return f'{{"price":{_price(pair, price)},"qty":{_qty(pair, quantity)}}}'
+
+
+def candle_row(pair: Instrument, interval: int, candle: Candle) -> bytes:
+    """Row of ``ohlc``: one candle; ``interval`` in minutes."""
+    begin_ns = candle.start_s * 10**9
+    vwap = pair.average_price(candle.cost, candle.volume, pair.price_decimals)
+    return (
+        f'{{"symbol":"{pair.symbol}","open":{_price(pair, candle.open)},"high":{_price(pair, candle.high)},'
+        f'"low":{_price(pair, candle.low)},"close":{_price(pair, candle.close)},"trades":{candle.trades},'
+        f'"volume":{_qty(pair, candle.volume)},"vwap":{_price(pair, vwap)},'
+        f'"interval_begin":"{rfc3339(begin_ns, 9)}","interval":{interval},'
+        f'"timestamp":"{rfc3339(begin_ns + interval * 60 * 10**9)}"}}'
+    ).encode()
