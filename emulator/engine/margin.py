@@ -14,8 +14,8 @@ from emulator.engine.valuation import USD, Valuation
 
 if TYPE_CHECKING:
     from emulator.engine.accounts import Account
+    from emulator.engine.market import Market
     from emulator.engine.orders import Order
-    from emulator.engine.spot import Market
 
 ROLLOVER_NS = 4 * 3600 * 10**9
 """Positions pay for the funds they use once in this time."""

@@ -11,8 +11,9 @@ from random import Random
 from emulator.engine.book import BookSide, Level
 from emulator.engine.commands import PlaceOrder, SetIndex
 from emulator.engine.instruments import Side
+from emulator.engine.market import Market
 from emulator.engine.orders import Order, OrderType, TimeInForce
-from emulator.engine.spot import Market, SpotEngine
+from emulator.engine.spot import SpotEngine
 from emulator.market.model import Publish
 from emulator.market.prices import on_tick
 from emulator.market.profile import PairFlow

@@ -6,7 +6,7 @@ from zlib import crc32
 from emulator.engine.book import Level
 from emulator.engine.events import BookChanged, Traded
 from emulator.engine.instruments import Instrument
-from emulator.engine.spot import Market
+from emulator.engine.market import Market
 from emulator.gateways.depth_view import View
 from emulator.gateways.feed import Feed
 from emulator.gateways.spot_ws_v1 import codec

@@ -5,7 +5,8 @@ from zlib import crc32
 
 from emulator.engine.events import BookChanged, Traded
 from emulator.engine.instruments import Instrument
-from emulator.engine.spot import Market, SpotEngine
+from emulator.engine.market import Market
+from emulator.engine.spot import SpotEngine
 from emulator.gateways.candle_rows import CandleRows
 from emulator.gateways.depth_view import View
 from emulator.gateways.feed import Feed

@@ -9,7 +9,8 @@ from zlib import crc32
 
 from emulator.engine.book import BookSide, Level
 from emulator.engine.events import BookChanged
-from emulator.engine.spot import Market, SpotEngine
+from emulator.engine.market import Market
+from emulator.engine.spot import SpotEngine
 from emulator.gateways.depth_view import View
 from emulator.gateways.feed import Feed
 from emulator.gateways.numbers import rfc3339, text
