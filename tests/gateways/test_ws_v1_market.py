@@ -150,6 +150,14 @@ def test_true_is_no_userref(client):
     assert order.txid in client.kraken.engine.accounts["alice"].open
 
 
+@pytest.mark.parametrize("field", ["txid", "cl_ord_id"])
+@pytest.mark.parametrize("value", [1.5, 1e300, 7, True, "x", {"a": 1}, [[]], [{}], [None]])
+def test_lists_of_orders_that_are_none(client, field, value):
+    reply = client.trade("cancelOrder", token=client.kraken.token(), **{field: value})
+    assert reply["status"] == "error"
+    assert reply["errorMessage"].startswith(("EGeneral:Invalid arguments", "EOrder:"))
+
+
 def test_validated_edit_is_described_as_it_would_be(client):
     old = client.kraken.place("alice", "buy", "1", "50000")
     token = client.kraken.token()
