@@ -104,7 +104,7 @@ class Params:
         value = self._values.get(name)
         if isinstance(value, str):
             try:
-                value = decode_json(value)
+                value = decode_json(str(value))
             except (msgspec.DecodeError, RecursionError):
                 value = [item.strip() for item in value.split(",")] if value else []
         if isinstance(value, dict):

@@ -15,7 +15,14 @@ from emulator.gateways.parameters import decode_json
 VERSION = "1.9.2"
 LARGEST_REQ_ID = (1 << 63) - 1
 HEARTBEAT = b'{"event":"heartbeat"}'
-_encode = msgspec.json.Encoder(order="sorted").encode
+
+
+def _as_sent(number: Any) -> msgspec.Raw:
+    """Return a number with a fraction digit for digit: refusals show what was asked for."""
+    return msgspec.Raw(str(number).encode())
+
+
+_encode = msgspec.json.Encoder(order="sorted", enc_hook=_as_sent).encode
 _plain = msgspec.json.Encoder().encode
 
 

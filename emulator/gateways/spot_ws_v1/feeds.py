@@ -5,7 +5,6 @@ from zlib import crc32
 
 from emulator.engine.book import Level
 from emulator.engine.events import BookChanged, Traded
-from emulator.engine.instruments import Instrument
 from emulator.engine.market import Market
 from emulator.gateways.depth_view import View
 from emulator.gateways.feed import Feed
@@ -78,15 +77,15 @@ class BookFeed(V1Feed):
                 time_ns = event.time_ns if level is None or not place else level.changed_ns
                 # The second one came back into the depth because the first one left it.
                 rows[buy].append(self._level(level_key * side.sign, size, time_ns, again=place == 1))
+        if not (rows[True] or rows[False]):
+            return None
         crc = f'"c":"{checksum(self._market)}"'
         if rows[True] and rows[False]:
             return self._frame(
                 f'{{"a":[{",".join(rows[False])}]}}', f'{{"b":[{",".join(rows[True])}],{crc}}}'
             )
-        for buy, name in ((False, "a"), (True, "b")):
-            if rows[buy]:
-                return self._frame(f'{{"{name}":[{",".join(rows[buy])}],{crc}}}')
-        return None
+        name, changed = ("b", rows[True]) if rows[True] else ("a", rows[False])
+        return self._frame(f'{{"{name}":[{",".join(changed)}],{crc}}}')
 
     def _level(self, price: int, quantity: int, time_ns: int, *, again: bool = False) -> str:
         pair = self._pair
@@ -128,9 +127,10 @@ class SpreadFeed(V1Feed):
 
     def __init__(self, market: Market, channel_id: int, _: int) -> None:
         super().__init__(market, channel_id, "spread")
-        self._last = self._best()
+        self._last = self.best()
 
-    def _best(self) -> tuple[int, int, int, int]:
+    def best(self) -> tuple[int, int, int, int]:
+        """Return price and quantity of the best bid and ask; zeros for an empty side."""
         bid, ask = self._market.book.bids.best(), self._market.book.asks.best()
         top = (bid.price, bid.qty) if bid is not None else (0, 0)
         return top + ((ask.price, ask.qty) if ask is not None else (0, 0))
@@ -138,7 +138,7 @@ class SpreadFeed(V1Feed):
     def snapshot(self, now_ns: int) -> bytes:
         """Return the spread as it is."""
         pair = self._pair
-        bid, bid_qty, ask, ask_qty = self._best()
+        bid, bid_qty, ask, ask_qty = self.best()
         return self._frame(
             f'["{codec.price(pair, bid)}","{codec.price(pair, ask)}","{codec.seconds(now_ns)}",'
             f'"{codec.volume(pair, bid_qty)}","{codec.volume(pair, ask_qty)}"]'
@@ -146,7 +146,7 @@ class SpreadFeed(V1Feed):
 
     def update(self, event: BookChanged) -> bytes | None:
         """Return the new spread; None when it is what it was."""
-        best = self._best()
+        best = self.best()
         if best == self._last:
             return None
         self._last = best
@@ -171,14 +171,15 @@ class TickerFeed(V1Feed):
         """Return the whole ticker."""
         pair = self._pair
         today, day = self._tape.today(now_ns), self._tape.day(now_ns)
-        bid, bid_qty, ask, ask_qty = self._spread._best()
+        bid, bid_qty, ask, ask_qty = self._spread.best()
         last_price, last_qty = self._tape.last_price()
 
         def both(value: str, *names: int) -> str:
             return f'"{value}":[{",".join(map(str, names))}]'
 
         def prices(name: str, pick: str) -> str:
-            first, second = (codec.price(pair, getattr(part, pick)) for part in (today, day))
+            # Before today's first trade its prices are the last one, as over REST.
+            first, second = (codec.price(pair, getattr(part, pick) or last_price) for part in (today, day))
             return f'"{name}":["{first}","{second}"]'
 
         return self._frame(
@@ -240,8 +241,3 @@ class OhlcFeed(V1Feed):
         )
         texts = ",".join(f'"{value}"' for value in values)
         return self._frame(f"[{texts},{candle.trades}]")
-
-
-def instrument_of(feed: V1Feed) -> Instrument:
-    """Return the pair of a feed."""
-    return feed._pair

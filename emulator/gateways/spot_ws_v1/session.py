@@ -1,6 +1,6 @@
 """One client's state on WebSocket v1: role, subscriptions, and the answers it gets.  No sockets here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from emulator.gateways.access import OPEN, Entrance
@@ -17,6 +17,8 @@ from emulator.gateways.token_use import INVALID_SESSION, find_token, trading_key
 from emulator.gateways.tokens import Token
 from emulator.gateways.venue import Venue
 
+EXCEEDED = "Exceeded msg rate"
+"""The one refusal of a subscription that is a plain error frame."""
 MOST_PAIRS = 500
 """Most pairs in one request."""
 _NEEDED = {ORDERS: "query-open-trades"}
@@ -65,16 +67,18 @@ class Session:
             self.send(codec.control("error", {}, errorMessage="Malformed request"))
             return
         event = message.get("event")
-        handler = _REQUESTS.get(event) if isinstance(event, str) else None
-        if handler is not None:
-            handler(self, message)
-        elif event in METHODS:
-            if self._role in (Role.PUBLIC, Role.LEVEL3):
-                self._fail(message, PRIVATE_ELSEWHERE)
-            else:
-                self._trader.receive(str(event), message)
+        if event is None:
+            self._fail(message, "Event(s) not found")
+        elif not isinstance(event, str):
+            self._fail(message, "Unsupported event")
+        elif event in _REQUESTS:
+            _REQUESTS[event](self, message)
+        elif event not in METHODS:
+            self._fail(message, "Unsupported event")
+        elif self._role in (Role.PUBLIC, Role.LEVEL3):
+            self._fail(message, PRIVATE_ELSEWHERE)
         else:
-            self._fail(message, "Event(s) not found" if event is None else "Unsupported event")
+            self._trader.receive(event, message)
 
     def close(self) -> None:
         """Leave everything; the connection is gone."""
@@ -107,6 +111,9 @@ class Session:
 
     def _refuse(self, message: dict[str, Any], error: str, pair: str | None = None) -> None:
         """Send the refusal of a subscription, with what was asked for."""
+        if error == EXCEEDED:
+            self._fail(message, error)
+            return
         asked = message.get("subscription")
         fields: dict[str, Any] = {} if pair is None else {"pair": pair}
         if isinstance(asked, dict):
@@ -139,7 +146,7 @@ class Session:
         if not isinstance(pairs, list) or not all(isinstance(pair, str) for pair in pairs):
             raise VenueError("Pair field must be an array")
         if len(pairs) > MOST_PAIRS:
-            raise VenueError("Exceeded msg rate")
+            raise VenueError(EXCEEDED)
         return list(dict.fromkeys(pairs))
 
     def _pair_id(self, name: str) -> str:
@@ -229,41 +236,48 @@ class Session:
     def unsubscribe(self, message: dict[str, Any]) -> None:
         """Answer ``unsubscribe``: by channel number, by pair and subscription, or all by name ``*``."""
         try:
-            keys, names = self._meant(message)
+            fits, private, names = self._meant(message)
         except VenueError as error:
             self._refuse(message, str(error))
             return
-        for key in keys:
-            self._leave(key)
-            self._status(message, "unsubscribed", **self._described(key))
         for name in names:
-            self.gateway.private.leave(self.private.pop(name))
-            self._status(message, "unsubscribed", channelName=name, subscription=CHANNELS[name].described(0))
-        if not keys and not names:
-            self._refuse(message, "Subscription Not Found")
+            try:
+                pair = None if name is None else self._pair_id(name)
+            except VenueError as error:
+                self._refuse(message, str(error), name)
+                continue
+            keys = [key for key in self.joined if fits(key) and pair in (None, key[1])]
+            for key in keys:
+                self._leave(key)
+                self._status(message, "unsubscribed", **self._described(key))
+            if not keys and not private:
+                self._refuse(message, "Subscription Not Found", name)
+        for channel in private:
+            self.gateway.private.leave(self.private.pop(channel))
+            described = CHANNELS[channel].described(0)
+            self._status(message, "unsubscribed", channelName=channel, subscription=described)
 
-    def _meant(self, message: dict[str, Any]) -> tuple[list[FeedKey], list[str]]:
-        number = message.get("channelID")
+    def _meant(
+        self, message: dict[str, Any]
+    ) -> tuple[Callable[[FeedKey], bool], list[str], Sequence[str | None]]:
+        """Return which public feeds fit, which private channels, and the pairs (None: whichever)."""
+        number, everywhere = message.get("channelID"), (None,)
         if number is not None:
-            return [key for key in self.joined if self.gateway.publisher.channel_id(key) == number], []
-        subscription = message.get("subscription")
-        wanted = None
-        if message.get("pair") is not None:
-            wanted = {self._pair_id(name) for name in self._pairs(message, CHANNELS["ticker"])}
-        if isinstance(subscription, dict) and subscription.get("name") == "*":
-            private = list(self.private) if wanted is None else []
-            return [key for key in self.joined if wanted is None or key[1] in wanted], private
+            return (lambda key: self.gateway.publisher.channel_id(key) == number), [], everywhere
+        asked = message.get("subscription")
+        if isinstance(asked, dict) and asked.get("name") == "*":
+            if not asked.keys() <= {"name", "token"}:
+                raise VenueError("Subscription object unsupported field")
+            if message.get("pair") is None:
+                return (lambda _: True), list(self.private), everywhere
+            return (lambda _: True), [], self._pairs(message, CHANNELS["ticker"])
         channel, asked = self._asked(message)
         if channel.private:
-            return [], [channel.name] if channel.name in self.private else []
+            self._pairs(message, channel)
+            return (lambda _: False), [name for name in self.private if name == channel.name], everywhere
+        names = everywhere if message.get("pair") is None else self._pairs(message, channel)
         value = channel.value(asked) if channel.detail in asked else None
-        return [
-            key
-            for key in self.joined
-            if key[0] == channel.name
-            and (wanted is None or key[1] in wanted)
-            and (value is None or key[2] == value)
-        ], []
+        return (lambda key: key[0] == channel.name and value in (None, key[2])), [], names
 
     def _leave(self, key: FeedKey) -> None:
         del self.joined[key]

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from emulator.engine import commands
+from emulator.engine import commands, rules
 from emulator.engine.accounts import Account
 from emulator.engine.events import Accepted, Amended, CancelAfterSet, CancelledAll, Event
 from emulator.engine.instruments import Instrument
@@ -135,7 +135,8 @@ def edit_order(trader: Trader, key: ApiKey, message: dict[str, Any]) -> None:
     )
     if params.flag("validate"):
         ordering.check(venue.engine, command, venue.clock.now_ns())
-        trader.succeed(message, descr=descriptions.of_order(old), originaltxid=old.txid)
+        text = descriptions.of_command(pair, rules.replacement(command, old))
+        trader.succeed(message, descr=text, originaltxid=old.txid)
         return
 
     def reply(answer: Event) -> None:
@@ -180,7 +181,7 @@ def cancel_order(trader: Trader, key: ApiKey, message: dict[str, Any]) -> None:
             order = account.by_cl_ord_id.get(value) if isinstance(value, str) else None
             found = [] if order is None else [order]
         else:
-            found = ordering.named_orders(account, value) if isinstance(value, str | int) else []
+            found = ordering.named_orders(account, value) if type(value) in (str, int) else []
         if not found:
             is_txid = kind == "txid" and isinstance(value, str) and not ordering.is_userref(value)
             trader.fail(message, str(ordering.unknown_order(value if is_txid else None)))
