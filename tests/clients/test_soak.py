@@ -16,9 +16,8 @@ from kraken.spot import SpotClient, SpotOrderBookClient, User
 
 from tests.clients.pointing import PATIENCE_S, sdk_rest
 
-pytestmark = pytest.mark.client
-
 SOAK_S = float(os.environ.get("KRAKEN_EMULATOR_SOAK_S", "8"))
+pytestmark = [pytest.mark.client, pytest.mark.timeout(SOAK_S + 4 * PATIENCE_S)]
 PAIRS = [
     *("BTC/USD", "ETH/USD", "SOL/USD", "XRP/USD", "ADA/USD"),
     *("DOGE/USD", "DOT/USD", "LTC/USD", "LINK/USD", "BTC/EUR"),
