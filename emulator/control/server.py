@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path as FilePath
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 from aiohttp import web
@@ -81,7 +82,7 @@ class Server:
             raise Refused(403, "the Host header must name this machine")
         if request.path == "/control/health":
             return {"status": "ok"}
-        parts = request.path.split("/")[1:]
+        parts = [unquote(part) for part in request.rel_url.raw_path.split("/")[1:]]
         area = self._areas.get(parts[1]) if parts[0] == "control" and len(parts) > 1 else None
         if area is None or len(parts) > 5 or "" in parts[2:]:
             known = ", ".join(f"/control/{name}" for name in ("health", *self._areas))
