@@ -16,6 +16,8 @@ examples:
   kraken-emulator up --market off --ports auto --endpoints-file endpoints.json
   kraken-emulator run --tier us -- python bot.py   an unmodified client, with Kraken's own hostnames
   kraken-emulator link set us rtt=90ms         a running emulator's link, changed
+  kraken-emulator venue cancel_only --pair XBTUSD   what may be done in a pair, in every protocol at once
+  kraken-emulator deposit alice BTC 1.5        funds that arrive
   kraken-emulator measure --quick              what round trips this machine gets, with plots
   kraken-emulator tiers                        what the tiers are
 """

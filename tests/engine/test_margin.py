@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from emulator.engine import events
 from emulator.engine.accounts import Account
+from emulator.engine.commands import Close
 from emulator.engine.events import Reject
 from emulator.engine.instruments import scaled
 from emulator.engine.limits import AccountTier
@@ -189,8 +190,6 @@ class TestClosing:
         assert (near.status, far.status, far.reason) == (Status.OPEN, Status.CANCELED, Reason.REDUCE_ONLY)
 
     def test_close_of_a_margin_order_has_its_leverage(self, trader):
-        from emulator.engine.commands import Close
-
         close = Close(type=OrderType.LIMIT, price=scaled("61000", 1))
         trader.buy("alice", "1", "60000.1", leverage=5, close=close)
         [child] = trader.engine.accounts["alice"].open.values()
