@@ -26,46 +26,15 @@ class OrderType(StrEnum):
     TRAILING_STOP_LIMIT = "trailing-stop-limit"
     SETTLE_POSITION = "settle-position"
 
-    @property
-    def limited(self) -> bool:
-        """Whether such orders have a limit price."""
-        return self in _LIMITED
-
-    @property
-    def triggered(self) -> bool:
+    def __init__(self, word: str) -> None:
+        self.triggered = word not in ("market", "limit", "iceberg", "settle-position")
         """Whether such orders wait for a price."""
-        return self in _TRIGGERED
-
-    @property
-    def takes_profit(self) -> bool:
+        self.limited = word in ("limit", "iceberg") or word.endswith("-limit")
+        """Whether such orders have a limit price."""
+        self.takes_profit = word.startswith("take-profit")
         """Whether the price that such orders wait for is a better one."""
-        return self in (OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
-
-    @property
-    def trails(self) -> bool:
+        self.trails = word.startswith("trailing")
         """Whether the price that such orders wait for moves along."""
-        return self in (OrderType.TRAILING_STOP, OrderType.TRAILING_STOP_LIMIT)
-
-
-_TRIGGERED = frozenset(
-    {
-        OrderType.STOP_LOSS,
-        OrderType.TAKE_PROFIT,
-        OrderType.STOP_LOSS_LIMIT,
-        OrderType.TAKE_PROFIT_LIMIT,
-        OrderType.TRAILING_STOP,
-        OrderType.TRAILING_STOP_LIMIT,
-    }
-)
-_LIMITED = frozenset(
-    {
-        OrderType.LIMIT,
-        OrderType.ICEBERG,
-        OrderType.STOP_LOSS_LIMIT,
-        OrderType.TAKE_PROFIT_LIMIT,
-        OrderType.TRAILING_STOP_LIMIT,
-    }
-)
 
 
 class TimeInForce(StrEnum):

@@ -126,8 +126,10 @@ class SpotEngine(Positions):
         self._enter(order, market, refund=0)
 
     def _order_fault(self, command: commands.PlaceOrder, market: Market, account: Account) -> Reject | None:
+        status = self.status(market)
+        fault = None if status is TradingStatus.ONLINE else rules.status_fault(command, status)
         return (
-            rules.status_fault(command, self.status(market))
+            fault
             or rules.order_fault(command, market.instrument, account, market, self.now_ns)
             or margin_rules.order_fault(command, market.instrument, account)
         )

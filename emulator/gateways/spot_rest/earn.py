@@ -28,8 +28,8 @@ def strategies(venue: Venue, key: ApiKey, params: Params) -> Any:
     wanted = None if asset is None else venue.names.asset(asset)
     if asset is not None and wanted is None:
         raise VenueError("EQuery:Unknown asset")
-    locks = set(params.items("lock_type"))
-    if not all(isinstance(lock, str) for lock in locks) or not locks <= _LOCKS:
+    locks = params.items("lock_type")
+    if not all(isinstance(lock, str) and lock in _LOCKS for lock in locks):
         raise bad_argument("lock_type")
     found = [
         strategy

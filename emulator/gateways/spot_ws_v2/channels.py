@@ -50,9 +50,9 @@ class Channel(msgspec.Struct, frozen=True):
 def _symbols(params: dict[str, Any]) -> list[str]:
     """Return the symbols of a request; clients that replay an ack send a single string."""
     symbols = params.get("symbol")
-    if isinstance(symbols, str):
+    if type(symbols) is str:  # a number with a fraction is text too, but of another type
         symbols = [symbols]
-    if not isinstance(symbols, list) or not symbols or not all(isinstance(s, str) for s in symbols):
+    if not isinstance(symbols, list) or not symbols or not all(type(s) is str for s in symbols):
         raise VenueError("Symbol(s) not found")
     if len(symbols) > MOST_SYMBOLS:
         raise VenueError("Exceeded msg rate")

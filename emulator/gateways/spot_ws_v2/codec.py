@@ -53,7 +53,7 @@ def decode(data: bytes | str) -> Request:
 
 def string(value: str) -> str:
     """Return ``value`` as a JSON string, quotes included."""
-    return _quoted(value).decode()
+    return _quoted(str(value)).decode()
 
 
 # -- replies: top-level keys in alphabetical order, as in every recording -------------------------------
