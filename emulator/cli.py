@@ -300,15 +300,15 @@ def _measure(arguments: dict[str, Any]) -> None:
         _fail(ValueError("--samples must be from 2 to 100000"))
     if not folder.is_dir():
         _fail(ValueError(f"{folder}: no such folder"))
-    asked = {"tiers_folder": arguments["tiers_folder"]}
+    asked = {name: arguments[name] for name in ("tiers_folder", "tier", "market")}
     try:
         known = load_tiers(*tier_folders(load(asked, {})))
         names = _names(arguments["tier"]) or sorted(known, key=lambda name: known[name].rtt_us)
         if unknown := set(names) - known.keys():
             raise SettingsError(f"unknown tier {min(unknown)!r}; there are: {', '.join(known)}")
-    except (SettingsError, ProfileError) as error:
+        rungs, passed_over = rungs_that_work(_names(arguments["link"]))
+    except (ValueError, ProfileError) as error:
         _fail(error)
-    rungs, passed_over = rungs_that_work(_names(arguments["link"]))
     for name, reason in passed_over:
         print(f"not link {name}: {reason}", file=sys.stderr)
     plan = Plan(
@@ -318,8 +318,12 @@ def _measure(arguments: dict[str, Any]) -> None:
         market=arguments["market"],
         tiers_folder=arguments["tiers_folder"] or "",
     )
-    measurement = asyncio.run(measure(plan, _progress))
-    _progress("", 1.0)
+    try:
+        measurement = asyncio.run(measure(plan, _progress))
+    except asyncio.CancelledError:
+        sys.exit(143)  # SIGTERM
+    finally:
+        _progress("", 1.0)
     encoded = msgspec.json.encode(measurement)
     try:
         (folder / "measurement.json").write_bytes(encoded)

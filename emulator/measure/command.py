@@ -21,9 +21,10 @@ import msgspec
 from emulator.measure import requests
 from emulator.measure.figures import Figures
 from emulator.measure.prober import ProbeError, Prober
+from emulator.settings import ENVIRONMENT
 
 VERSION = 1
-START_S = 60.0
+START_S, STOP_S = 60.0, 20.0
 SETTLE_S = 1.0
 """After the start the venue prepares its past whenever nobody asks for anything."""
 NEAR_US, FAR_US = 1_000, 10_000
@@ -77,7 +78,13 @@ class Measurement(msgspec.Struct, kw_only=True):
 
 
 async def measure(plan: Plan, progress: Progress) -> Measurement:
-    """Measure as planned; a link that cannot be had is a row with its reason."""
+    """Measure as planned; a link that cannot be had is a row with its reason.
+
+    SIGTERM cancels it, so that the emulator ends too.
+    """
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - we run in one
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     rungs = []
     for place, name in enumerate(plan.rungs):
 
@@ -203,29 +210,49 @@ async def _emulator(plan: Plan, rung: str) -> AsyncIterator[dict[str, Any]]:
             *(sys.executable, "-m", "emulator", "up", *arguments),
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
+            env={name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT)},
             start_new_session=True,  # Ctrl-C is for us, who then end it
         )
+        ended = asyncio.ensure_future(process.communicate())
         try:
-            ended = asyncio.ensure_future(process.communicate())
-            async with asyncio.timeout(START_S):
-                while not file.exists():
-                    if ended.done():
-                        raise ProbeError(ended.result()[1].decode().strip().rpartition("error: ")[2])
-                    await asyncio.sleep(0.02)
-            await asyncio.sleep(SETTLE_S)
+            await _started(file, ended)
             yield json.loads(file.read_bytes())
         finally:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(signal.SIGINT)
-            await ended
+            try:
+                async with asyncio.timeout(STOP_S):
+                    await asyncio.shield(ended)
+            except TimeoutError:
+                process.kill()
+                await ended
+
+
+async def _started(file: Path, ended: asyncio.Future[tuple[bytes, bytes]]) -> None:
+    """Wait until the endpoints file is there and the venue has settled; ProbeError when it does not start."""
+    try:
+        async with asyncio.timeout(START_S):
+            while not file.exists():
+                if ended.done():
+                    raise ProbeError(ended.result()[1].decode().strip().rpartition("error: ")[2])
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise ProbeError(f"the emulator did not start within {START_S:g} s") from None
+    await asyncio.sleep(SETTLE_S)
 
 
 def rungs_that_work(names: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
-    """Give the links to measure: those named, else all that work here but `none`; and why not the others."""
+    """Give the links to measure: those named, else all that work here but `none`; and why not the others.
+
+    ValueError for a name that is no link's.
+    """
     from emulator.link.ladder import RUNGS
 
+    known = [rung.name for rung in RUNGS]
+    if unknown := set(names) - set(known):
+        raise ValueError(f"unknown link {min(unknown)!r}; there are: {', '.join(known)}")
     if names:
-        return tuple(names), []
+        return tuple(dict.fromkeys(names)), []
     tried = [(rung.name, rung.works()) for rung in RUNGS if rung.name != "none"]
     works = tuple(name for name, reason in tried if reason is None)
     return works, [(name, reason) for name, reason in tried if reason is not None]

@@ -10,6 +10,7 @@ it measures. All times are microseconds.
 import json
 import re
 import select
+import signal
 import socket
 import struct
 import sys
@@ -48,6 +49,14 @@ class Connection:
         if secure:
             self._handshake(job)
         self._buffer = b""
+        self._await_answer()
+
+    def _await_answer(self) -> None:
+        self.until_ns = time.monotonic_ns() + round(self.patience_s * 1e9)
+
+    def silent(self) -> Failed:
+        """Say that nobody answered."""
+        return Failed(f"no answer within {self.patience_s:g} s")
 
     def _handshake(self, job: Job) -> None:
         import ssl  # 30 ms that most jobs do not need
@@ -67,17 +76,23 @@ class Connection:
     def send(self, data: bytes) -> None:
         """Send all of it."""
         self.end.sendall(data)
+        self._await_answer()
 
     def send_text(self, text: str) -> None:
         """Send a WebSocket text frame, masked with zeros."""
         payload = text.encode()
         size = len(payload)
         head = bytes((0x81, 0x80 | size)) if size < 126 else b"\x81\xfe" + size.to_bytes(2, "big")
-        self.end.sendall(head + bytes(4) + payload)
+        self.send(head + bytes(4) + payload)
 
     def more(self) -> None:
-        """Wait for more bytes."""
-        data = self.end.recv(_READ_BYTES)
+        """Wait for more bytes, no longer for an answer than there is patience, whatever else comes."""
+        try:
+            data = self.end.recv(_READ_BYTES)
+        except TimeoutError:
+            raise self.silent() from None
+        if time.monotonic_ns() > self.until_ns:
+            raise self.silent()
         if not data:
             raise Failed("the venue closed the connection")
         self._buffer += data
@@ -172,10 +187,9 @@ def websocket(job: Job) -> Result:
     now_ns = time.monotonic_ns
     with Connection(job) as connection:
         connection.upgrade(job["path"])
-        patience_ns = round(connection.patience_s * 1e9)
         waiting = select.poll()
         waiting.register(connection.end, select.POLLIN)
-        begun_ns = heard_ns = now_ns()
+        begun_ns = now_ns()
         sent = 0
         while answers.answered < len(messages):
             due_ns = begun_ns + sent * spacing_ns if spacing_ns or answers.answered == sent else None
@@ -184,17 +198,17 @@ def websocket(job: Job) -> Result:
                 answers.sent_ns[sent] = now_ns()
                 connection.send_text(messages[sent - 1])
                 continue
-            until_ns = min(due_ns or heard_ns + patience_ns, heard_ns + patience_ns)
-            if sent == len(messages):
-                until_ns = heard_ns + patience_ns
+            until_ns = connection.until_ns
+            if sent < len(messages) and due_ns is not None:
+                until_ns = min(due_ns, until_ns)
             # poll(2) knows milliseconds only: what is nearer is polled for.
             if waiting.poll(0 if spin else max(0, (until_ns - now_ns()) // 1_000_000)):
                 connection.more()
                 heard_ns = now_ns()
                 for frame in connection.frames():
                     answers.take(frame, heard_ns)
-            elif now_ns() - heard_ns > patience_ns:
-                raise Failed(f"no answer within {connection.patience_s:g} s")
+            elif answers.answered < sent and now_ns() > connection.until_ns:
+                raise connection.silent()
     return {"took_us": answers.took_us, "refused": answers.refused, "first_refusal": answers.first_refusal}
 
 
@@ -260,7 +274,8 @@ def done(line: str) -> Result:
 
 
 def main() -> None:
-    """Do jobs until standard input ends."""
+    """Do jobs until standard input ends; Ctrl-C ends it without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     for line in sys.stdin:
         print(json.dumps(done(line)), flush=True)
 

@@ -11,6 +11,7 @@ from typing import Any
 _PROBE = Path(__file__).with_name("probe.py")
 _LONGEST_LINE = 64 << 20
 _GIVE_UP_AFTER_S = 120.0
+"""Beyond the time that a job's messages are spread over."""
 
 
 class ProbeError(Exception):
@@ -43,14 +44,21 @@ class Prober:
             await self._process.wait()
 
     async def run(self, job: dict[str, Any]) -> dict[str, Any]:
-        """Have a job done; ProbeError when it could not be."""
+        """Have a job done; ProbeError when it could not be.
+
+        A probe that is given up on is ended: its answer would be taken for the next job's.
+        """
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None and stdout is not None  # noqa: S101, PT018 - they were asked for
+        patience_s = _GIVE_UP_AFTER_S + len(job.get("messages", ())) * job.get("spacing_us", 0) / 1e6
         try:
-            async with asyncio.timeout(_GIVE_UP_AFTER_S):
+            async with asyncio.timeout(patience_s):
                 stdin.write(json.dumps(job).encode() + b"\n")
                 await stdin.drain()
                 line = await stdout.readline()
+        except TimeoutError:
+            self._process.kill()
+            raise ProbeError(f"the probe does not answer within {patience_s:g} s") from None
         except (OSError, ValueError) as error:
             raise ProbeError(f"the probe does not answer: {error}") from None
         if not line:

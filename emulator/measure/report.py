@@ -17,6 +17,9 @@ PROBES = {
     "rest_order": "order → ack, REST",
 }
 NOTES = {"stream": " (TCP connects at once; the first bytes wait a round trip more instead)"}
+REST_NOTE = (
+    "Answers over REST take what the tier's profile adds to the RTT, an estimate; it is in their error."
+)
 PAGE = Path(__file__).with_name("page.html")
 COLORS = ("#2a78d6", "#d1581a", "#2a9d5c", "#8a5cd1")
 PARTS = {"connect": "#2a78d6", "tls": "#8a5cd1", "upgrade": "#d1581a", "answer": "#2a9d5c"}
@@ -35,6 +38,10 @@ def time_text(microseconds: float | None) -> str:
     return f"{microseconds / 1_000:.{3 if microseconds < 10_000 else 2}f} ms"
 
 
+def _signed(microseconds: float) -> str:
+    return ("-" if microseconds < 0 else "+") + time_text(abs(microseconds))
+
+
 def name_of(measured: Measured) -> str:
     """Give a path's name as users write it."""
     return f"{measured.tier}/{measured.path}" if measured.path else measured.tier
@@ -49,7 +56,7 @@ def rows(measured: Measured) -> Iterator[Row]:
             time_text(measured.rtt_us) if measured.rtt_us else "-",
             PROBES[probe],
             time_text(figures.p50_us),
-            "-" if error is None else f"{error:+.2%}",
+            "-" if error is None else f"{error:+.2%} ({_signed(figures.p50_us - measured.rtt_us)})",
             *(
                 time_text(value)
                 for value in (figures.p99_us, figures.p999_us, figures.min_us, figures.max_us)
@@ -72,13 +79,13 @@ BUDGET_HEADINGS: Row = ("tier", "first answer over", "takes", "RTTs", "in theory
 
 def as_text(measurement: Measurement) -> str:
     """Give the whole as text."""
-    lines: list[str] = []
+    lines: list[str] = [REST_NOTE, ""]
     for rung in measurement.rungs:
         if rung.reason is not None:
             lines += [f"link {rung.rung}: not measured: {rung.reason}", ""]
             continue
         lines += [
-            f"link {rung.rung}",
+            f"link {rung.rung}{NOTES.get(rung.rung, '')}",
             *_aligned([HEADINGS, *(r for tier in rung.tiers for r in rows(tier))]),
             "",
         ]
@@ -116,7 +123,7 @@ def as_html(measurement: Measurement) -> str:
     )
     parts = [
         f"<p>{' · '.join(escape(str(fact)) for fact in facts)}. Published figures are Kraken's typical "
-        "application-level round trips; jitter is this project's estimate.</p>"
+        f"application-level round trips; jitter is this project's estimate. {REST_NOTE}</p>"
     ]
     for rung in measurement.rungs:
         parts.append(f"<h2>Link {escape(rung.rung)}{NOTES.get(rung.rung, '')}</h2>")

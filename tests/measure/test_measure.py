@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import ssl
 import subprocess
 import xml.etree.ElementTree as ElementTree
@@ -10,11 +12,11 @@ import pytest
 import trustme
 from websockets.asyncio.server import serve
 
-from emulator.measure import report
+from emulator.measure import prober, report
 from emulator.measure.command import Measured, Measurement, Plan, Rung
 from emulator.measure.figures import Figures, quantile
 from emulator.measure.prober import ProbeError, Prober
-from tests.running import COMMAND, ROOT, environment
+from tests.running import COMMAND, ROOT, environment, wait_until
 
 PATIENCE_S = 60
 
@@ -121,6 +123,78 @@ def test_a_job_that_cannot_be_done_is_one_line(job, handler, complaint):
     assert "\n" not in str(caught.value)
 
 
+async def beating(connection):
+    for _ in range(100):
+        await connection.send('{"channel":"heartbeat"}')
+        await asyncio.sleep(0.05)
+
+
+def test_heartbeats_are_no_answer():
+    with pytest.raises(ProbeError, match=r"no answer within 0\.3 s"):
+        probing({**WEBSOCKET, "messages": numbered(1), "timeout_s": 0.3}, beating)
+
+
+def test_a_probe_that_is_given_up_on_answers_no_later_job(monkeypatch):
+    monkeypatch.setattr(prober, "_GIVE_UP_AFTER_S", 0.3)
+
+    async def scenario():
+        async with serve(silent, "127.0.0.1", 0) as server, Prober() as probe:
+            job = {**WEBSOCKET, "host": "127.0.0.1", "port": server.sockets[0].getsockname()[1]}
+            with pytest.raises(ProbeError, match=r"the probe does not answer within 0\.3 s"):
+                await probe.run({**job, "messages": numbered(1)})
+            with pytest.raises(ProbeError, match="the probe"):
+                await probe.run({**job, "kind": "connect", "count": 1})
+
+    asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S))
+
+
+def test_a_job_may_take_as_long_as_its_messages_are_spread_over(monkeypatch):
+    monkeypatch.setattr(prober, "_GIVE_UP_AFTER_S", 2.0)
+
+    async def handler(connection):
+        async for text in connection:
+            await connection.send(text)
+
+    result = probing({**WEBSOCKET, "messages": numbered(30), "spacing_us": 100_000}, handler)
+    assert len(result["took_us"]) == 30
+
+
+def answering(job, answer):
+    """Have a job done against a server that gives `answer` to each request."""
+
+    async def serve_one(reader, writer):
+        while await reader.read(1 << 16):
+            writer.write(answer)
+
+    async def scenario():
+        server = await asyncio.start_server(serve_one, "127.0.0.1", 0)
+        async with server, Prober() as probe:
+            port = server.sockets[0].getsockname()[1]
+            return await probe.run({"host": "127.0.0.1", "port": port, "timeout_s": 0.3, **job})
+
+    return asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S))
+
+
+def test_requests_over_rest_are_timed_and_errors_counted():
+    body = b'{"error":["EOrder:Insufficient funds"]}'
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    result = answering({"kind": "http", "requests": ["GET / HTTP/1.1\r\n\r\n"] * 3, "timeout_s": 20}, answer)
+    assert (len(result["took_us"]), result["refused"]) == (3, 3)
+    assert "Insufficient funds" in result["first_refusal"]
+
+
+@pytest.mark.parametrize(
+    ("job", "complaint"),
+    [
+        ({"kind": "http", "requests": ["GET / HTTP/1.1\r\n\r\n"]}, "no answer within"),
+        ({**WEBSOCKET, "messages": numbered(1), "timeout_s": 0.3}, "no answer within"),
+    ],
+)
+def test_garbage_is_no_answer(job, complaint):
+    with pytest.raises(ProbeError, match=complaint):
+        answering(job, b"\x00\xff garbage")
+
+
 def test_connections_are_timed():
     assert len(probing({"kind": "connect", "count": 3}, silent)["took_us"]) == 3
 
@@ -161,7 +235,8 @@ def measurement():
 
 def test_the_text_has_every_probe_its_error_and_what_the_machine_cannot_do():
     text = report.as_text(measurement())
-    assert "+12.25%" in text
+    assert "+12.25% (+24 µs)" in text
+    assert "-50.00% (-100 µs)" in text
     assert "link netem: not measured: no <module>" in text
     assert "3.75" in text
     assert "so the nearest it can be is 270 µs" in text
@@ -211,6 +286,9 @@ def test_it_measures_and_writes_both_files(tmp_path):
     ("arguments", "complaint"),
     [
         (["--tier", "mars"], "unknown tier 'mars'"),
+        (["--tier", "us,us"], "the same tier is given twice"),
+        (["--link", "stream,bogus"], "unknown link 'bogus'; there are: netem, packet, stream, none"),
+        (["--market", "bogus"], "market must be one of synthetic, off"),
         (["--samples", "0"], "--samples must be"),
         (["--output", "/nowhere"], "/nowhere: no such folder"),
     ],
@@ -227,3 +305,68 @@ def test_what_cannot_be_measured_is_said_in_one_line(arguments, complaint):
     assert (done.returncode, done.stdout) == (2, "")
     assert complaint in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def children(pid):
+    """Give the processes that a process started, at any depth."""
+    found = []
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with open(f"/proc/{pid}/task/{task}/children") as listed:
+            found += [int(child) for child in listed.read().split()]
+    return found + [below for child in found for below in children(child)]
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_it_can_be_stopped_and_leaves_nothing(tmp_path, number, code):
+    arguments = ["--tier", "tokyo", "--link", "stream", "--output", str(tmp_path)]
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    process = subprocess.Popen(
+        [*COMMAND, "measure", *arguments],
+        cwd=ROOT,
+        env=environment(TMPDIR=str(scratch)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    started: list[int] = []
+    try:
+        wait_until(lambda: list(scratch.glob("*/endpoints.json")), PATIENCE_S, "the emulator is up")
+        wait_until(lambda: len(children(process.pid)) >= 2, PATIENCE_S, "the probe runs too")
+        started = children(process.pid)
+        if number == signal.SIGINT:  # as a terminal sends it: to all that are in its foreground
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        said = process.communicate(timeout=PATIENCE_S)
+        wait_until(lambda: not any(map(alive, started)), PATIENCE_S, "its processes have ended")
+    finally:
+        for pid in filter(alive, [*started, process.pid]):
+            os.kill(pid, signal.SIGKILL)
+    assert (process.returncode, said) == (code, ("", ""))
+    assert list(scratch.iterdir()) == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scratch"]
+
+
+def test_settings_of_the_environment_do_not_change_what_is_measured(tmp_path):
+    arguments = ["--tier", "aws", "--link", "stream", "--samples", "20", "--output", str(tmp_path)]
+    done = subprocess.run(
+        [*COMMAND, "measure", *arguments],
+        cwd=ROOT,
+        env=environment(KRAKEN_EMULATOR_ENFORCE_ACCESS="1"),  # resets who is not listed
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 0, done.stderr
+    (rung,) = json.loads((tmp_path / "measurement.json").read_bytes())["rungs"]
+    assert rung["reason"] is None
