@@ -18,6 +18,7 @@ from emulator import settings as settings_
 from emulator.calibration import Calibration
 from emulator.clock import Clock
 from emulator.control import server as control
+from emulator.control.venue import VenueControl
 from emulator.endpoints import Endpoint, as_text, as_values, remove, write_atomically
 from emulator.engine.accounts import Account
 from emulator.engine.commands import Deposit
@@ -26,10 +27,9 @@ from emulator.engine.spot import SpotEngine
 from emulator.gateways.access import OPEN, Entrance, Network, guarded
 from emulator.gateways.front import server as front
 from emulator.gateways.front.tls import Authority
-from emulator.gateways.keys import PERMISSIONS, ApiKey, KeyRing, demo_credentials
-from emulator.gateways.spot_rest import server as spot_rest
-from emulator.gateways.spot_ws_v2 import server as spot_ws_v2
-from emulator.gateways.spot_ws_v2.session import Gateway
+from emulator.gateways.keys import PERMISSIONS, TOTP, ApiKey, KeyRing, demo_credentials, totp
+from emulator.gateways.offers import Offers
+from emulator.gateways.rate_limits import RateLimits
 from emulator.gateways.tape import Tape
 from emulator.gateways.tokens import Tokens
 from emulator.gateways.venue import Venue
@@ -44,7 +44,7 @@ from emulator.market.profile import MarketProfileError
 from emulator.market.profile import load as load_market
 from emulator.market.synthetic import SyntheticMarket
 from emulator.measure.prober import ProbeError, Prober
-from emulator.settings import AccountProfile, Settings, SettingsError
+from emulator.settings import AccountProfile, KeyProfile, Settings, SettingsError
 
 MARKET_ACCOUNT = "market"
 _log = logging.getLogger(__name__)
@@ -91,18 +91,16 @@ class App:
     async def start(self) -> None:
         """Open everything; return when every listener answers."""
         venue = self._build_venue()
-        gateway = Gateway(venue)
         first_id = int.from_bytes(os.urandom(7), "big") << 8
         queue = DueQueue(asyncio.get_running_loop())
         self._stops.append(queue.close)
-        ws_v2 = spot_ws_v2.Server(gateway, first_id)
-        self._front = front.Server(spot_rest.Server(venue), ws_v2, queue.until)
+        self._front = front.Server(venue, first_id, queue.until)
         # What exists now lives as long as the process: keep the collector from walking it while orders flow.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 50, 100_000)
         await self._open_links(queue)
-        await self._open_control()
+        await self._open_control(venue)
         self._ready = True
         self._in_idle_turns(venue.tape.load_days(venue.clock.now_ns()))
 
@@ -149,11 +147,13 @@ class App:
             raise
         self.listeners.append(listeners)
 
-    async def _open_control(self) -> None:
+    async def _open_control(self, venue: Venue) -> None:
         """Open the port by which links are changed while clients are connected."""
         settings = self.settings
         live = Live(self.listeners[0].link, self.tiers, [at.link for at in self.listeners[1:]])
-        self._control = control.Server(live, settings_.PROFILES / "schedules", settings.host)
+        self._control = control.Server(
+            live, VenueControl(venue), settings_.PROFILES / "schedules", settings.host
+        )
         port = 0 if settings.ports == "auto" else settings.control_port
         try:
             self._control_listener = await self._control.listen(CONTROL_HOST, port)
@@ -176,9 +176,7 @@ class App:
         engine.apply(Deposit(account.name, "ZUSD", 10**12), now_ns)
         key = ApiKey(account.name, "calibration", "")
         venue = Venue(engine, clock, KeyRing([key]), Tokens(seed), Tape(engine, None, now_ns))
-        scratch = front.Server(
-            spot_rest.Server(venue), spot_ws_v2.Server(Gateway(venue), first_connection_id=1), queue.until
-        )
+        scratch = front.Server(venue, 1, queue.until)
         try:
             async with Prober() as prober:
                 token = venue.tokens.issue(key, now_ns)
@@ -231,6 +229,7 @@ class App:
             if past
             else None,
             post_only_rejects=settings.post_only == "reject",
+            rate_limits=settings.rate_limits == "on",
         )
         for row in self.accounts:
             for name, amount in (row.balances or {}).items():
@@ -238,8 +237,15 @@ class App:
                 if asset is None:
                     raise SettingsError(f"account {row.name}: unknown asset {name!r}")
                 engine.apply(Deposit(row.name, name, _amount(row, name, amount, asset.decimals)), now_ns)
-        keys = KeyRing(_key(settings.seed, row) for row in self.accounts)
-        venue = Venue(engine, clock, keys, Tokens(settings.seed), Tape(engine, past, now_ns))
+        keys = KeyRing(key for row in self.accounts for key in _keys(settings.seed, row, now_ns))
+        offers = Offers.read(
+            self.catalogue,
+            settings_.profile("funding", settings.funding),
+            settings_.profile("earn", settings.earn),
+        )
+        limits = RateLimits(on=settings.rate_limits == "on")
+        tokens, tape = Tokens(settings.seed), Tape(engine, past, now_ns)
+        venue = Venue(engine, clock, keys, tokens, tape, limits, offers, settings.seed)
         self._stops.append(venue.close)
         if profile is not None:
             market = SyntheticMarket(engine, MARKET_ACCOUNT, profile, settings.seed, venue.publish)
@@ -277,7 +283,11 @@ class App:
         accounts = []
         for row in self.accounts:
             key, secret = demo_credentials(self.settings.seed, row.name)
-            accounts.append({"name": row.name, "spot": {"key": key, "secret": secret}})
+            account: dict[str, Any] = {"name": row.name, "spot": {"key": key, "secret": secret}}
+            for own in row.keys:
+                public, private = demo_credentials(self.settings.seed, f"{row.name}/{own.name}")
+                account.setdefault("keys", {})[own.name] = {"key": public, "secret": private}
+            accounts.append(account)
         tiers_ = as_values(self.endpoints, self.authority.ca_path)
         return {"tiers": tiers_, "accounts": accounts, "control": self.control_url, "pid": os.getpid()}
 
@@ -319,16 +329,54 @@ def _entrance(settings: Settings, tier: tiers.Tier, listed: tuple[Network, ...])
 def _account(row: AccountProfile) -> Account:
     if row.name == MARKET_ACCOUNT:
         raise SettingsError(f"account {row.name}: this name is the synthetic market's")
-    return Account(row.name, tier=row.tier, vip=row.vip, volume_usd=row.volume_usd)
+    return Account(
+        row.name,
+        tier=row.tier,
+        vip=row.vip,
+        volume_usd=row.volume_usd,
+        margin_allowance_usd=row.margin_allowance_usd,
+        state=row.state,
+    )
 
 
-def _key(seed: int, row: AccountProfile) -> ApiKey:
-    unknown = set(row.permissions or ()) - PERMISSIONS
+def _keys(seed: int, row: AccountProfile, now_ns: int) -> Iterator[ApiKey]:
+    """Return the account's keys: its own, and those that the profile names besides."""
+    own = KeyProfile(
+        name="default",
+        permissions=row.permissions,
+        nonce_window=row.nonce_window,
+        otp=row.otp,
+        allowed_from=row.allowed_from,
+    )
+    yield _key(demo_credentials(seed, row.name), row, own, now_ns)
+    for further in row.keys:
+        yield _key(demo_credentials(seed, f"{row.name}/{further.name}"), row, further, now_ns)
+
+
+def _key(credentials: tuple[str, str], row: AccountProfile, key: KeyProfile, now_ns: int) -> ApiKey:
+    unknown = set(key.permissions or ()) - PERMISSIONS
     if unknown:
         raise SettingsError(f"account {row.name}: unknown permission {min(unknown)!r}")
-    public, secret = demo_credentials(seed, row.name)
-    permissions = PERMISSIONS if row.permissions is None else row.permissions
-    return ApiKey(row.name, public, secret, permissions=permissions, nonce_window=row.nonce_window)
+    try:
+        allowed_from = tuple(ipaddress.ip_network(text) for text in key.allowed_from)
+        if key.otp is not None and key.otp.startswith(TOTP):
+            totp(key.otp.removeprefix(TOTP), 0)
+    except ValueError as error:
+        raise SettingsError(f"account {row.name}, key {key.name}: {error}") from None
+    return ApiKey(
+        row.name,
+        *credentials,
+        name=key.name,
+        permissions=PERMISSIONS if key.permissions is None else key.permissions,
+        nonce_window=key.nonce_window,
+        otp=key.otp,
+        allowed_from=allowed_from,
+        disabled=key.disabled,
+        valid_until_ns=key.valid_until * 10**9,
+        query_from_ns=key.query_from * 10**9,
+        query_to_ns=key.query_to * 10**9,
+        created_ns=now_ns,
+    )
 
 
 def _amount(row: AccountProfile, asset: str, amount: str, decimals: int) -> int:

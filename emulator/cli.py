@@ -16,6 +16,8 @@ examples:
   kraken-emulator up --market off --ports auto --endpoints-file endpoints.json
   kraken-emulator run --tier us -- python bot.py   an unmodified client, with Kraken's own hostnames
   kraken-emulator link set us rtt=90ms         a running emulator's link, changed
+  kraken-emulator venue cancel_only --pair XBTUSD   what may be done in a pair, in every protocol at once
+  kraken-emulator deposit alice BTC 1.5        funds that arrive
   kraken-emulator measure --quick              what round trips this machine gets, with plots
   kraken-emulator tiers                        what the tiers are
 """
@@ -40,6 +42,8 @@ def parser() -> argparse.ArgumentParser:
     _add_up(commands.add_parser("up", help="start the venue and keep it running"))
     _add_run(commands.add_parser("run", help="run a command whose network is a tier, as if it called Kraken"))
     _add_link(commands.add_parser("link", help="look at and change the links of a running emulator"))
+    _add_venue(commands.add_parser("venue", help="look at and change a running emulator's trading status"))
+    _add_deposit(commands.add_parser("deposit", help="let a deposit arrive in a running emulator"))
     _add_measure(
         commands.add_parser("measure", help="measure every tier on every link, beside what Kraken publishes")
     )
@@ -92,6 +96,29 @@ actions:
     add("--json", action="store_true", help="print JSON")
 
 
+def _add_venue(venue: argparse.ArgumentParser) -> None:
+    venue.description = (
+        "Show or change what may be done on the venue (online, cancel_only, post_only, maintenance) or in "
+        "one pair (also limit_only, reduce_only). It takes effect in every protocol at once."
+    )
+    add = venue.add_argument
+    add("status", nargs="?", metavar="STATUS", help="the new status; none shows the present one")
+    add("--pair", metavar="PAIR", help="the pair that is meant, by any of its names (default: the venue)")
+    add("--control", metavar="URL", help="the emulator's control API (default: http://127.0.0.1:7490)")
+    add("--endpoints-file", metavar="FILE", help="take the control API's address from there")
+
+
+def _add_deposit(deposit: argparse.ArgumentParser) -> None:
+    deposit.description = "Let a deposit arrive: balances, ledgers, DepositStatus and clients show it."
+    add = deposit.add_argument
+    add("account", metavar="ACCOUNT", help="account of the accounts profile: alice")
+    add("asset", metavar="ASSET", help="by any of its names: BTC, XBT, XXBT")
+    add("amount", metavar="AMOUNT")
+    add("--method", metavar="NAME", help="deposit method (default: the asset's first)")
+    add("--control", metavar="URL", help="the emulator's control API (default: http://127.0.0.1:7490)")
+    add("--endpoints-file", metavar="FILE", help="take the control API's address from there")
+
+
 def _add_measure(measure: argparse.ArgumentParser) -> None:
     measure.description = (
         "Start the venue on every link that works here and send real probes through every tier: TCP connect, "
@@ -140,6 +167,8 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
     add("--market", metavar="WHO", help="who else trades: synthetic or off (default: synthetic)")
     add("--market-profile", metavar="NAME|FILE", help="prices and rates of the synthetic market")
     add("--accounts", metavar="NAME|FILE", help="accounts profile (default: default, 16 funded accounts)")
+    add("--funding", metavar="NAME|FILE", help="funding profile: ways in and out (default: default)")
+    add("--earn", metavar="NAME|FILE", help="earn profile: strategies (default: default)")
     add("--host", metavar="ADDR", help="address to bind (default: 127.0.0.1; anything else is a risk)")
     add("--ports", metavar="HOW", help="fixed, or auto for free ones (default: fixed)")
     add("--http-port", type=int, metavar="N", help="first tier's plain port (default: 7480, next tier +100)")
@@ -148,6 +177,7 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
     add("--endpoints-file", metavar="FILE", help="write the endpoints as JSON when everything answers")
     add("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
     add("--state-folder", metavar="DIR", help="where the local CA lives (default: the user's data folder)")
+    add("--rate-limits", metavar="on|off", help="Kraken's rate limits (default: on; off for load tests)")
     add("--post-only", metavar="HOW", help="a crossing post-only order: cancel or reject (default: cancel)")
     add("--config", metavar="FILE", help="settings file (TOML, the same names)")
 
@@ -273,6 +303,29 @@ def _link(arguments: dict[str, Any]) -> None:
         _print_table(rows(links))
 
 
+def _venue(arguments: dict[str, Any]) -> None:
+    from emulator.control.client import ControlError, find, venue
+
+    try:
+        url = find(arguments["control"], arguments["endpoints_file"])
+        now = venue(url, arguments["status"], arguments["pair"])
+    except ControlError as error:
+        _fail(error)
+    rows = [("what", "status"), (now.get("pair", "venue"), now["status"])]
+    _print_table([*rows, *now.get("pairs", {}).items()])
+
+
+def _deposit(arguments: dict[str, Any]) -> None:
+    from emulator.control.client import ControlError, deposit, find
+
+    try:
+        url = find(arguments["control"], arguments["endpoints_file"])
+        now = deposit(url, *(arguments[name] for name in ("account", "asset", "amount", "method")))
+    except ControlError as error:
+        _fail(error)
+    _print_table([("asset", "balance"), *now["balances"].items()])
+
+
 def _measure(arguments: dict[str, Any]) -> None:
     from emulator.run import spaces
 
@@ -356,6 +409,8 @@ _COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "up": _up,
     "run": _run,
     "link": _link,
+    "venue": _venue,
+    "deposit": _deposit,
     "measure": _measure,
     "tiers": _tiers,
     "doctor": _doctor,

@@ -97,7 +97,8 @@ def _distance(endpoint: Endpoint) -> str:
 
 def _urls(host: str, port: int, tls: str) -> dict[str, str]:
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    return {"rest": f"http{tls}://{where}", "ws": f"ws{tls}://{where}", "ws_auth": f"ws{tls}://{where}"}
+    sockets = dict.fromkeys(("ws", "ws_auth", "ws_l3"), f"ws{tls}://{where}")
+    return {"rest": f"http{tls}://{where}", **sockets}
 
 
 def write_atomically(path: Path, content: bytes) -> None:

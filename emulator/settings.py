@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from emulator.engine.accounts import AccountState
 from emulator.engine.limits import AccountTier
 
 _PACKED = Path(__file__).parent / "profiles"
@@ -60,10 +61,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Accounts profile: a name under profiles/accounts, or a path to a .toml file."""
     market_profile: str = "default"
     """Market profile: a name under profiles/market, or a path to a .toml file."""
+    funding: str = "default"
+    """Funding profile: a name under profiles/funding, or a path to a .toml file."""
+    earn: str = "default"
+    """Earn profile: a name under profiles/earn, or a path to a .toml file."""
     tiers_folder: str = ""
     """Folder with tier profiles of your own; they take precedence over those that come along."""
     state_folder: str = ""
     """Where the local certificate authority lives; by default the user's data folder."""
+    rate_limits: str = "on"
+    """Kraken's rate limits: ``on``, or ``off`` for load tests."""
     post_only: str = "cancel"
     """A post-only order that would cross: ``cancel`` (accepted, then cancelled) or ``reject``."""
 
@@ -71,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 _CHOICES = {
     "market": ("synthetic", "off"),
     "ports": ("fixed", "auto"),
+    "rate_limits": ("on", "off"),
     "post_only": ("cancel", "reject"),
 }
 
@@ -141,6 +149,20 @@ def state_folder(settings: Settings) -> Path:
     return Path(data).expanduser() / "kraken-emulator"
 
 
+class KeyProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A further API key of an account; the fields are described in profiles/accounts/default.toml."""
+
+    name: str
+    permissions: tuple[str, ...] | None = None
+    nonce_window: Count = 0
+    otp: str | None = None
+    allowed_from: tuple[str, ...] = ()
+    disabled: bool = False
+    valid_until: Count = 0
+    query_from: Count = 0
+    query_to: Count = 0
+
+
 class AccountProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One account of an accounts profile; the fields are described in profiles/accounts/default.toml."""
 
@@ -151,6 +173,11 @@ class AccountProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     balances: dict[str, str] | None = None
     permissions: tuple[str, ...] | None = None
     nonce_window: Count = 0
+    state: AccountState = AccountState.ACTIVE
+    margin_allowance_usd: Count | None = None
+    otp: str | None = None
+    allowed_from: tuple[str, ...] = ()
+    keys: tuple[KeyProfile, ...] = ()
 
 
 class _Defaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

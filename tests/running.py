@@ -90,16 +90,19 @@ class Running:
 def running(*arguments: str, **variables: str) -> Iterator[Running]:
     """Start ``kraken-emulator up`` with ``arguments``; stop it at the end unless the test did.
 
-    Its link is ``stream`` unless the arguments say otherwise: the same on every machine.
+    Unless the arguments say otherwise, its link is ``stream``, the same on every machine, and rate limits are
+    off: tests in parallel are many clients of one address.
     """
     with tempfile.TemporaryDirectory(prefix="kraken-emulator-") as name:
         folder = Path(name)
         endpoints_file = folder / "endpoints.json"
         places = ("--endpoints-file", str(endpoints_file), "--state-folder", str(folder / "state"))
-        link = () if "--link" in arguments else ("--link", "stream")
+        usual = () if "--link" in arguments else ("--link", "stream")
+        if "--rate-limits" not in arguments:
+            usual += ("--rate-limits", "off")
         with (folder / "stdout").open("wb") as stdout, (folder / "stderr").open("wb") as stderr:
             process = subprocess.Popen(
-                [*COMMAND, "up", "--ports", "auto", *places, *link, *arguments],
+                [*COMMAND, "up", "--ports", "auto", *places, *usual, *arguments],
                 cwd=ROOT,
                 env=environment(**variables),
                 stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""`kraken-emulator link`: the control API from the command line."""
+"""`kraken-emulator link` and `venue`: the control API from the command line."""
 
 from __future__ import annotations
 
@@ -124,6 +124,21 @@ def act(
     else:
         answer = call(url, "POST", f"{path}/{action}")
     return list(answer["links"])
+
+
+def venue(url: str, status: str | None, pair: str | None) -> dict[str, Any]:
+    """Change what may be done on the venue or in a pair, unless ``status`` is None; give what it is then."""
+    path = "/control/venue" + (f"/{quote(pair, safe='')}" if pair else "")
+    if status is None:
+        return dict(call(url, "GET", path))
+    return dict(call(url, "PATCH", path, json.dumps({"status": status}).encode()))
+
+
+def deposit(url: str, account: str, asset: str, amount: str, method: str | None) -> dict[str, Any]:
+    """Let a deposit arrive; give the account's balances then."""
+    body = {"asset": asset, "amount": amount} | ({"method": method} if method else {})
+    path = f"/control/accounts/{quote(account, safe='')}/deposits"
+    return dict(call(url, "POST", path, json.dumps(body).encode()))
 
 
 def _what(name: str) -> tuple[bytes, str]:

@@ -7,10 +7,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path as FilePath
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 from aiohttp import web
 
+from emulator.control.venue import VenueControl, VenueError
 from emulator.link.listener import LinkError
 from emulator.link.live import ChangeError, Live, Path
 from emulator.link.schedule import LARGEST_BYTES, Schedule, ScheduleError, Trace, read_schedule, read_trace
@@ -34,8 +36,9 @@ class Refused(Exception):  # noqa: N818 - what became of a request
 class Server:
     """Answers `/control/…`."""
 
-    def __init__(self, live: Live, schedules: FilePath, host: str) -> None:
+    def __init__(self, live: Live, venue: VenueControl, schedules: FilePath, host: str) -> None:
         self._live = live
+        self._venue = venue
         self._schedules = schedules
         self._hosts = LOOPBACK | {host}
         self._http = web.Server(self._answer, access_log=None)
@@ -45,6 +48,11 @@ class Server:
             "restore": {"POST": self._restore},
             "reset": {"POST": self._reset},
             "play": {"POST": self._play, "DELETE": self._stop},
+        }
+        self._areas = {
+            "links": self._links_call,
+            "venue": self._venue_call,
+            "accounts": self._accounts_call,
         }
 
     async def listen(self, host: str, port: int) -> asyncio.Server:
@@ -61,7 +69,7 @@ class Server:
             status, value = 200, await self._call(request)
         except Refused as error:
             status, value = error.status, {"error": str(error)}
-        except (ChangeError, LinkError, ScheduleError) as error:
+        except (ChangeError, LinkError, ScheduleError, VenueError) as error:
             status, value = 400, {"error": str(error)}
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
@@ -74,10 +82,34 @@ class Server:
             raise Refused(403, "the Host header must name this machine")
         if request.path == "/control/health":
             return {"status": "ok"}
-        parts = request.path.split("/")[1:]
-        if parts[:2] != ["control", "links"] or len(parts) > 5 or "" in parts[2:]:
-            raise Refused(404, "not found; there are /control/health and /control/links")
-        target = parts[2:]
+        parts = [unquote(part) for part in request.rel_url.raw_path.split("/")[1:]]
+        area = self._areas.get(parts[1]) if parts[0] == "control" and len(parts) > 1 else None
+        if area is None or len(parts) > 5 or "" in parts[2:]:
+            known = ", ".join(f"/control/{name}" for name in ("health", *self._areas))
+            raise Refused(404, f"not found; there are {known}")
+        return await area(request, parts[2:])
+
+    async def _venue_call(self, request: web.BaseRequest, target: list[str]) -> Any:
+        """Answer `/control/venue`, or `/control/venue/PAIR`."""
+        if len(target) > 1:
+            raise Refused(404, "not found: a pair is meant at most")
+        pair = target[0] if target else None
+        if request.method == "GET":
+            return self._venue.show(pair)
+        if request.method != "PATCH":
+            raise Refused(405, "the method must be GET or PATCH")
+        return self._venue.set(pair, await _json(request))
+
+    async def _accounts_call(self, request: web.BaseRequest, target: list[str]) -> Any:
+        """Answer `/control/accounts/NAME` and `/control/accounts/NAME/deposits`."""
+        if len(target) == 1 and request.method == "GET":
+            return self._venue.show_account(target[0])
+        if len(target) == 2 and target[1] == "deposits" and request.method == "POST":
+            return self._venue.deposit(target[0], await _json(request))
+        raise Refused(404, "not found: GET an account, or POST to its deposits")
+
+    async def _links_call(self, request: web.BaseRequest, target: list[str]) -> Any:
+        """Answer `/control/links…`."""
         action = target.pop() if target and target[-1] in self._table else ""
         handlers = self._table[action]
         handler = handlers.get(request.method)

@@ -1,16 +1,28 @@
 """An account: balances, what is on hold, its orders, and what trading left behind."""
 
-from typing import TypeVar
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
+from emulator.engine.history import remember
 from emulator.engine.ledger import LedgerEntry, TradeRecord
-from emulator.engine.limits import AccountTier
+from emulator.engine.limits import LIMITS, AccountTier, Counter
+from emulator.engine.margin import Position
 from emulator.engine.orders import Order
 
-HISTORY = 50_000
-"""Most closed orders, trades and ledger entries (each) that an account keeps."""
+if TYPE_CHECKING:
+    from emulator.engine.wallets import Allocation, Movement
 
 _DAY_NS = 86_400 * 10**9
-_T = TypeVar("_T")
+
+
+class AccountState(StrEnum):
+    """What an account may do at all."""
+
+    ACTIVE = "active"
+    LOCKED = "locked"
+    """It may not trade."""
+    UNCONFIRMED = "unconfirmed"
+    DISABLED = "disabled"
 
 
 class Account:
@@ -28,15 +40,28 @@ class Account:
         "cancel_after_ns",
         "cancel_after_queued_ns",
         "closed",
+        "closed_positions",
+        "deposits",
+        "earn",
+        "futures",
         "holds",
         "house",
         "ledger",
+        "margin_allowance_usd",
+        "margin_check_queued",
+        "margin_seen",
+        "master",
         "name",
         "open",
         "open_per_pair",
+        "positions",
+        "rates",
+        "scheduled",
+        "state",
         "tier",
         "trades",
         "vip",
+        "withdrawals",
     )
 
     def __init__(
@@ -47,11 +72,14 @@ class Account:
         vip: bool = False,
         house: bool = False,
         volume_usd: int = 0,
+        margin_allowance_usd: int | None = None,
+        state: AccountState = AccountState.ACTIVE,
     ) -> None:
         self.name = name
         self.tier = tier
         self.vip = vip
         self.house = house
+        self.state = state
         self.balances: dict[str, int] = {}
         self.holds: dict[str, int] = {}
         self.open: dict[str, Order] = {}
@@ -61,6 +89,26 @@ class Account:
         self.closed: dict[str, Order] = {}
         self.trades: dict[str, TradeRecord] = {}
         self.ledger: dict[str, LedgerEntry] = {}
+        self.deposits: dict[str, Movement] = {}
+        self.withdrawals: dict[str, Movement] = {}
+        self.earn: dict[str, Allocation] = {}
+        """What is in earn strategies, by strategy."""
+        self.futures: dict[str, int] = {}
+        """Balances of the futures wallet."""
+        self.master = name
+        """The account that this one is a subaccount of, or itself."""
+        self.positions: dict[str, Position] = {}
+        """Open positions by id, oldest first."""
+        self.closed_positions: dict[str, Position] = {}
+        self.margin_allowance_usd = margin_allowance_usd
+        """Most that the account's positions may be worth together, in whole USD; None for no limit."""
+        self.margin_check_queued = False
+        self.margin_seen = (0, 0)
+        """How many ledger entries and trades there had been when the margin level was last looked at."""
+        self.scheduled = 0
+        """How many orders wait for their start time."""
+        self.rates: dict[str, Counter] = {}
+        """The engine's rate counters, by pair."""
         self.cancel_after_ns = 0
         """When the dead man's switch fires; 0 when it is off."""
         self.cancel_after_queued_ns = 0
@@ -76,6 +124,13 @@ class Account:
         """Add ``change`` to the balance and return the new balance."""
         balance = self.balances[asset] = self.balances.get(asset, 0) + change
         return balance
+
+    def rate(self, pair: str) -> Counter:
+        """Return the engine's rate counter of a pair."""
+        counter = self.rates.get(pair)
+        if counter is None:
+            counter = self.rates[pair] = Counter(LIMITS[self.tier].engine_decay)
+        return counter
 
     def hold(self, order: Order, amount: int) -> None:
         """Set what ``order`` keeps on hold to ``amount``."""
@@ -112,6 +167,15 @@ class Account:
         """Return an order by txid, open or ended."""
         return self.open.get(txid) or self.closed.get(txid)
 
+    def position(self, id_: str | None) -> Position | None:
+        """Return a position by its id, open or closed."""
+        return self.positions.get(id_ or "") or self.closed_positions.get(id_ or "")
+
+    def position_closed(self, position: Position) -> None:
+        """Move a position from the open ones to the history."""
+        del self.positions[position.id]
+        remember(self.closed_positions, position.id, position)
+
     def volume_usd(self, now_ns: int) -> int:
         """Return the volume of the last 30 days in whole USD, the profile's starting volume included."""
         today = now_ns // _DAY_NS
@@ -123,10 +187,3 @@ class Account:
         """Count a trade towards the 30-day volume."""
         today = now_ns // _DAY_NS
         self._volume_days[today] = self._volume_days.get(today, 0) + usd_cents
-
-
-def remember(history: dict[str, _T], key: str, value: _T) -> None:
-    """Keep ``value``, and forget the oldest one beyond ``HISTORY``."""
-    history[key] = value
-    if len(history) > HISTORY:
-        del history[next(iter(history))]

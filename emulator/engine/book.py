@@ -50,12 +50,13 @@ class Book:
     ``touched`` holds a key per changed level in order of change: +price for bids, -price for asks.
     """
 
-    __slots__ = ("asks", "bids", "touched")
+    __slots__ = ("_places", "asks", "bids", "touched")
 
     def __init__(self) -> None:
         self.bids = BookSide(1)
         self.asks = BookSide(-1)
         self.touched: dict[int, None] = {}
+        self._places = 0
 
     def side(self, buy: bool) -> BookSide:
         """Return the side on which orders to buy (or to sell) rest."""
@@ -79,6 +80,8 @@ class Book:
         level.qty += order.shown
         level.changed_ns = now_ns
         order.level = level
+        self._places += 1
+        order.place = self._places
         self.touched[key] = None
 
     def remove(self, order: Order, now_ns: int) -> None:

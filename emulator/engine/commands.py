@@ -7,39 +7,70 @@ import msgspec
 
 from emulator.engine.instruments import Side
 from emulator.engine.orders import OrderType, SelfTrade, TimeInForce
+from emulator.engine.status import TradingStatus
+from emulator.engine.triggers import Offset, Reference
+
+
+class Close(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The order that each fill places, on the other side and for what was filled.
+
+    Offsets are taken from the price of the fill.
+    """
+
+    type: OrderType
+    price: int | Offset | None = None
+    trigger: int | Offset | None = None
+    reference: Reference = Reference.LAST
 
 
 class PlaceOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Place an order.  ``price`` is None for a market order."""
+    """Place an order.
+
+    ``price`` is the limit, None for orders without one; ``trigger`` is what a triggered order waits for.  An
+    offset is a distance from the last trade; that of a trailing trigger from the best price since; that of
+    a triggered order's limit from the trigger's price.
+    """
 
     account: str
     pair: str
     side: Side
     type: OrderType
     qty: int
-    price: int | None = None
+    price: int | Offset | None = None
+    trigger: int | Offset | None = None
+    reference: Reference = Reference.LAST
     tif: TimeInForce = TimeInForce.GTC
     post_only: bool = False
     reduce_only: bool = False
     display: int = 0
     """Displayed slice of an iceberg."""
+    start_ns: int = 0
+    """When the order goes live; 0 for at once."""
     expire_ns: int = 0
+    cash: int = 0
+    """What a market order spends, as an exact cost, instead of ``qty``."""
+    leverage: int = 0
+    """How many times the collateral is traded; 0 for an order with the account's own funds."""
+    close: Close | None = None
     cl_ord_id: str | None = None
     userref: int | None = None
     self_trade: SelfTrade = SelfTrade.CANCEL_NEWEST
     fee_in_base: bool = False
     deadline_ns: int = 0
     """Refuse the command when it arrives later than this; 0 for never."""
+    batch: int = 1
+    """How many orders came in the same request: it decides what they cost the rate counter."""
 
 
 class AmendOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """Change a resting order in place.  ``None`` leaves a value as it is."""
+    """Change an open order in place.  ``None`` leaves a value as it is; offsets are from the last trade."""
 
     account: str
     txid: str | None = None
     cl_ord_id: str | None = None
     qty: int | None = None
-    price: int | None = None
+    price: int | Offset | None = None
+    trigger: int | Offset | None = None
     display: int | None = None
     post_only: bool = False
     deadline_ns: int = 0
@@ -54,7 +85,8 @@ class EditOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     account: str
     txid: str
     qty: int | None = None
-    price: int | None = None
+    price: int | Offset | None = None
+    trigger: int | Offset | None = None
     display: int | None = None
     post_only: bool = False
     reduce_only: bool = False
@@ -69,6 +101,8 @@ class CancelOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     account: str
     txid: str | None = None
     cl_ord_id: str | None = None
+    batch: bool = False
+    """Whether it is part of a batch, which is carried out whatever the rate counter says."""
 
 
 class CancelAll(msgspec.Struct, frozen=True, gc=False):
@@ -90,6 +124,97 @@ class Deposit(msgspec.Struct, frozen=True, gc=False):
     account: str
     asset: str
     amount: int
+    fee: int = 0
+    method: str = ""
+    address: str = ""
 
 
-Command = PlaceOrder | AmendOrder | EditOrder | CancelOrder | CancelAll | CancelAllAfter | Deposit
+class Withdraw(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Send ``amount`` away, and pay ``fee`` for it."""
+
+    account: str
+    asset: str
+    amount: int
+    fee: int
+    method: str
+    network: str
+    key: str
+    address: str
+
+
+class CancelWithdrawal(msgspec.Struct, frozen=True, gc=False):
+    """Give a withdrawal back that has not been sent."""
+
+    account: str
+    asset: str
+    refid: str
+
+
+class TransferToFutures(msgspec.Struct, frozen=True, gc=False):
+    """Move funds to the account's futures wallet."""
+
+    account: str
+    asset: str
+    amount: int
+
+
+class TransferToAccount(msgspec.Struct, frozen=True, gc=False):
+    """Move funds from one account of a master to another; ``account`` is the master."""
+
+    account: str
+    source: str
+    target: str
+    asset: str
+    amount: int
+
+
+class CreateSubaccount(msgspec.Struct, frozen=True, gc=False):
+    """Open an account under a master."""
+
+    account: str
+    name: str
+
+
+class Allocate(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Put funds into an earn strategy; a negative ``amount`` takes them out."""
+
+    account: str
+    strategy: str
+    asset: str
+    amount: int
+    rate_ppm: int
+    """Yearly reward of the strategy."""
+    unbonding_days: int = 0
+
+
+class SetIndex(msgspec.Struct, frozen=True, gc=False):
+    """Tell the index price of a pair, in price units."""
+
+    pair: str
+    price: int
+
+
+class SetStatus(msgspec.Struct, frozen=True, gc=False):
+    """Change what may be done in a pair, or on the whole venue when ``pair`` is None."""
+
+    status: TradingStatus
+    pair: str | None = None
+
+
+Command = (
+    PlaceOrder
+    | AmendOrder
+    | EditOrder
+    | CancelOrder
+    | CancelAll
+    | CancelAllAfter
+    | Deposit
+    | Withdraw
+    | CancelWithdrawal
+    | TransferToFutures
+    | TransferToAccount
+    | CreateSubaccount
+    | Allocate
+    | SetIndex
+    | SetStatus
+)

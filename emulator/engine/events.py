@@ -9,7 +9,8 @@ from enum import Enum, auto
 import msgspec
 
 from emulator.engine.ledger import LedgerEntry, TradeRecord
-from emulator.engine.orders import Order
+from emulator.engine.orders import Order, Reason
+from emulator.engine.status import TradingStatus
 
 
 class Reject(Enum):
@@ -32,6 +33,32 @@ class Reject(Enum):
     ORDERS_LIMIT = auto()
     INSUFFICIENT_FUNDS = auto()
     DEADLINE_ELAPSED = auto()
+    INVALID_TRIGGER = auto()
+    INVALID_CLOSE = auto()
+    INVALID_CASH = auto()
+    INVALID_START = auto()
+    INDEX_UNAVAILABLE = auto()
+    SCHEDULED_LIMIT = auto()
+    AMEND_NOT_ALLOWED = auto()
+    INVALID_LEVERAGE = auto()
+    CANNOT_OPEN_POSITION = auto()
+    MARGIN_LEVEL = auto()
+    MARGIN_ALLOWANCE = auto()
+    POSITION_SIZE = auto()
+    POSITIONS_LIMIT = auto()
+    UNKNOWN_POSITION = auto()
+    REDUCE_ONLY_NO_POSITION = auto()
+    REDUCE_ONLY_NOT_CLOSING = auto()
+    RATE_LIMIT = auto()
+    UNAVAILABLE = auto()
+    UNKNOWN_REFERENCE = auto()
+    TOO_LATE = auto()
+    EARN_BUSY = auto()
+    NAME_TAKEN = auto()
+    CANCEL_ONLY = auto()
+    POST_ONLY = auto()
+    LIMIT_ONLY = auto()
+    REDUCE_ONLY = auto()
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):
@@ -41,9 +68,32 @@ class Rejected(msgspec.Struct, frozen=True, gc=False):
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """An order was taken; it is live from now on.  Fills, if any, follow."""
+    """An order was taken; unless it is scheduled, it is live from now on.  Fills, if any, follow."""
 
     order: Order
+
+
+class Started(msgspec.Struct, frozen=True):
+    """A scheduled order went live."""
+
+    order: Order
+    time_ns: int
+
+
+class Triggered(msgspec.Struct, frozen=True):
+    """An order that waited for a price has been set off; what it does in the book follows."""
+
+    order: Order
+    time_ns: int
+
+
+class TriggerMoved(msgspec.Struct, frozen=True):
+    """A trailing trigger has moved to ``price``."""
+
+    order: Order
+    price: int
+    peak: int
+    time_ns: int
 
 
 class Filled(msgspec.Struct, frozen=True):
@@ -61,7 +111,10 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class Amended(msgspec.Struct, frozen=True):
-    """An order was changed in place; fills that the change leads to follow."""
+    """An order was changed in place; fills that the change leads to follow.
+
+    ``reason`` tells why the engine itself has changed it; None when the user did.
+    """
 
     order: Order
     amend_id: str
@@ -69,6 +122,7 @@ class Amended(msgspec.Struct, frozen=True):
     qty: int
     price: int
     filled: int
+    reason: Reason | None = None
 
 
 class Refilled(msgspec.Struct, frozen=True):
@@ -84,6 +138,13 @@ class Posted(msgspec.Struct, frozen=True, gc=False):
 
     account: str
     entry: LedgerEntry
+
+
+class FundsMoved(msgspec.Struct, frozen=True, gc=False):
+    """Answer to commands that move funds: ``refid`` names what was done."""
+
+    account: str
+    refid: str
 
 
 class Traded(msgspec.Struct, frozen=True, gc=False):
@@ -105,6 +166,20 @@ class BookChanged(msgspec.Struct, frozen=True, gc=False):
     changes: tuple[tuple[int, int], ...]
     time_ns: int
 
+    def joined(self, later: "BookChanged") -> "BookChanged":
+        """Return this change and a later one as one, removals first: what they pull in must not be stale."""
+        changes = dict(self.changes) | dict(later.changes)
+        ordered = sorted(changes.items(), key=lambda change: change[1] != 0)
+        return BookChanged(later.pair, tuple(ordered), later.time_ns)
+
+
+class StatusChanged(msgspec.Struct, frozen=True, gc=False):
+    """The trading status of a pair, or of the whole venue, is another one."""
+
+    pair: str | None
+    status: TradingStatus
+    time_ns: int
+
 
 class CancelledAll(msgspec.Struct, frozen=True, gc=False):
     """Answer to CancelAll; an ``Ended`` for each order follows."""
@@ -124,13 +199,18 @@ class CancelAfterSet(msgspec.Struct, frozen=True, gc=False):
 Event = (
     Rejected
     | Accepted
+    | Started
+    | Triggered
+    | TriggerMoved
     | Filled
     | Ended
     | Amended
     | Refilled
     | Posted
+    | FundsMoved
     | Traded
     | BookChanged
+    | StatusChanged
     | CancelledAll
     | CancelAfterSet
 )

@@ -24,7 +24,14 @@ class TradeRecord(msgspec.Struct, frozen=True, gc=False):
     cum_cost: int
     """Exact cost of the order so far, this fill included."""
     cum_fee: int
-    ledgers: tuple[str, str]
+    ledgers: tuple[str, ...]
+    margin: int = 0
+    """Initial margin of what the fill opened, as an exact cost."""
+    leverage: int = 0
+    position: str | None = None
+    """Id of the position that the fill opened or added to."""
+    closing: bool = False
+    """Whether the fill closed positions."""
 
     @property
     def cost(self) -> int:
@@ -39,10 +46,11 @@ class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
     refid: str
     time_ns: int
     type: str
-    """``trade`` or ``deposit``, in the words of REST ``Ledgers``."""
+    """``trade``, ``deposit``, …, in the words of REST ``Ledgers``."""
     asset: str
     amount: int
     """Signed change before the fee."""
     fee: int
     balance: int
     """Balance afterwards: previous + amount - fee."""
+    subtype: str = ""

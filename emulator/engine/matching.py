@@ -2,8 +2,14 @@
 
 from collections.abc import Callable
 
+from emulator.engine.accounts import Account
 from emulator.engine.book import Book, BookSide
 from emulator.engine.orders import Order, Reason, SelfTrade
+
+PROTECTION_PERCENT = 10
+"""Market price protection: a market order trades no further than this from the best price.
+
+Kraken tells 5 to 10 %, depending on the pair."""
 
 
 class Listener:
@@ -104,10 +110,37 @@ def fillable(book: Book, taker: Order, limit: int) -> bool:
     return False
 
 
-def cost_to_take(side: BookSide, taker: Order) -> int:
-    """Return the exact cost of filling ``taker`` from ``side``, or of all there is when that is less."""
-    cost, quantity = 0, taker.qty
+def affordable(side: BookSide, account: Account, cash: int) -> int:
+    """Return how much ``cash`` (an exact cost) buys from ``side``, other accounts' orders only."""
+    quantity = 0
     for key in reversed(side.keys):
+        level = side.levels[key]
+        order = level.head
+        while order is not None:
+            if order.account is not account:
+                part = min(order.qty - order.filled, cash // level.price)
+                quantity += part
+                cash -= part * level.price
+                if part < order.qty - order.filled:
+                    return quantity
+            order = order.next
+    return quantity
+
+
+def protected(side: BookSide) -> int | None:
+    """Return the worst price at which a market order still trades; None when ``side`` is empty."""
+    best = side.best()
+    if best is None:
+        return None
+    return max(best.price - side.sign * best.price * PROTECTION_PERCENT // 100, 1)
+
+
+def cost_to_take(side: BookSide, taker: Order) -> int:
+    """Return the exact cost of filling a market order from ``side``, as far as price protection lets it."""
+    cost, quantity, worst = 0, taker.qty, (protected(side) or 0) * side.sign
+    for key in reversed(side.keys):
+        if key < worst:
+            break
         level = side.levels[key]
         order = level.head
         while order is not None:

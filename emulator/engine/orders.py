@@ -1,13 +1,15 @@
 """An order, and the closed sets of words that describe one."""
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from emulator.engine.instruments import Instrument, Side, rescale_ceil, rescale_floor, rescale_half_up
 
 if TYPE_CHECKING:
     from emulator.engine.accounts import Account
     from emulator.engine.book import Level
+    from emulator.engine.commands import Close
+    from emulator.engine.triggers import Offset, Trigger
 
 
 class OrderType(StrEnum):
@@ -16,6 +18,54 @@ class OrderType(StrEnum):
     MARKET = "market"
     LIMIT = "limit"
     ICEBERG = "iceberg"
+    STOP_LOSS = "stop-loss"
+    TAKE_PROFIT = "take-profit"
+    STOP_LOSS_LIMIT = "stop-loss-limit"
+    TAKE_PROFIT_LIMIT = "take-profit-limit"
+    TRAILING_STOP = "trailing-stop"
+    TRAILING_STOP_LIMIT = "trailing-stop-limit"
+    SETTLE_POSITION = "settle-position"
+
+    @property
+    def limited(self) -> bool:
+        """Whether such orders have a limit price."""
+        return self in _LIMITED
+
+    @property
+    def triggered(self) -> bool:
+        """Whether such orders wait for a price."""
+        return self in _TRIGGERED
+
+    @property
+    def takes_profit(self) -> bool:
+        """Whether the price that such orders wait for is a better one."""
+        return self in (OrderType.TAKE_PROFIT, OrderType.TAKE_PROFIT_LIMIT)
+
+    @property
+    def trails(self) -> bool:
+        """Whether the price that such orders wait for moves along."""
+        return self in (OrderType.TRAILING_STOP, OrderType.TRAILING_STOP_LIMIT)
+
+
+_TRIGGERED = frozenset(
+    {
+        OrderType.STOP_LOSS,
+        OrderType.TAKE_PROFIT,
+        OrderType.STOP_LOSS_LIMIT,
+        OrderType.TAKE_PROFIT_LIMIT,
+        OrderType.TRAILING_STOP,
+        OrderType.TRAILING_STOP_LIMIT,
+    }
+)
+_LIMITED = frozenset(
+    {
+        OrderType.LIMIT,
+        OrderType.ICEBERG,
+        OrderType.STOP_LOSS_LIMIT,
+        OrderType.TAKE_PROFIT_LIMIT,
+        OrderType.TRAILING_STOP_LIMIT,
+    }
+)
 
 
 class TimeInForce(StrEnum):
@@ -38,6 +88,8 @@ class SelfTrade(StrEnum):
 class Status(StrEnum):
     """Life cycle of an order, in Kraken's words."""
 
+    PENDING = "pending"
+    """Scheduled: it goes live at its start time."""
     OPEN = "open"
     CLOSED = "closed"
     CANCELED = "canceled"
@@ -47,18 +99,43 @@ class Status(StrEnum):
 class Reason(StrEnum):
     """Why an order ended without being filled.
 
-    The first four were recorded live; the wording of the others is not known and is ours.
+    The first four were recorded live and ``SELF_TRADE`` stands in Kraken's support pages; the wording of the
+    others is not known and is ours.
     """
 
     USER = "User requested"
     REPLACED = "Order replaced"
     POST_ONLY = "Post only order"
     CANCEL_AFTER = "CancelAllOrdersAfter Timeout"
-    SELF_TRADE = "Self trade prevention"
+    SELF_TRADE = "Cannot trade with self"
     IOC = "IOC remainder"
     FOK = "FOK not filled"
     NO_LIQUIDITY = "Insufficient liquidity"
     EXPIRED = "Order expired"
+    INSUFFICIENT_FUNDS = "Insufficient funds"
+    PRICE_PROTECTION = "Market price protection"
+    REDUCE_ONLY = "Reduce only"
+    MARKET_STATUS = "Market status"
+    LIQUIDATED = "Liquidation"
+
+
+class Amendment(NamedTuple):
+    """How an order was after a change (REST ``OrderAmends``)."""
+
+    id: str
+    kind: str
+    """``original``, ``user`` or ``restated``."""
+    qty: int
+    display: int
+    price: int
+    trigger: int
+    filled: int
+    reason: str | None
+    time_ns: int
+
+
+MOST_AMENDMENTS = 1_000
+"""Changes that an order remembers besides how it was at first."""
 
 
 class Order:
@@ -72,7 +149,10 @@ class Order:
         "account",
         "amended",
         "buy",
+        "cash",
+        "changed_ns",
         "cl_ord_id",
+        "close",
         "closed_ns",
         "cost",
         "display",
@@ -81,11 +161,16 @@ class Order:
         "fee_exact",
         "fee_in_base",
         "filled",
+        "history",
         "hold",
         "instrument",
         "level",
+        "leverage",
+        "limit_offset",
+        "liquidation",
         "next",
         "opened_ns",
+        "place",
         "post_only",
         "prev",
         "price",
@@ -93,13 +178,16 @@ class Order:
         "rate_cap_ppm",
         "reason",
         "reduce_only",
+        "refid",
         "self_trade",
         "seq",
         "shown",
+        "start_ns",
         "status",
         "tif",
         "touched_ns",
         "trades",
+        "trigger",
         "txid",
         "type",
         "userref",
@@ -127,8 +215,12 @@ class Order:
         self.price = price
         self.opened_ns = now_ns
         self.touched_ns = now_ns
+        self.changed_ns = now_ns
+        """When it was placed or last amended: its age counts from here."""
         self.closed_ns = 0
         self.shown = 0
+        self.place = 0
+        """Where it came into the book: orders that came later have higher numbers."""
         self.filled = 0
         self.cost = 0
         self.fee = 0
@@ -147,6 +239,21 @@ class Order:
         self.status = Status.OPEN
         self.reason: Reason | None = None
         self.amended = False
+        self.history: list[Amendment] = []
+        """How it was at first, and its changes; empty while nothing was changed."""
+        self.trigger: Trigger | None = None
+        self.limit_offset: Offset | None = None
+        """How a limit that follows from the trigger's price was given."""
+        self.close: Close | None = None
+        """The order that each fill of this one places."""
+        self.refid: str | None = None
+        """The order whose fill placed this one."""
+        self.start_ns = 0
+        self.cash = 0
+        """What to spend, as an exact cost, when the order was given so (``viqc``)."""
+        self.leverage = 0
+        """0 for an order that takes and gives the account's own funds."""
+        self.liquidation = False
         self.trades: list[str] = []
         self.level: Level | None = None
         self.prev: Order | None = None
@@ -161,6 +268,28 @@ class Order:
     def remaining(self) -> int:
         """Quantity that is not filled, hidden part included."""
         return self.qty - self.filled
+
+    def as_it_is(self, id_: str, kind: str, reason: str | None, time_ns: int) -> Amendment:
+        """Return the order's present values as an entry of its history."""
+        trigger = 0 if self.trigger is None else self.trigger.price
+        return Amendment(id_, kind, self.qty, self.display, self.price, trigger, self.filled, reason, time_ns)
+
+    def remember(self, amendment: Amendment) -> None:
+        """Write a change down."""
+        self.history.append(amendment)
+        if len(self.history) > MOST_AMENDMENTS + 1:
+            del self.history[1]
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the order waits for a price."""
+        return self.trigger is not None and not self.trigger.fired_ns
+
+    @property
+    def held_price(self) -> int:
+        """The price at which funds are held: the limit, or where a waiting order becomes a market order."""
+        waits_for = self.trigger.price if self.trigger is not None and self.waiting else 0
+        return self.price or waits_for
 
     @property
     def fee_asset(self) -> str:

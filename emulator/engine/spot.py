@@ -1,76 +1,34 @@
 """The spot trading engine: commands in, events out.
 
 ``SpotEngine.apply(command, now_ns)`` is the whole interface, besides ``deadline()`` and
-``advance(now_ns)`` for what happens by itself (expiry, the dead man's switch).  It never waits,
-never reads a clock, and gives the same events for the same commands at the same times.
+``advance(now_ns)`` for what happens by itself (expiry, start times, rollover, liquidation, the dead man's
+switch).  It never waits, never reads a clock, and gives the same events for the same commands at the
+same times.
 """
 
-import heapq
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from emulator.engine import commands, events, matching, rules
+from emulator.engine import commands, events, limits, margin, margin_rules, matching, rules
 from emulator.engine.accounts import Account
-from emulator.engine.book import Book
 from emulator.engine.events import Event, Reject
-from emulator.engine.ids import IdSequence
-from emulator.engine.instruments import Catalogue, Instrument
+from emulator.engine.instruments import Catalogue
 from emulator.engine.limits import LIMITS
-from emulator.engine.orders import Order, OrderType, Reason, Status, TimeInForce
-from emulator.engine.settlement import Settlement
-from emulator.engine.valuation import Valuation
+from emulator.engine.market import Market
+from emulator.engine.orders import Order, OrderType, Reason, Status
+from emulator.engine.positions import Positions
+from emulator.engine.status import SYSTEM, TradingStatus
+from emulator.engine.triggers import Offset
 
 BATCH = range(2, 16)
 """How many orders a batch may hold."""
 
 
-MOST_DEAD_TIMERS = 1_000
-"""Timers of orders that have ended are cleared away beyond this many, or twice the living ones."""
+class SpotEngine(Positions):
+    """Kraken's spot engine: carries out commands on the trading floor (see ``Floor`` for its options)."""
 
-
-class Market:
-    """One pair as the engine trades it."""
-
-    __slots__ = ("book", "instrument", "last_price", "last_trade_ns", "next_trade_id")
-
-    def __init__(self, instrument: Instrument, first_trade_id: int) -> None:
-        self.instrument = instrument
-        self.book = Book()
-        self.last_price = 0
-        self.last_trade_ns = 0
-        self.next_trade_id = first_trade_id
-
-
-class SpotEngine:
-    """Kraken's spot engine.
-
-    ``post_only_rejects`` refuses a post-only order that would cross; by default it is accepted and
-    cancelled at once, which is what was recorded live.
-    """
-
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        accounts: Iterable[Account],
-        *,
-        seed: int = 0,
-        first_trade_ids: Mapping[str, int] | None = None,
-        post_only_rejects: bool = False,
-    ) -> None:
-        first = first_trade_ids or {}
-        self.catalogue = catalogue
-        self.accounts = {account.name: account for account in accounts}
-        self.markets = {name: Market(pair, first.get(name, 1)) for name, pair in catalogue.pairs.items()}
-        self.valuation = Valuation(self.markets)
-        self.settlement = Settlement(seed, self.valuation)
-        self.now_ns = 0
-        self._post_only_rejects = post_only_rejects
-        self._orders = IdSequence("O", seed, "order")
-        self._amends = IdSequence("T", seed, "amend")
-        self._timers: list[tuple[int, int, Order | Account]] = []
-        self._timer_count = 0
-        self._timers_bound = MOST_DEAD_TIMERS
-        self._out: list[Event] = []
-        self._listener = matching.Listener(self._traded, self._completed, self._refilled, self._prevented)
+    def __init__(self, catalogue: Catalogue, accounts: Iterable[Account], **options: Any) -> None:
+        super().__init__(catalogue, accounts, **options)
         self._handlers: dict[type, Callable[..., None]] = {
             commands.PlaceOrder: self._place,
             commands.AmendOrder: self._amend,
@@ -78,10 +36,18 @@ class SpotEngine:
             commands.CancelOrder: self._cancel,
             commands.CancelAll: self._cancel_all,
             commands.CancelAllAfter: self._cancel_all_after,
-            commands.Deposit: self._deposit,
+            commands.Deposit: self.wallets.deposit,
+            commands.Withdraw: self._withdraw,
+            commands.CancelWithdrawal: self._move_funds(self.wallets.cancel_withdrawal),
+            commands.TransferToFutures: self._move_funds(self.wallets.to_futures),
+            commands.TransferToAccount: self._move_funds(self.wallets.transfer),
+            commands.CreateSubaccount: self._create_subaccount,
+            commands.Allocate: self._move_funds(self.wallets.allocate),
+            commands.SetIndex: self._set_index,
+            commands.SetStatus: self._set_status,
         }
 
-    # -- the interface ----------------------------------------------------------------------------
+    # -- the interface -----------------------------------------------------------------------------
 
     def apply(self, command: commands.Command, now_ns: int) -> list[Event]:
         """Carry out ``command`` and return what happened, in order.
@@ -100,36 +66,30 @@ class SpotEngine:
         self.now_ns = now_ns
         if isinstance(command, commands.EditOrder):
             old = self.accounts[command.account].open.get(command.txid)
-            return (
-                Reject.UNKNOWN_ORDER
-                if old is None
-                else rules.edit_fault(rules.replacement(command, old), old, now_ns)
-            )
-        market = self.markets.get(command.pair)
-        if market is None:
+            if old is None:
+                return Reject.UNKNOWN_ORDER
+            market = self.markets[old.instrument.id]
+            place = rules.resolved(rules.replacement(command, old), market, old.instrument)
+            return rules.edit_fault(place, old, market, now_ns)
+        found = self.markets.get(command.pair)
+        if found is None:
             return Reject.UNKNOWN_PAIR
-        return rules.order_fault(command, market.instrument, self.accounts[command.account], now_ns)
+        command = rules.resolved(command, found, found.instrument)
+        return self._order_fault(command, found, self.accounts[command.account])
 
     def deadline(self) -> int | None:
         """Return when something happens by itself next, in nanoseconds since the epoch."""
-        return self._timers[0][0] if self._timers else None
+        return self._timers.next_ns()
 
     def advance(self, now_ns: int) -> list[Event]:
         """Carry out everything that is due at ``now_ns``."""
-        self.now_ns = now_ns
         out: list[Event] = []
         self._out = out
-        while self._timers and self._timers[0][0] <= now_ns:
-            _, _, subject = heapq.heappop(self._timers)
-            if isinstance(subject, Order):
-                if subject.status is Status.OPEN:
-                    self._finish(subject, Status.EXPIRED, Reason.EXPIRED)
-                    self._publish_book(self.markets[subject.instrument.id])
-            else:
-                self._switch_due(subject)
+        self._timers.run(now_ns, self._begin)
+        self.now_ns = now_ns
         return out
 
-    # -- placing ----------------------------------------------------------------------------------
+    # -- placing -----------------------------------------------------------------------------------
 
     def _place(self, command: commands.PlaceOrder) -> None:
         market = self.markets.get(command.pair)
@@ -140,65 +100,58 @@ class SpotEngine:
         if account.house:
             self._place_house(command, market, account)
             return
-        fault = self._late(command.deadline_ns) or rules.order_fault(
-            command, market.instrument, account, self.now_ns
+        fault = self._late(command.deadline_ns) or self._rate_fault(
+            account, command.pair, 2 if command.batch == 1 else 1
         )
+        asked = command.trigger
+        if fault is None:
+            command = rules.resolved(command, market, market.instrument)
+            fault = self._order_fault(command, market, account)
         if fault is None and account.open_per_pair.get(command.pair, 0) >= LIMITS[account.tier].open_orders:
             fault = Reject.ORDERS_LIMIT
         if fault is not None:
             self._refuse(fault)
             return
-        self._enter(self._new_order(command, market, account), market, refund=0)
+        if command.type is OrderType.SETTLE_POSITION:
+            self._settle(command, market, account)
+            return
+        order = self._new_order(command, market, account)
+        if order.trigger is not None and isinstance(asked, Offset):
+            order.trigger.offset = asked
+        if not order.qty:
+            fault = self._size_to_fit(order, market)
+            if fault is not None:
+                self._refuse(fault)
+                return
+        self._enter(order, market, refund=0)
+
+    def _order_fault(self, command: commands.PlaceOrder, market: Market, account: Account) -> Reject | None:
+        return (
+            rules.status_fault(command, self.status(market))
+            or rules.order_fault(command, market.instrument, account, market, self.now_ns)
+            or margin_rules.order_fault(command, market.instrument, account)
+        )
 
     def _place_house(self, command: commands.PlaceOrder, market: Market, account: Account) -> None:
         """Take a plain order of the market itself: always funded, never archived, told to the public only."""
         if command.type is OrderType.ICEBERG:
             self._refuse(Reject.INVALID_DISPLAY)
             return
+        if not self.status(market).matches:
+            self._refuse(Reject.UNAVAILABLE)
+            return
         self._orders.count += 1
         order = self._order(command, market, account, txid="")
         self._out.append(events.Accepted(order))
         self._run(order, market)
-        self._publish_book(market)
+        self._conclude(market)
 
-    def _order(self, command: commands.PlaceOrder, market: Market, account: Account, txid: str) -> Order:
-        order = Order(
-            self._orders.count,
-            txid,
-            account,
-            market.instrument,
-            command.side,
-            command.type,
-            command.qty,
-            command.price or 0,
-            self.now_ns,
-        )
-        order.tif = TimeInForce.GTC if order.type is OrderType.MARKET else command.tif
-        return order
-
-    def _new_order(self, command: commands.PlaceOrder, market: Market, account: Account) -> Order:
-        order = self._order(command, market, account, self._orders.next())
-        order.post_only = command.post_only
-        order.reduce_only = command.reduce_only
-        order.display = command.display
-        order.expire_ns = command.expire_ns if order.tif is TimeInForce.GTD else 0
-        order.cl_ord_id = command.cl_ord_id
-        order.userref = command.userref
-        order.self_trade = command.self_trade
-        order.fee_in_base = command.fee_in_base
-        order.rate_cap_ppm = max(market.instrument.fees.rates_ppm(account.volume_usd(self.now_ns)))
-        return order
-
-    def _funds_fault(self, order: Order, market: Market, refund: int) -> Reject | None:
-        """Put the order's funds on hold, or return why that cannot be done."""
-        account, pair = order.account, order.instrument
-        cost = order.price * order.qty
-        if order.type is OrderType.MARKET and order.buy:
-            cost = matching.cost_to_take(market.book.asks, order)
-        needed = order.hold_needed(cost)
-        if needed > account.available(pair.quote.id if order.buy else pair.base.id) + refund:
-            return Reject.INSUFFICIENT_FUNDS
-        account.hold(order, needed)
+    def _size_to_fit(self, order: Order, market: Market) -> Reject | None:
+        """Give an order its quantity: what its cash buys, or all of the positions that it closes."""
+        if order.cash:
+            order.qty = matching.affordable(market.book.asks, order.account, order.cash)
+            return Reject.ORDER_MINIMUM if order.qty < order.instrument.order_min else None
+        order.qty = margin.closable(order.account, order.instrument, buy=order.buy)
         return None
 
     def _enter(self, order: Order, market: Market, refund: int, replaced: Order | None = None) -> None:
@@ -206,6 +159,7 @@ class SpotEngine:
         if (
             order.post_only
             and self._post_only_rejects
+            and not order.waiting
             and matching.crosses(market.book, order.buy, order.price)
         ):
             self._refuse(Reject.POST_ONLY_WOULD_CROSS)
@@ -218,82 +172,16 @@ class SpotEngine:
             self._finish(replaced, Status.CANCELED, Reason.REPLACED)
         self._out.append(events.Accepted(order))
         order.account.opened(order)
-        if order.tif is TimeInForce.GTD:
-            self._at(order.expire_ns, order)
-        self._run(order, market)
-        self._publish_book(market)
-
-    def _run(self, order: Order, market: Market) -> None:
-        """Match an order that has been accepted, then let the rest of it rest or end."""
-        book = market.book
-        limit = None if order.type is OrderType.MARKET else order.price
-        if order.post_only and limit is not None and matching.crosses(book, order.buy, limit):
-            self._finish(order, Status.CANCELED, Reason.POST_ONLY)
-            return
-        if order.tif is TimeInForce.FOK and limit is not None and not matching.fillable(book, order, limit):
-            self._finish(order, Status.CANCELED, Reason.FOK)
-            return
-        stopped = None
-        if matching.crosses(book, order.buy, order.price) if limit is not None else True:
-            stopped = matching.match(book, order, limit, self.now_ns, self._listener)
-        if order.filled == order.qty:
-            self._finish(order, Status.CLOSED, None)
-        elif stopped is not None:
-            self._finish(order, Status.CANCELED, stopped)
-        elif limit is None:
-            self._finish(order, Status.CANCELED, Reason.NO_LIQUIDITY)
-        elif order.tif in (TimeInForce.IOC, TimeInForce.FOK):
-            self._finish(order, Status.CANCELED, Reason.IOC)
+        if order.expire_ns:
+            self._timers.at(order.expire_ns, self._expire, order)
+        if order.status is Status.PENDING:
+            order.account.scheduled += 1
+            self._timers.at(order.start_ns, self._start, order)
         else:
-            self._rest(order, market)
+            self._go(order, market)
+        self._conclude(market)
 
-    def _rest(self, order: Order, market: Market) -> None:
-        left = order.remaining
-        order.shown = min(order.display, left) if order.type is OrderType.ICEBERG else left
-        order.touched_ns = self.now_ns
-        if order.filled and not order.account.house:
-            order.account.hold(order, order.hold_needed(order.price * left))
-        market.book.add(order, self.now_ns)
-
-    # -- what happens while matching --------------------------------------------------------------
-
-    def _traded(self, taker: Order, maker: Order, price: int, quantity: int) -> None:
-        pair = maker.instrument
-        market = self.markets[pair.id]
-        trade_id = market.next_trade_id
-        # No two trades of a pair share a nanosecond, so that paging by time never loses one.
-        time_ns = max(self.now_ns, market.last_trade_ns + 1)
-        market.next_trade_id += 1
-        market.last_price = price
-        market.last_trade_ns = time_ns
-        market_order = taker.type is OrderType.MARKET
-        self._out.append(events.Traded(pair.id, trade_id, price, quantity, taker.buy, market_order, time_ns))
-        book_fill = self.settlement.fill
-        self._out += book_fill(taker, trade_id, price, quantity, time_ns, maker=False)
-        self._out += book_fill(maker, trade_id, price, quantity, time_ns, maker=True)
-
-    def _completed(self, order: Order) -> None:
-        self._finish(order, Status.CLOSED, None)
-
-    def _refilled(self, order: Order) -> None:
-        self._out.append(events.Refilled(order, order.shown, self.now_ns))
-
-    def _prevented(self, order: Order) -> None:
-        self._finish(order, Status.CANCELED, Reason.SELF_TRADE)
-
-    # -- ending -----------------------------------------------------------------------------------
-
-    def _finish(self, order: Order, status: Status, reason: Reason | None) -> None:
-        """End ``order``: out of the book, hold released, into the history."""
-        if order.level is not None:
-            self.markets[order.instrument.id].book.remove(order, self.now_ns)
-        order.status = status
-        order.reason = reason
-        order.closed_ns = self.now_ns
-        account = order.account
-        if not account.house:
-            account.ended(order)
-            self._out.append(events.Ended(order, self.now_ns))
+    # -- cancelling --------------------------------------------------------------------------------
 
     def _find_open(self, account: Account, txid: str | None, cl_ord_id: str | None) -> Order | None:
         if txid is not None:
@@ -301,11 +189,20 @@ class SpotEngine:
         return account.by_cl_ord_id.get(cl_ord_id or "")
 
     def _cancel(self, command: commands.CancelOrder) -> None:
-        order = self._find_open(self.accounts[command.account], command.txid, command.cl_ord_id)
+        account = self.accounts[command.account]
+        order = self._find_open(account, command.txid, command.cl_ord_id)
         if order is None:
             self._refuse(Reject.UNKNOWN_ORDER)
-        else:
-            self._cancel_orders([order], Reason.USER)
+            return
+        pair = order.instrument.id
+        fault = (
+            Reject.UNAVAILABLE if self.status(self.markets[pair]) is TradingStatus.MAINTENANCE else None
+        ) or (None if command.batch else self._rate_fault(account, pair, 0))
+        if fault is not None:
+            self._refuse(fault)
+            return
+        self._charge_age(order, limits.CANCEL)
+        self._cancel_orders([order], Reason.USER)
 
     def cancel_house(self, order: Order, now_ns: int) -> list[Event]:
         """Cancel a resting order of the market itself; nothing happens when it is gone."""
@@ -318,7 +215,14 @@ class SpotEngine:
         return out
 
     def _cancel_all(self, command: commands.CancelAll) -> None:
-        orders = list(self.accounts[command.account].open.values())
+        if self.system is TradingStatus.MAINTENANCE:
+            self._refuse(Reject.UNAVAILABLE)
+            return
+        orders = [
+            order
+            for order in self.accounts[command.account].open.values()
+            if self.markets[order.instrument.id].status is not TradingStatus.MAINTENANCE
+        ]
         self._out.append(events.CancelledAll(command.account, len(orders)))
         self._cancel_orders(orders, Reason.USER)
 
@@ -348,9 +252,9 @@ class SpotEngine:
         due_ns, queued_ns = account.cancel_after_ns, account.cancel_after_queued_ns
         if due_ns and not 0 < queued_ns <= due_ns:
             account.cancel_after_queued_ns = due_ns
-            self._at(due_ns, account)
+            self._timers.at(due_ns, self._switch_due, account)
 
-    # -- changing ---------------------------------------------------------------------------------
+    # -- changing ----------------------------------------------------------------------------------
 
     def _amend(self, command: commands.AmendOrder) -> None:
         account = self.accounts[command.account]
@@ -358,24 +262,31 @@ class SpotEngine:
         if order is None:
             self._refuse(self._late(command.deadline_ns) or Reject.UNKNOWN_ORDER)
             return
-        price = order.price if command.price is None else command.price
-        qty = order.qty if command.qty is None else command.qty
-        display = order.display if command.display is None else command.display
         market = self.markets[order.instrument.id]
-        fault = self._late(command.deadline_ns) or rules.amend_fault(
-            command, order, market.book, price, qty, display
+        change = rules.Change(command, order, market)
+        fault = (
+            self._late(command.deadline_ns)
+            or self._rate_fault(account, order.instrument.id, 2)
+            or rules.change_fault(order, self.status(market))
+            or rules.amend_fault(command, order, market.book, change, market)
+            or self._rehold(order, change)
         )
-        if fault is None:
-            fault = self._rehold(order, price, max(qty, order.filled))
         if fault is not None:
             self._refuse(fault)
             return
-        self._requeue(order, market, price, qty, display)
+        self._charge_age(order, limits.AMEND if change.qty > order.filled else limits.CANCEL)
+        order.changed_ns = self.now_ns
+        self._apply_change(order, market, change)
 
-    def _rehold(self, order: Order, price: int, qty: int) -> Reject | None:
+    def _rehold(self, order: Order, change: rules.Change) -> Reject | None:
         """Hold what the amended order needs, or leave all as it was and return the fault."""
+        if order.leverage:
+            return None
         account, pair = order.account, order.instrument
-        old_qty, order.qty = order.qty, qty
+        price = change.price if isinstance(change.price, int) else 0
+        if not price and order.trigger is not None:
+            price = change.trigger if isinstance(change.trigger, int) else order.trigger.price
+        old_qty, order.qty = order.qty, max(change.qty, order.filled)
         needed = order.hold_needed(price * order.remaining)
         order.qty = old_qty
         asset = pair.quote.id if order.buy else pair.base.id
@@ -384,34 +295,57 @@ class SpotEngine:
         account.hold(order, needed)
         return None
 
-    def _requeue(self, order: Order, market: Market, price: int, qty: int, display: int) -> None:
+    def _apply_change(self, order: Order, market: Market, change: rules.Change) -> None:
         """Give ``order`` its new values; less quantity or another display keep its place in the queue."""
-        keeps_place = price == order.price and qty <= order.qty
+        self._remember_original(order)
+        order.amended = True
+        qty, display = change.qty, change.display
         left = max(qty - order.filled, 0)
         shown = left
         if order.type is OrderType.ICEBERG:
             # A slice that is partly taken is not refilled where it stands.
             shown = min(order.shown if display == order.display else display, left)
-        order.amended = True
         order.display = display
-        if keeps_place and left:
-            order.qty = qty
-            market.book.reduce(order, order.shown - shown, self.now_ns)
-            self._told_amended(order)
-        elif not left:
+        keeps_place = change.price == order.price and qty <= order.qty
+        if not left:
             order.qty = order.filled
             self._told_amended(order)
             self._finish(order, Status.CANCELED, Reason.USER)
+        elif order.level is None:
+            self._change_waiting(order, market, change)
+        elif keeps_place:
+            order.qty = qty
+            market.book.reduce(order, order.shown - shown, self.now_ns)
+            self._told_amended(order)
         else:
+            assert isinstance(change.price, int)  # noqa: S101 - offsets of resting orders are resolved
             market.book.remove(order, self.now_ns)
-            order.price, order.qty = price, qty
+            order.price, order.qty = change.price, qty
             self._told_amended(order)
             self._run(order, market)
-        self._publish_book(market)
+        self._conclude(market)
 
-    def _told_amended(self, order: Order) -> None:
-        amend_id = self._amends.next()
-        self._out.append(events.Amended(order, amend_id, self.now_ns, order.qty, order.price, order.filled))
+    def _change_waiting(self, order: Order, market: Market, change: rules.Change) -> None:
+        """Change an order that is not in the book: it waits for a price or for its start time."""
+        order.qty = change.qty
+        if isinstance(change.price, Offset):
+            order.limit_offset = change.price
+        elif change.price:
+            order.price, order.limit_offset = change.price, None
+        trigger = order.trigger
+        if trigger is not None and change.trigger is not None:
+            queue = market.queue(trigger.reference)
+            queue.remove(order)
+            if isinstance(change.trigger, Offset):
+                trigger.offset, trigger.peak, trigger.price = change.trigger, 0, 0
+                seen = rules.reference_price(market, trigger.reference)
+                if seen:
+                    trigger.follow(seen, order.instrument.tick)
+            else:
+                trigger.price, trigger.offset = change.trigger, None
+            if order.status is Status.OPEN:
+                queue.add(order)
+        self._told_amended(order)
 
     def _edit(self, command: commands.EditOrder) -> None:
         account = self.accounts[command.account]
@@ -419,40 +353,79 @@ class SpotEngine:
         if old is None:
             self._refuse(self._late(command.deadline_ns) or Reject.UNKNOWN_ORDER)
             return
-        place = rules.replacement(command, old)
-        fault = self._late(command.deadline_ns) or rules.edit_fault(place, old, self.now_ns)
+        market = self.markets[old.instrument.id]
+        place = rules.resolved(rules.replacement(command, old), market, old.instrument)
+        fault = (
+            self._late(command.deadline_ns)
+            or self._rate_fault(account, old.instrument.id, 2)
+            or rules.status_fault(place, self.status(market))
+            or rules.edit_fault(place, old, market, self.now_ns)
+        )
         if fault is not None:
             self._refuse(fault)
             return
-        market = self.markets[old.instrument.id]
+        self._charge_age(old, limits.EDIT)
         self._enter(self._new_order(place, market, account), market, refund=old.hold, replaced=old)
 
-    # -- the rest ---------------------------------------------------------------------------------
+    # -- the venue and its accounts ----------------------------------------------------------------
 
-    def _deposit(self, command: commands.Deposit) -> None:
+    def _set_index(self, command: commands.SetIndex) -> None:
+        market = self.markets.get(command.pair)
+        if market is None:
+            self._refuse(Reject.UNKNOWN_PAIR)
+            return
+        market.index_price = command.price
+        if market.index_triggers:
+            self._set_off(market)
+
+    def _set_status(self, command: commands.SetStatus) -> None:
+        market = None if command.pair is None else self.markets.get(command.pair)
+        if command.pair is None:
+            if command.status not in SYSTEM:
+                self._refuse(Reject.UNAVAILABLE)
+                return
+            self.system = command.status
+        elif market is None:
+            self._refuse(Reject.UNKNOWN_PAIR)
+            return
+        else:
+            market.status = command.status
+        self._out.append(events.StatusChanged(command.pair, command.status, self.now_ns))
+        for resumed in self.markets.values() if market is None else (market,):
+            if resumed.triggers or resumed.index_triggers:
+                self._set_off(resumed)
+
+    def _move_funds(self, move: Callable[[Any], Reject | None]) -> Callable[[Any], None]:
+        """Return a handler that answers with what ``move`` refuses."""
+
+        def handle(command: Any) -> None:
+            fault = move(command)
+            if fault is not None:
+                self._refuse(fault)
+
+        return handle
+
+    def _withdraw(self, command: commands.Withdraw) -> None:
+        """Withdraw, unless the account's positions need the funds."""
         account = self.accounts[command.account]
-        self._out.append(self.settlement.deposit(account, command.asset, command.amount, self.now_ns))
+        fault = None
+        if account.positions:
+            free = self.balance(account, command.asset).free
+            decimals = self.catalogue.assets[command.asset].decimals
+            if free * 10**decimals < command.amount + command.fee:
+                fault = Reject.INSUFFICIENT_FUNDS
+        fault = fault or self.wallets.withdraw(command)
+        if fault is not None:
+            self._refuse(fault)
 
-    def _refuse(self, reason: Reject) -> None:
-        self._out.append(events.Rejected(reason))
+    def _create_subaccount(self, command: commands.CreateSubaccount) -> None:
+        master = self.accounts[command.account]
+        if command.name in self.accounts:
+            self._refuse(Reject.NAME_TAKEN)
+            return
+        account = self.accounts[command.name] = Account(command.name, tier=master.tier, vip=master.vip)
+        account.master = master.name
+        self._out.append(events.FundsMoved(master.name, command.name))
 
     def _late(self, deadline_ns: int) -> Reject | None:
         return Reject.DEADLINE_ELAPSED if deadline_ns and self.now_ns > deadline_ns else None
-
-    def _at(self, due_ns: int, subject: Order | Account) -> None:
-        self._timer_count += 1
-        heapq.heappush(self._timers, (due_ns, self._timer_count, subject))
-        if len(self._timers) > self._timers_bound:
-            # Timers of orders that have ended are dropped now and then, not one by one.
-            self._timers = [
-                timer
-                for timer in self._timers
-                if not isinstance(timer[2], Order) or timer[2].status is Status.OPEN
-            ]
-            heapq.heapify(self._timers)
-            self._timers_bound = max(MOST_DEAD_TIMERS, 2 * len(self._timers))
-
-    def _publish_book(self, market: Market) -> None:
-        if market.book.touched:
-            changes = market.book.changes()
-            self._out.append(events.BookChanged(market.instrument.id, changes, self.now_ns))

@@ -5,7 +5,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from emulator.engine.spot import Market
+    from emulator.engine.market import Market
 
 USD = "ZUSD"
 _BRIDGE = "XXBT"

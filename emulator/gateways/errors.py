@@ -1,5 +1,6 @@
 """Kraken's error strings (reference: spot REST section 10), shared by spot REST and WebSocket."""
 
+from emulator.engine.accounts import AccountState
 from emulator.engine.events import Reject
 
 
@@ -25,11 +26,49 @@ REJECT_TEXT = {
     Reject.ORDERS_LIMIT: "EOrder:Orders limit exceeded",
     Reject.INSUFFICIENT_FUNDS: "EOrder:Insufficient funds",
     Reject.DEADLINE_ELAPSED: "EService:Deadline elapsed",
+    Reject.INVALID_TRIGGER: "EGeneral:Invalid arguments:price",
+    Reject.INVALID_CLOSE: "EGeneral:Invalid arguments:close",
+    Reject.INVALID_CASH: "EGeneral:Invalid arguments:viqc",
+    Reject.INVALID_START: "EGeneral:Invalid arguments:starttm",
+    Reject.INDEX_UNAVAILABLE: "EGeneral:Invalid arguments:Index unavailable",
+    Reject.SCHEDULED_LIMIT: "EOrder:Scheduled orders limit exceeded",
+    Reject.AMEND_NOT_ALLOWED: "EOrder:Invalid order",
+    Reject.INVALID_LEVERAGE: "EGeneral:Invalid arguments:leverage",
+    Reject.CANNOT_OPEN_POSITION: "EOrder:Cannot open position",
+    Reject.MARGIN_LEVEL: "EOrder:Margin level too low",
+    Reject.MARGIN_ALLOWANCE: "EOrder:Margin allowance exceeded",
+    Reject.POSITION_SIZE: "EOrder:Margin position size exceeded",
+    Reject.POSITIONS_LIMIT: "EOrder:Positions limit exceeded",
+    Reject.UNKNOWN_POSITION: "EOrder:Unknown position",
+    Reject.REDUCE_ONLY_NO_POSITION: "EOrder:Reduce only:No position exists",
+    Reject.REDUCE_ONLY_NOT_CLOSING: "EOrder:Reduce only:Non-PC",
+    Reject.RATE_LIMIT: "EOrder:Rate limit exceeded",
+    Reject.UNKNOWN_REFERENCE: "EFunding:Unknown reference id",
+    Reject.TOO_LATE: "EFunding:Invalid reference id",
+    Reject.EARN_BUSY: "EEarnings:Busy:Another (de)allocation for the same strategy is in progress",
+    Reject.NAME_TAKEN: "EGeneral:Invalid arguments:username",
+    Reject.UNAVAILABLE: "EService:Unavailable",
+    Reject.CANCEL_ONLY: "EService:Market in cancel_only mode",
+    Reject.POST_ONLY: "EService:Market in post_only mode",
+    Reject.LIMIT_ONLY: "EService:Market in limit_only mode",
+    Reject.REDUCE_ONLY: "EService:Market in reduce_only mode",
 }
 
 BAD_ARGUMENTS = "EGeneral:Invalid arguments"
 PERMISSION_DENIED = "EGeneral:Permission denied"
 INTERNAL = "EGeneral:Internal error"
+
+
+_STATES = {
+    AccountState.DISABLED: "EAuth:Account temporary disabled",
+    AccountState.UNCONFIRMED: "EAuth:Account unconfirmed",
+}
+
+
+def check_state(state: AccountState, *, trades: bool) -> None:
+    """Refuse an account that may not do anything, or not trade; VenueError."""
+    if state is not AccountState.ACTIVE and (trades or state is not AccountState.LOCKED):
+        raise VenueError(_STATES.get(state, "ETrade:User Locked"))
 
 
 def bad_argument(name: str) -> VenueError:

@@ -9,6 +9,7 @@ class Names:
     def __init__(self, catalogue: Catalogue) -> None:
         self._pairs: dict[str, Instrument] = {}
         self._symbols = {pair.symbol: pair for pair in catalogue.pairs.values()}
+        self._wsnames = {pair.wsname: pair for pair in catalogue.pairs.values()}
         self._assets: dict[str, Asset] = {}
         for pair in catalogue.pairs.values():
             for base in _spellings(pair.base):
@@ -29,6 +30,10 @@ class Names:
     def symbol(self, name: str) -> Instrument | None:
         """Return the pair with the WebSocket v2 symbol ``name``: ``BTC/USD`` only."""
         return self._symbols.get(name)
+
+    def wsname(self, name: str) -> Instrument | None:
+        """Return the pair with the WebSocket v1 name ``name``: ``XBT/USD`` only."""
+        return self._wsnames.get(name)
 
     def asset(self, name: str) -> Asset | None:
         """Return the asset called ``name``: ``XXBT``, ``XBT`` or ``BTC``."""

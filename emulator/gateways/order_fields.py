@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from emulator.engine.instruments import Instrument, Side
 from emulator.engine.orders import OrderType, TimeInForce
+from emulator.engine.triggers import Offset
 from emulator.gateways.errors import VenueError, bad_argument
 from emulator.gateways.numbers import TooPreciseError, parse_rfc3339, units
 
@@ -13,6 +14,9 @@ _CLIENT_ID = re.compile(
     r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-fA-F]{32}|[\x21-\x7e]{1,18}"
 )
 _TXID = re.compile(r"[A-Z0-9]{6}-[A-Z0-9]{5}-[A-Z0-9]{6}")
+_SIGNS = {"+": 1, "-": -1, "#": 0}
+PERCENT_DECIMALS = 4
+"""Relative prices in per cent are kept to this many decimals: parts per million."""
 _USERREF = range(-(1 << 31), 1 << 31)
 ORDER_TYPES = {str(word): word for word in OrderType}
 SIDES = {str(word): word for word in Side}
@@ -35,6 +39,22 @@ def price(value: str, pair: Instrument) -> int:
     if result <= 0:
         raise VenueError("EOrder:Invalid price")
     return result
+
+
+def any_price(value: str, pair: Instrument, name: str = "price", *, hash_sign: int) -> int | Offset:
+    """Return a price, or a distance: ``+50``, ``-1.5%``, ``#2%``; ``hash_sign`` is what ``#`` stands for."""
+    sign = _SIGNS.get(value[:1])
+    if sign is None:
+        return price(value, pair)
+    digits = value[1:].removesuffix("%")
+    percent = value.endswith("%")
+    try:
+        size = units(digits, PERCENT_DECIMALS if percent else pair.price_decimals)
+    except ValueError:
+        raise bad_argument(name) from None
+    if size <= 0:
+        raise bad_argument(name)
+    return Offset(size * (sign or hash_sign), percent)
 
 
 def quantity(value: str, pair: Instrument, name: str = "volume") -> int:

@@ -17,6 +17,7 @@ from emulator.engine.events import (
 from emulator.engine.instruments import Instrument
 from emulator.engine.orders import Order
 from emulator.engine.spot import SpotEngine
+from emulator.engine.triggers import Offset
 from emulator.gateways import order_fields
 from emulator.gateways.errors import BAD_ARGUMENTS, REJECT_TEXT, VenueError
 
@@ -67,18 +68,20 @@ def amend(
     order: Order,
     *,
     qty: str | None,
-    price: str | None,
+    price: int | Offset | None,
+    trigger: int | Offset | None,
     display: str | None,
     post_only: bool,
     deadline_ns: int,
 ) -> AmendOrder:
     """Return the command that gives ``order`` the values that are there."""
-    new_qty, new_price, new_display = _values(order.instrument, qty, price, display)
+    new_qty, new_display = _quantities(order.instrument, qty, display)
     return AmendOrder(
         account=order.account.name,
         txid=order.txid,
         qty=new_qty,
-        price=new_price,
+        price=price,
+        trigger=trigger,
         display=new_display,
         post_only=post_only,
         deadline_ns=deadline_ns,
@@ -89,7 +92,8 @@ def edit(
     order: Order,
     *,
     qty: str | None,
-    price: str | None,
+    price: int | Offset | None,
+    trigger: int | Offset | None,
     display: str | None,
     post_only: bool,
     reduce_only: bool,
@@ -98,12 +102,13 @@ def edit(
     deadline_ns: int,
 ) -> EditOrder:
     """Return the command that replaces ``order`` by one with the values that are there."""
-    new_qty, new_price, new_display = _values(order.instrument, qty, price, display)
+    new_qty, new_display = _quantities(order.instrument, qty, display)
     return EditOrder(
         account=order.account.name,
         txid=order.txid,
         qty=new_qty,
-        price=new_price,
+        price=price,
+        trigger=trigger,
         display=new_display,
         post_only=post_only,
         reduce_only=reduce_only,
@@ -113,13 +118,30 @@ def edit(
     )
 
 
-def _values(
-    pair: Instrument, qty: str | None, price: str | None, display: str | None
-) -> tuple[int | None, int | None, int | None]:
-    """Return quantity, price and display of a change in the pair's units; None for what stays."""
+def legacy_price(value: str | None, order: Order, *, trigger: bool) -> int | Offset | None:
+    """Return a new price of ``order`` as REST and WebSocket v1 write it (``+50``, ``#1%``, ``61250.0``)."""
+    if value is None:
+        return None
+    away = 1 if order.buy is not order.type.takes_profit else -1
+    limit = 1 if order.buy else -1
+    if not order.type.triggered:
+        limit = -limit
+    return order_fields.any_price(value, order.instrument, hash_sign=away if trigger else limit)
+
+
+def legacy_prices(
+    order: Order, price: str | None, price2: str | None
+) -> tuple[int | Offset | None, int | Offset | None]:
+    """Return limit and trigger of an edited order: ``price`` is the trigger of a triggered one."""
+    if not order.type.triggered:
+        return legacy_price(price, order, trigger=False), None
+    return legacy_price(price2, order, trigger=False), legacy_price(price, order, trigger=True)
+
+
+def _quantities(pair: Instrument, qty: str | None, display: str | None) -> tuple[int | None, int | None]:
+    """Return quantity and display of a change in the pair's units; None for what stays."""
     return (
         None if qty is None else order_fields.quantity(qty, pair),
-        None if price is None else order_fields.price(price, pair),
         None if display is None else order_fields.quantity(display, pair, "displayvol"),
     )
 

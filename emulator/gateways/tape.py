@@ -4,9 +4,11 @@ It hears the engine's events, and it can be given a past: what traded before the
 Amounts are integers in the pair's units (see ``engine.instruments``).
 """
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from operator import attrgetter
 from typing import Protocol
 
 from emulator.engine.events import BookChanged, Event, Traded
@@ -115,6 +117,9 @@ class Past(Protocol):
     def last_trades(self, pair: str, limit: int) -> Sequence[Traded]:
         """Return the newest ``limit`` trades, oldest first."""
 
+    def load(self) -> Iterator[None]:
+        """Prepare, a little a step, what would hold up the first who asks for it."""
+
 
 class Statistics:
     """Totals over a window that ends now: the last 24 hours, or since midnight UTC."""
@@ -179,6 +184,8 @@ class PairTape:
         self._start_s = start_ns // 10**9 // 60 * 60
         self._live: dict[int, list[Candle]] = {interval: [] for interval in INTERVALS}
         self._past_rows: dict[int, list[Candle]] = {}
+        self._newest: list[Traded] = []
+        self._newest_asked = 0
         self._day: Statistics | None = None
         self._today = Statistics()
         self._today_s = 0
@@ -210,17 +217,28 @@ class PairTape:
         rows: list[Traded] = []
         if self._past is not None and since_ns < self._start_s * 10**9:
             rows.extend(self._past.trades(self._pair, since_ns, limit))
-        live = (trade for trade in self.live_trades if trade.time_ns > since_ns)
-        rows.extend(islice(live, limit - len(rows)))
+        rows.extend(self.live_after(since_ns, limit - len(rows)))
         return rows
+
+    def live_after(self, since_ns: int, limit: int) -> Iterator[Traded]:
+        """Return the oldest ``limit`` trades since the start that are later than ``since_ns``."""
+        first = bisect_right(self.live_trades, since_ns, key=attrgetter("time_ns"))
+        return islice(self.live_trades, first, first + limit)
 
     def last_trades(self, limit: int) -> list[Traded]:
         """Return the newest ``limit`` trades, oldest first."""
         live = list(islice(reversed(self.live_trades), limit))[::-1]
         missing = limit - len(live)
         if missing and self._past is not None:
-            return [*self._past.last_trades(self._pair, missing), *live]
+            return [*self._past_newest(missing), *live]
         return live
+
+    def _past_newest(self, limit: int) -> list[Traded]:
+        """Return the newest trades from before the start; the most that anybody asked for are kept."""
+        if self._past is not None and limit > self._newest_asked:
+            self._newest_asked = limit
+            self._newest = list(self._past.last_trades(self._pair, limit))
+        return self._newest[-limit:]
 
     def last_price(self) -> tuple[int, int]:
         """Return price and quantity of the last trade; zeros when nothing has traded yet."""
@@ -260,7 +278,7 @@ class PairTape:
         end = now_ns // 10**9 // step * step
         rows: list[Candle] = []
         for candle in self.candles(interval):
-            if rows:
+            if rows and candle.start_s - rows[-1].start_s > step:
                 rows.extend(_quiet(rows[-1], candle.start_s, step))
             rows.append(candle)
         if rows:
@@ -316,14 +334,17 @@ class Tape:
 
     def __init__(self, engine: SpotEngine, past: Past | None, start_ns: int) -> None:
         self._engine = engine
+        self._past = past
         self.pairs = {name: PairTape(name, past, start_ns) for name in engine.markets}
         self._best: dict[str, tuple[int, int]] = {}
 
     def load_days(self, now_ns: int) -> Iterator[None]:
-        """Gather the 24-hour statistics a pair a step, so that nobody waits for all of them at once."""
+        """Gather the 24-hour statistics, then what the past prepares, in steps that hold nobody up."""
         for pair in self.pairs.values():
             pair.day(now_ns)
             yield
+        if self._past is not None:
+            yield from self._past.load()
 
     def hear(self, events: list[Event]) -> None:
         """Take a batch of events in."""

@@ -9,11 +9,17 @@ import logging
 from collections.abc import Callable, Sequence
 
 from emulator.clock import Clock
+from emulator.engine.accounts import Account
 from emulator.engine.commands import Command
 from emulator.engine.events import Event
+from emulator.engine.limits import LIMITS
 from emulator.engine.spot import SpotEngine
+from emulator.gateways.candle_rows import CandleRows
+from emulator.gateways.export_jobs import Exports
 from emulator.gateways.keys import KeyRing
 from emulator.gateways.names import Names
+from emulator.gateways.offers import Offers
+from emulator.gateways.rate_limits import RateLimits
 from emulator.gateways.tape import Tape
 from emulator.gateways.tokens import Tokens
 
@@ -24,12 +30,29 @@ _log = logging.getLogger(__name__)
 class Venue:
     """Kraken spot, one instance behind all gateways."""
 
-    def __init__(self, engine: SpotEngine, clock: Clock, keys: KeyRing, tokens: Tokens, tape: Tape) -> None:
+    def __init__(
+        self,
+        engine: SpotEngine,
+        clock: Clock,
+        keys: KeyRing,
+        tokens: Tokens,
+        tape: Tape,
+        limits: RateLimits | None = None,
+        offers: Offers | None = None,
+        seed: int = 0,
+    ) -> None:
         self.engine = engine
         self.clock = clock
         self.keys = keys
         self.tokens = tokens
         self.tape = tape
+        self.limits = limits or RateLimits(on=False)
+        self.offers = offers or Offers((), (), ())
+        self.exports = Exports()
+        self.candle_rows = CandleRows()
+        self.addresses: dict[str, dict[tuple[str, str], int]] = {}
+        """How many deposit addresses accounts have, by asset and method."""
+        self.seed = seed
         self.names = Names(engine.catalogue)
         self._listeners: list[Listener] = [tape.hear]
         self._timer: asyncio.TimerHandle | None = None
@@ -67,6 +90,11 @@ class Venue:
                 _log.exception("a listener failed; the others go on")
         if self.engine.deadline() != self._timer_due_ns:
             self._arm()
+
+    @staticmethod
+    def most_rate(account: Account) -> int:
+        """Return the threshold of the engine's rate counter (``maxratecount``)."""
+        return LIMITS[account.tier].engine_counter
 
     def close(self) -> None:
         """Stop the timer of what happens by itself."""

@@ -5,7 +5,9 @@ random stream of its own (``subdivide``), down to minutes, and a minute into its
 stretch of it can be had without the rest, it is always the same, and everything adds up.
 """
 
+from array import array
 from collections import OrderedDict
+from collections.abc import Iterator
 from random import Random
 
 from emulator.engine.events import Traded
@@ -24,6 +26,10 @@ _LEVELS = {length // 60: level for level, length in enumerate(LENGTHS_S)}
 _HOUR = _LEVELS[60]
 _CACHED = 12_000
 """Most candles whose children are remembered, and most days."""
+_MADE = 400
+"""Minutes whose trades are remembered, those made last."""
+_COUNTED = 40
+"""Days whose trades are counted in one step."""
 
 
 class SyntheticPast:
@@ -36,6 +42,9 @@ class SyntheticPast:
         self._days = PastDays(catalogue, profile, seed, self.end_s)
         self._streams = {name: stream(seed, f"{name} candles") for name in catalogue.pairs}
         self._rng = Random(0)
+        self._made: OrderedDict[tuple[str, int], list[Traded]] = OrderedDict()
+        self._counts: dict[str, array[int]] = {}
+        """Trades of the last 0, 1, 2, … days, by pair."""
         self._cache: OrderedDict[tuple[str, int, int], tuple[Candle, ...]] = OrderedDict()
 
     @property
@@ -151,16 +160,23 @@ class SyntheticPast:
         return [node for node in nodes if node.trades]
 
     def _trades_of(self, pair_id: str, minute: Candle, first_id: int) -> list[Traded]:
-        rng = self._rng
-        rng.seed(place_in(self._streams[pair_id], minute.start_s + MINUTE))
-        return trades_of_minute(pair_id, minute, first_id, self._pairs[pair_id].tick, rng)
+        key = (pair_id, minute.start_s)
+        made = self._made.get(key)
+        if made is None:
+            rng = self._rng
+            rng.seed(place_in(self._streams[pair_id], minute.start_s + MINUTE))
+            made = trades_of_minute(pair_id, minute, first_id, self._pairs[pair_id].tick, rng)
+            self._made[key] = made
+            if len(self._made) > _MADE:
+                self._made.popitem(last=False)
+        return made
 
     def _count_from(self, pair_id: str, from_s: int) -> int:
         """Return how many trades there are from the minute ``from_s`` on."""
         if from_s >= self.end_s:
             return 0
         day = from_s // DAY_S
-        count = sum(self._day(pair_id, later).trades for later in range(day + 1, self._days.last + 1))
+        count = self._count_of_days(pair_id, self._days.last - day)
         node = self._day(pair_id, day)
         for level in range(DAY, MINUTE):
             children = self._children(pair_id, level, node)
@@ -168,6 +184,21 @@ class SyntheticPast:
             count += sum(child.trades for child in children[at + 1 :])
             node = children[at]
         return count + node.trades
+
+    def load(self) -> Iterator[None]:
+        """Count the trades of all days, some of a pair a step: numbering the oldest ones takes all counts."""
+        for pair_id in self._pairs:
+            for days in range(_COUNTED, self._days.last - self._days.first + _COUNTED, _COUNTED):
+                self._count_of_days(pair_id, min(days, self._days.last - self._days.first))
+                yield
+
+    def _count_of_days(self, pair_id: str, days: int) -> int:
+        """Return how many trades the last ``days`` days have."""
+        counts = self._counts.setdefault(pair_id, array("q", [0]))
+        while len(counts) <= days:
+            day = self._days.last + 1 - len(counts)
+            counts.append(counts[-1] + self._days.candle(pair_id, day).trades)
+        return counts[days]
 
 
 def _length_s(interval_minutes: int) -> int:

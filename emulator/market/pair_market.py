@@ -9,11 +9,13 @@ from bisect import bisect_left
 from random import Random
 
 from emulator.engine.book import BookSide, Level
-from emulator.engine.commands import PlaceOrder
+from emulator.engine.commands import PlaceOrder, SetIndex
 from emulator.engine.instruments import Side
+from emulator.engine.market import Market
 from emulator.engine.orders import Order, OrderType, TimeInForce
-from emulator.engine.spot import Market, SpotEngine
+from emulator.engine.spot import SpotEngine
 from emulator.market.model import Publish
+from emulator.market.prices import on_tick
 from emulator.market.profile import PairFlow
 from emulator.market.sizes import least_qty, natural
 
@@ -35,6 +37,10 @@ _ARBITRAGE = 10
 """An order that the mid walked through is hit with up to this many times ``top_usd`` a step."""
 
 
+INDEX_NS = 10**9
+"""How often a pair's index price is told: the middle that the whole market agrees on."""
+
+
 class PairMarket:
     """Trades one pair on the house account ``account``; ``publish`` gets the engine's events."""
 
@@ -44,11 +50,13 @@ class PairMarket:
         self._engine = engine
         self._account = account
         self._pair = market.instrument
+        self._market = market
         self._book = market.book
         self._flow = flow
         self._rng = rng
         self._publish = publish
         self._now_ns = 0
+        self._index_due_ns = 0
         self._mid = 0.0
         self._step = 1.0
         self._reach = 0
@@ -73,6 +81,8 @@ class PairMarket:
     def act(self, mid: float, base_usd: float, now_ns: int) -> bool:
         """Take one step of the flow; returns whether both sides hold all their levels again."""
         self._look(mid, base_usd, now_ns)
+        if not self._engine.status(self._market).matches:
+            return True
         self._recentre(True)
         self._recentre(False)
         self._flow_step()
@@ -84,6 +94,9 @@ class PairMarket:
     def _look(self, mid: float, base_usd: float, now_ns: int) -> None:
         pair, flow = self._pair, self._flow
         self._now_ns = now_ns
+        if now_ns >= self._index_due_ns or now_ns < self._index_due_ns - INDEX_NS:
+            self._index_due_ns = now_ns + INDEX_NS
+            self._publish(self._engine.apply(SetIndex(pair.id, on_tick(pair, mid)), now_ns))
         self._mid = mid / pair.tick
         self._lots_per_usd = 10.0**pair.lot_decimals / base_usd
         half = self._mid * flow.spread_bps / 2e4

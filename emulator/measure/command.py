@@ -202,6 +202,8 @@ async def _emulator(plan: Plan, rung: str) -> AsyncIterator[dict[str, Any]]:
             plan.market,
             "--ports",
             "auto",
+            "--rate-limits",
+            "off",
         ]
         arguments += ["--endpoints-file", str(file), "--state-folder", folder]
         if plan.tiers_folder:

@@ -30,12 +30,15 @@ class Prober:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             limit=_LONGEST_LINE,
+            start_new_session=True,  # Ctrl-C is for us, who then end it: it may not even have begun
         )
         return self
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, error: type[BaseException] | None, *_: object) -> None:
         assert self._process.stdin is not None  # noqa: S101 - it was asked for
         self._process.stdin.close()
+        if error is not None and self._process.returncode is None:
+            self._process.kill()  # what it is at does not matter any more
         try:
             async with asyncio.timeout(1):
                 await self._process.wait()

@@ -70,8 +70,8 @@ def pin() -> str:
 
 def probes_of(stack: ExitStack) -> dict[str, Probe]:
     """Start every server; return what to measure, in the order of the table."""
-    venue = stack.enter_context(emulator("--market", "off"))
-    busy = stack.enter_context(emulator("--market", "synthetic"))
+    venue = stack.enter_context(emulator("--market", "off", "--rate-limits", "off"))
+    busy = stack.enter_context(emulator("--market", "synthetic", "--rate-limits", "off"))
     echo, websockets, aiohttp = (
         stack.enter_context(bare(kind)) for kind in ("echo", "websockets", "aiohttp")
     )

@@ -242,7 +242,13 @@ REFUSALS = [
         ccxt.InvalidOrder,
         "EGeneral:Invalid arguments:volume minimum not met",
     ),
-    (_order("limit", "buy", 0.01, -5), ccxt.ExchangeError, "EOrder:Invalid price"),
+    (
+        lambda exchange: exchange.private_post_addorder(
+            {"pair": "XBTUSD", "type": "buy", "ordertype": "limit", "volume": "0.01", "price": "0"}
+        ),
+        ccxt.ExchangeError,
+        "EOrder:Invalid price",
+    ),
     (_order("limit", "buy", 0.01, 1), ccxt.ExchangeError, "EOrder:Cost minimum not met"),
     (_order("nonsense", "buy", 0.01, 5), ccxt.ExchangeError, "EGeneral:Invalid arguments:ordertype"),
     (lambda exchange: exchange.cancel_order(UNKNOWN), ccxt.OrderNotFound, "EOrder:Unknown order"),

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from emulator.engine import accounts, events
+from emulator.engine import events, history
 from emulator.engine.accounts import Account
 from emulator.engine.events import Reject
 from emulator.engine.ids import IdSequence
@@ -239,7 +239,7 @@ class TestRecords:
         assert (entry.type, entry.asset, entry.amount, entry.fee, entry.balance) == (
             ("deposit", "ZUSD", 12_5000, 0, 12_5000)
         )
-        assert venue.events == [events.Posted("dave", entry)]
+        assert venue.events == [events.Posted("dave", entry), events.FundsMoved("dave", entry.refid)]
 
     def test_trade_record_tells_the_fill_and_what_the_order_has_come_to(self, venue):
         venue.sell("alice", "0.01", "60000")
@@ -268,7 +268,7 @@ class TestRecords:
         assert (sold.maker, sold.buy, bought.maker, bought.buy) == (True, False, False, True)
 
     def test_only_so_many_closed_orders_and_entries_are_kept_the_newest(self, venue, monkeypatch):
-        monkeypatch.setattr(accounts, "HISTORY", 3)
+        monkeypatch.setattr(history, "HISTORY", 3)
         orders = [venue.buy("alice", "1", "60000") for _ in range(5)]
         for order in orders:
             venue.cancel(order)

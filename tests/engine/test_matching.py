@@ -112,8 +112,8 @@ class TestMarketOrders:
 
     def test_market_order_to_buy_is_held_at_the_prices_of_all_the_levels_it_would_walk(self, venue):
         venue.sell("alice", "0.001", "60000")
-        venue.sell("alice", "0.001", "90000")
-        venue.deposit("dave", ZUSD="150.5999")
+        venue.sell("alice", "0.001", "65000")
+        venue.deposit("dave", ZUSD="125.4999")
         with venue.refuses(Reject.INSUFFICIENT_FUNDS):
             venue.buy("dave", "0.002")
         venue.deposit("dave", ZUSD="0.0001")

@@ -14,6 +14,7 @@ from emulator.engine.events import Event, Reject
 from emulator.engine.instruments import Catalogue, Side, scaled
 from emulator.engine.orders import Order, OrderType
 from emulator.engine.spot import SpotEngine
+from emulator.engine.triggers import Offset
 
 START_NS = 1_772_000_000 * 10**9
 SECOND_NS = 10**9
@@ -56,10 +57,10 @@ class Venue:
             units = scaled(amount, self.engine.catalogue.assets[asset].decimals)
             self.apply(commands.Deposit(account, asset, units))
 
-    def buy(self, account: str, qty: str, price: str | None = None, **terms: Any) -> Order:
+    def buy(self, account: str, qty: str, price: str | Offset | None = None, **terms: Any) -> Order:
         return self._place(account, Side.BUY, qty, price, **terms)
 
-    def sell(self, account: str, qty: str, price: str | None = None, **terms: Any) -> Order:
+    def sell(self, account: str, qty: str, price: str | Offset | None = None, **terms: Any) -> Order:
         return self._place(account, Side.SELL, qty, price, **terms)
 
     def amend(self, order: Order, **changes: Any) -> list[Event]:
@@ -141,7 +142,7 @@ class Venue:
         account: str,
         side: Side,
         qty: str,
-        price: str | None,
+        price: str | Offset | None,
         *,
         pair: str = XBTUSD,
         display: str | None = None,
@@ -158,7 +159,7 @@ class Venue:
                 pair=pair,
                 side=side,
                 qty=scaled(qty, known.lot_decimals),
-                price=None if price is None else scaled(price, known.price_decimals),
+                price=scaled(price, known.price_decimals) if isinstance(price, str) else price,
                 **terms,
             )
         )
@@ -168,7 +169,11 @@ class Venue:
     def _changes(order: Order, changes: dict[str, Any]) -> dict[str, Any]:
         pair = order.instrument
         decimals = {"qty": pair.lot_decimals, "display": pair.lot_decimals, "price": pair.price_decimals}
-        units = {key: scaled(value, decimals[key]) for key, value in changes.items() if key in decimals}
+        units = {
+            key: scaled(value, decimals[key])
+            for key, value in changes.items()
+            if key in decimals and isinstance(value, str)
+        }
         return {"txid": order.txid, "cl_ord_id": None} | changes | units
 
     def _levels(self, pair: str, levels: list[Level]) -> list[tuple[str, str]]:
@@ -211,7 +216,7 @@ def state_of(engine: SpotEngine) -> dict[str, Any]:
     """Return the venue's state in plain values; two equal ones cannot be told apart by trading."""
     state: dict[str, Any] = {
         "fees": dict(engine.settlement.fees),
-        "due": sorted((due, count) for due, count, _ in engine._timers),
+        "due": engine._timers.due(),
     }
     for name, account in engine.accounts.items():
         state[name] = (

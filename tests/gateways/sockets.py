@@ -14,8 +14,6 @@ from emulator.gateways.access import OPEN, Entrance, guarded
 from emulator.gateways.front import server as front
 from emulator.gateways.front.tls import over_tls
 from emulator.gateways.keys import demo_credentials, sign
-from emulator.gateways.spot_rest import server as spot_rest
-from emulator.gateways.spot_ws_v2 import server as spot_ws_v2
 from emulator.link import stream
 from emulator.link.tiers import Tier
 from emulator.link.timer import DueQueue
@@ -36,9 +34,10 @@ class Served:
     def __init__(self, kraken: Kraken, entrance: Entrance) -> None:
         self.kraken = kraken
         self.entrance = entrance
-        self.ws = spot_ws_v2.Server(kraken.gateway, 1)
         self.queue = DueQueue(asyncio.get_running_loop())
-        self.front = front.Server(spot_rest.Server(kraken.venue), self.ws, self.queue.until)
+        self.front = front.Server(kraken.venue, 1, self.queue.until)
+        self.ws = self.front.ws_v2
+        kraken.gateway = self.ws.gateway
         self.port = 0
         self._open: list[Peer] = []
 

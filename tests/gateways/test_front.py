@@ -12,10 +12,10 @@ import aiohttp
 import pytest
 from websockets.asyncio.client import connect
 
+from emulator.gateways import websocket as ws_server
 from emulator.gateways.front.hosts import HOSTNAMES
 from emulator.gateways.front.tls import Authority
 from emulator.gateways.keys import demo_credentials, sign
-from emulator.gateways.spot_ws_v2 import server as ws_server
 from tests.gateways.sockets import GET_TIME, PING, PING_REQUEST, PONG, TEXT, UPGRADE, masked, serving
 from tests.gateways.venue import SEED, START_S, in_loop
 
@@ -102,7 +102,7 @@ async def test_other_paths_are_not_found(kraken):
                 f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n",
                 UPGRADE.format(path=path + "?", host="x"),
             ):
-                if "Upgrade" in head and path == "/v2":
+                if "Upgrade" in head and path in ("/", "/v2"):
                     continue
                 peer = await served.connect()
                 peer.send(head.encode())

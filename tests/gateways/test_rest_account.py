@@ -9,8 +9,8 @@ from emulator.engine.commands import AmendOrder, CancelOrder, EditOrder
 from emulator.engine.orders import TimeInForce
 from emulator.gateways.errors import VenueError
 from emulator.gateways.keys import PERMISSIONS
+from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
-from emulator.gateways.spot_rest.codec import Params
 from emulator.gateways.spot_rest.endpoints import PRIVATE
 from emulator.gateways.spot_rest.session import allow
 from tests.gateways.venue import START_NS, START_S, XBTUSD, in_loop, refused
@@ -18,16 +18,36 @@ from tests.gateways.venue import START_NS, START_S, XBTUSD, in_loop, refused
 TXID = re.compile(r"O[A-Z2-7]{5}-[A-Z2-7]{5}-[A-Z2-7]{6}")
 UNKNOWN = "OQCLML-BW3P3-BUCMWZ"
 FUNDS, OPEN, CLOSED = {"query-funds"}, {"query-open-trades"}, {"query-closed-trades"}
-MODIFY, CLOSE = {"modify-trades"}, {"close-trades"}
+MODIFY, CLOSE, WITHDRAW = {"modify-trades"}, {"close-trades"}, {"withdraw-funds"}
 TABLE = {
     "Balance": [FUNDS],
     "BalanceEx": [FUNDS],
     "TradeBalance": [OPEN],
+    "OpenPositions": [OPEN],
+    "Level3": [OPEN],
     "OpenOrders": [OPEN],
     "ClosedOrders": [CLOSED],
     "QueryOrders": [OPEN, CLOSED],
     "TradesHistory": [CLOSED],
     "QueryTrades": [CLOSED],
+    "OrderAmends": [OPEN, CLOSED],
+    "Ledgers": [{"query-ledger"}],
+    "QueryLedgers": [{"query-ledger"}],
+    "TradeVolume": [FUNDS],
+    "CreditLines": [FUNDS],
+    "GetApiKeyInfo": [set()],
+    **{key: [{"export-data"}] for key in ("AddExport", "ExportStatus", "RetrieveExport", "RemoveExport")},
+    "DepositMethods": [FUNDS | {"add-funds"}],
+    "DepositAddresses": [FUNDS],
+    "DepositStatus": [FUNDS],
+    **{key: [FUNDS | WITHDRAW] for key in ("WithdrawMethods", "WithdrawAddresses", "WithdrawInfo")},
+    **{key: [WITHDRAW] for key in ("Withdraw", "WithdrawCancel", "CreateSubaccount", "AccountTransfer")},
+    "WithdrawStatus": [WITHDRAW, {"query-ledger"}],
+    "WalletTransfer": [FUNDS],
+    "Earn/Strategies": [set()],
+    "Earn/Allocations": [FUNDS],
+    **{key: [{"earn-funds"}] for key in ("Earn/Allocate", "Earn/Deallocate")},
+    **{key: [FUNDS, {"earn-funds"}] for key in ("Earn/AllocateStatus", "Earn/DeallocateStatus")},
     "GetWebSocketsToken": [{"create-ws-token"}],
     "AddOrder": [MODIFY],
     "AddOrderBatch": [MODIFY | CLOSE],
@@ -84,8 +104,9 @@ def test_trade_balance_values_everything_and_shows_no_margin_level_without_posit
     kraken.place("dave", "buy", "0.001", "50000")
     kraken.place("bob", "sell", "0.001", "50000")
     result = kraken.private("TradeBalance", "dave")
-    assert list(result) == ["eb", "tb", "m", "uv", "n", "c", "v", "e", "mf"]
-    assert result["eb"] == result["tb"] == result["e"] == result["mf"] == "99.8750"
+    assert list(result) == ["eb", "tb", "m", "uv", "n", "c", "v", "e", "mf", "mfo"]
+    assert result["eb"] == "99.8750"
+    assert result["tb"] == result["e"] == result["mf"] == "99.3750"  # the 50 USD in XBT count 99 %
     assert result["m"] == result["v"] == "0.0000"
     assert kraken.private("TradeBalance", "dave", asset="XBT")["eb"] == "0.0019975000"
     with refused("EQuery:Unknown asset"):

@@ -42,7 +42,7 @@ def test_amend_refusals(kraken):
         ({"txid": order.txid, "order_qty": "0.00001"}, "EGeneral:Invalid arguments:volume minimum not met"),
         ({"txid": order.txid, "order_qty": "1000000"}, "EOrder:Insufficient funds"),
         ({"txid": order.txid, "display_qty": "0.5"}, "EGeneral:Invalid arguments:displayvol"),
-        ({"txid": order.txid, "trigger_price": "5"}, "EGeneral:Invalid arguments:trigger_price"),
+        ({"txid": order.txid, "trigger_price": "5"}, "EGeneral:Invalid arguments:price"),
         ({"txid": order.txid, "deadline": rfc3339(START_NS - 1)}, "EService:Deadline elapsed"),
     ):
         with refused(error):

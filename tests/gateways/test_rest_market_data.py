@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
-from emulator.gateways.spot_rest.codec import Params
 from emulator.gateways.spot_rest.endpoints import PUBLIC
 from tests.gateways.venue import CATALOGUE, START_NS, START_S, Kraken, refused
 

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pytest
 
 from emulator.engine.orders import TimeInForce
-from emulator.gateways.spot_rest.codec import Params
+from emulator.gateways.parameters import Params
 from tests.gateways.venue import START_NS, START_S, Kraken, in_loop, refused
 
 UNKNOWN = "OQCLML-BW3P3-BUCMWZ"
@@ -116,16 +116,24 @@ PRECISION = "EOrder:Invalid price:XBT/USD price can only be specified up to 1 de
 REFUSALS = [
     *(({name: None}, f"{ARGUMENT}:{name}") for name in ("ordertype", "type", "volume", "pair", "price")),
     ({"pair": "NOPE"}, "EQuery:Unknown asset pair"),
+    *(({"ordertype": kind}, f"{ARGUMENT}:ordertype") for kind in ("LIMIT", "x")),
     *(
-        ({"ordertype": kind}, f"{ARGUMENT}:ordertype")
-        for kind in ("stop-loss", "settle-position", "LIMIT", "x")
+        ({"ordertype": kind, "price": None}, f"{ARGUMENT}:price")
+        for kind in ("stop-loss", "take-profit-limit", "trailing-stop")
     ),
+    ({"ordertype": "stop-loss-limit"}, f"{ARGUMENT}:price2"),
+    ({"ordertype": "trailing-stop"}, f"{ARGUMENT}:price"),
+    ({"ordertype": "trailing-stop", "price": "-1%"}, f"{ARGUMENT}:price"),
+    ({"ordertype": "trailing-stop-limit", "price": "+1%", "price2": "37000"}, f"{ARGUMENT}:price2"),
+    ({"ordertype": "stop-loss", "trigger": "index"}, f"{ARGUMENT}:Index unavailable"),
+    ({"ordertype": "stop-loss", "trigger": "mark"}, f"{ARGUMENT}:trigger"),
+    ({"ordertype": "settle-position"}, f"{ARGUMENT}:leverage"),
     *(({"type": side}, f"{ARGUMENT}:type") for side in ("BUY", "hold")),
     *(({"volume": v}, f"{ARGUMENT}:volume") for v in ("0", "-1", "x", "NaN", "1e999", " 1", "+1", "1_0")),
     ({"volume": "0.00004999"}, f"{ARGUMENT}:volume minimum not met"),
     ({"volume": "0.00005", "price": "9999.9"}, "EOrder:Cost minimum not met"),
-    *(({"price": price}, f"{ARGUMENT}:price") for price in ("x", " 5", "+5", "5%", "#5", "Infinity", "1e99")),
-    *(({"price": price}, "EOrder:Invalid price") for price in ("0", "-5", "-0.0")),
+    *(({"price": price}, f"{ARGUMENT}:price") for price in ("x", " 5", "5%", "+", "-0.0", "NaN", "1e99")),
+    *(({"price": price}, "EOrder:Invalid price") for price in ("0", "+5", "-5", "#5")),
     ({"price": "37500.01"}, PRECISION),
     ({"userref": "1", "cl_ord_id": "a"}, ARGUMENT),
     *(
@@ -147,10 +155,11 @@ REFUSALS = [
     ({"stptype": "cancel_newest"}, f"{ARGUMENT}:stptype"),
     ({"ordertype": "iceberg"}, f"{ARGUMENT}:displayvol"),
     ({"ordertype": "iceberg", "displayvol": "0.08333333"}, f"{ARGUMENT}:displayvol"),
-    ({"leverage": "5:1"}, "EOrder:Cannot open position"),
-    ({"starttm": "+60"}, f"{ARGUMENT}:starttm"),
-    ({"price2": "5"}, f"{ARGUMENT}:price2"),
-    ({"close[ordertype]": "limit"}, f"{ARGUMENT}:close"),
+    *(({"leverage": leverage}, f"{ARGUMENT}:leverage") for leverage in ("x", "11", "5:2", "-5")),
+    *(({"starttm": starts}, f"{ARGUMENT}:starttm") for starts in ("x", "-1", f"+{32 * DAY_S}")),
+    ({"close[ordertype]": "limit"}, f"{ARGUMENT}:price"),
+    ({"close[ordertype]": "market"}, f"{ARGUMENT}:close"),
+    ({"close[ordertype]": "nonsense"}, f"{ARGUMENT}:close[ordertype]"),
     ({"deadline": "2026-11-02T09:59:59Z"}, "EService:Deadline elapsed"),
     ({"deadline": "2026-11-02T10:02:00Z"}, f"{ARGUMENT}:deadline"),
     ({"deadline": "soon"}, f"{ARGUMENT}:deadline"),
@@ -276,7 +285,7 @@ def test_one_bad_order_refuses_the_whole_batch(kraken):
     for bad, error in (
         (ORDERS[1] | {"volume": "0.00001"}, "EGeneral:Invalid arguments:volume minimum not met"),
         (ORDERS[1] | {"price": "1.23"}, PRECISION),
-        (ORDERS[1] | {"ordertype": "stop-loss"}, "EGeneral:Invalid arguments:ordertype"),
+        (ORDERS[1] | {"ordertype": "nonsense"}, "EGeneral:Invalid arguments:ordertype"),
     ):
         with refused(error):
             kraken.submit("AddOrderBatch", {"pair": "XBTUSD", "orders": [ORDERS[0], bad]})

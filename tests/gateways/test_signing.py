@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emulator.gateways.keys import ApiKey, KeyRing, demo_credentials, sign
-from emulator.gateways.spot_rest.codec import Params
+from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest.session import allow, authenticate
 from emulator.gateways.tokens import Tokens
 from tests.gateways.venue import Kraken, refused

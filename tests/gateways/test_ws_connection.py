@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from emulator.gateways.roles import Role
 from emulator.gateways.spot_ws_v2.server import Server
-from emulator.gateways.spot_ws_v2.session import Role
 from tests.gateways.sockets import CLOSE, CONTINUATION, PING, PING_REQUEST, TEXT, UPGRADE, masked
 from tests.gateways.venue import Kraken, in_loop
 

@@ -297,6 +297,8 @@ def test_snapshot_of_trades_holds_the_last_fifty_after_the_orders(kraken, client
     assert not {"cum_qty", "cum_cost", "avg_price"} & rows[1].keys()
     only = Listener(kraken, kraken.client(), "carol", snap_orders=False, snap_trades=True).snapshot
     assert {row["exec_type"] for row in only} == {"trade"}
+    older = Listener(kraken, kraken.client(), "carol", snapshot=False, snapshot_trades=True).snapshot
+    assert older == only
 
 
 def test_without_any_snapshot_updates_start_the_sequence(kraken, client):

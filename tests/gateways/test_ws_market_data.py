@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from emulator.gateways.spot_ws_v2.framing import text_frame
+from emulator.gateways.framing import text_frame
 from tests.gateways.venue import CATALOGUE, Digits
 
 
@@ -80,7 +80,7 @@ def test_instrument_lists_all_assets_and_pairs_as_an_object(client):
     assert list(btc.items()) == [
         *(("symbol", "BTC/USD"), ("base", "BTC"), ("quote", "USD"), ("status", "online")),
         *(("qty_precision", 8), ("qty_increment", "0.00000001"), ("price_precision", 1)),
-        *(("cost_precision", 5), ("marginable", True), ("has_index", True), ("cost_min", "0.5")),
+        *(("cost_precision", 5), ("marginable", True), ("has_index", False), ("cost_min", "0.5")),
         *(("margin_initial", "0.1000"), ("position_limit_long", 350), ("position_limit_short", 250)),
         *(("tick_size", "0.1"), ("price_increment", "0.1"), ("qty_min", "0.00005000")),
     ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from emulator.gateways.spot_ws_v2.session import Role
+from emulator.gateways.roles import Role
 from tests.gateways.venue import Client
 
 TIMES = {"time_in": "2026-11-02T10:00:00.000000Z", "time_out": "2026-11-02T10:00:00.000000Z"}
@@ -290,7 +290,7 @@ def test_closed_session_leaves_every_feed(kraken, client):
 
 REFUSALS = [
     ({"channel": "status"}, "Symbol(s) not found"),
-    ({"channel": "level3", "symbol": ["BTC/USD"]}, "Subscription name invalid"),
+    ({"channel": "level3", "symbol": ["BTC/USD"]}, "Token(s) not found"),
     ({"channel": "spread", "symbol": ["BTC/USD"]}, "Subscription name invalid"),
     *(({"channel": "book", "symbol": s}, "Symbol(s) not found") for s in (None, [], {}, 5, [5], [None])),
     ({"channel": "ticker"}, "Symbol(s) not found"),

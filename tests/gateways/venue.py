@@ -4,7 +4,7 @@ import asyncio
 import functools
 import json
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,13 @@ from emulator.engine.orders import Order, OrderType
 from emulator.engine.spot import SpotEngine
 from emulator.gateways.errors import VenueError
 from emulator.gateways.keys import PERMISSIONS, ApiKey, KeyRing, demo_credentials
+from emulator.gateways.offers import Offers
+from emulator.gateways.parameters import Params
+from emulator.gateways.roles import Role
 from emulator.gateways.spot_rest import codec
-from emulator.gateways.spot_rest.codec import Params
 from emulator.gateways.spot_rest.endpoints import PRIVATE, PUBLIC
 from emulator.gateways.spot_rest.session import allow
-from emulator.gateways.spot_ws_v2.session import Gateway, Role, Session
+from emulator.gateways.spot_ws_v2.session import Gateway, Session
 from emulator.gateways.tape import Past, Tape
 from emulator.gateways.tokens import Tokens
 from emulator.gateways.venue import Venue
@@ -34,6 +36,7 @@ CATALOGUE = Catalogue.from_json(INSTRUMENTS.read_bytes())
 START = datetime(2026, 11, 2, 10, tzinfo=UTC)
 START_S = int(START.timestamp())
 START_NS = START_S * 10**9
+OFFERS = Offers.read(CATALOGUE)
 XBTUSD = "XXBTZUSD"
 RICH = dict.fromkeys(("ZUSD", "ZEUR", "ZJPY", "XXBT", "XETH", "DOT", "XXDG", "USDC"), "1000000000")
 SEED = 7
@@ -66,6 +69,7 @@ class Client:
     def __init__(self, gateway: Gateway, role: Role = Role.ANY) -> None:
         self.raw: list[str] = []
         self.heartbeat = False
+        self.closed: int | None = None
         self._taken = 0
         self.session = Session(gateway, self, role, 11_754_023_117_765_420_033)
 
@@ -84,6 +88,10 @@ class Client:
 
     def subscribed(self) -> None:
         self.heartbeat = True
+
+    def close(self, code: int, reason: str = "") -> None:
+        self.closed = code
+        self.session.close()
 
     def later(self, callback: Callable[[], None]) -> None:
         callback()
@@ -132,6 +140,14 @@ class Client:
         return str(reply["error"])
 
 
+class StillVenue(Venue):
+    """A venue that needs no loop: what happens by itself happens when the test lets time pass."""
+
+    def _arm(self) -> None:
+        with suppress(RuntimeError):
+            super()._arm()
+
+
 class Kraken:
     """The venue as a test speaks to it."""
 
@@ -146,7 +162,9 @@ class Kraken:
         self.engine.apply(commands.Deposit("dave", "ZUSD", scaled("100", 4)), START_NS)
         self.ring = [ApiKey(name, *demo_credentials(SEED, name)) for name in self.engine.accounts]
         tape = Tape(self.engine, past, START_NS)
-        self.venue = Venue(self.engine, self.clock, KeyRing(self.ring), Tokens(SEED), tape)
+        self.venue = StillVenue(
+            self.engine, self.clock, KeyRing(self.ring), Tokens(SEED), tape, offers=OFFERS
+        )
         self.gateway = Gateway(self.venue)
 
     # -- time -------------------------------------------------------------------------------------

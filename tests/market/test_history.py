@@ -121,6 +121,15 @@ def test_what_is_asked_for_first_makes_no_difference() -> None:
     assert one.candles("SOLUSD", 1, 100) != past(MIDNIGHT_S + 4321, 8).candles("SOLUSD", 1, 100)
 
 
+def test_counting_ahead_changes_no_trade() -> None:
+    one, other = past(MIDNIGHT_S + 4321), past.__wrapped__(MIDNIGHT_S + 4321)
+    for _ in other.load():
+        pass
+    assert {len(counts) for counts in other._counts.values()} == {721}
+    for since_s in (0, MIDNIGHT_S - 100 * DAY_S - 77, MIDNIGHT_S - 1):
+        assert one.trades("SOLUSD", since_s * 10**9, 50) == other.trades("SOLUSD", since_s * 10**9, 50)
+
+
 def test_short_candles_range_as_a_random_walk_of_the_days_volatility_does() -> None:
     source = past(MIDNIGHT_S)
     for minutes, count in ((1, 14_400), (15, 1440), (240, 1440)):

@@ -1,6 +1,6 @@
 """Kraken's hostnames, and what each of them serves."""
 
-from emulator.gateways.spot_ws_v2.session import Role
+from emulator.gateways.roles import Role
 
 HOSTNAMES = (
     "api.kraken.com",
@@ -19,6 +19,7 @@ _ROLES = {
     "beta-ws.kraken.com": Role.PUBLIC,
     "ws-auth.kraken.com": Role.PRIVATE,
     "beta-ws-auth.kraken.com": Role.PRIVATE,
+    "ws-l3.kraken.com": Role.LEVEL3,
 }
 
 

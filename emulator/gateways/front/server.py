@@ -16,8 +16,13 @@ from aiohttp import web
 
 from emulator.gateways.access import Entrance
 from emulator.gateways.front.hosts import websocket_role
+from emulator.gateways.roles import Role
 from emulator.gateways.spot_rest import server as spot_rest
+from emulator.gateways.spot_ws_v1 import server as spot_ws_v1
+from emulator.gateways.spot_ws_v1 import session as v1
 from emulator.gateways.spot_ws_v2 import server as spot_ws_v2
+from emulator.gateways.spot_ws_v2 import session as v2
+from emulator.gateways.venue import Venue
 
 HEAD_TIMEOUT_S = 20.0
 """How long a client may take to send its first request's head."""
@@ -31,6 +36,7 @@ SHUTDOWN_S = 0.2
 _UPGRADE = re.compile(rb"^upgrade:[ \t]*websocket[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _HOST = re.compile(rb"^host:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_TOO_MANY = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _END = b"\r\n\r\n"
 _log = logging.getLogger(__name__)
 
@@ -42,14 +48,18 @@ class Server:
     """
 
     def __init__(
-        self, rest: spot_rest.Server, ws_v2: spot_ws_v2.Server, until: Callable[[int], Awaitable[None]]
+        self, venue: Venue, first_connection_id: int, until: Callable[[int], Awaitable[None]]
     ) -> None:
-        self._rest = rest
+        self.venue = venue
         self._until = until
-        self._websockets: dict[bytes, Callable[[str, Entrance], asyncio.Protocol]] = {
-            b"/v2": lambda host, entrance: ws_v2.connection(websocket_role(host), entrance),
+        self._rest = spot_rest.Server(venue)
+        self.ws_v1 = spot_ws_v1.Server(v1.Gateway(venue), first_connection_id)
+        self.ws_v2 = spot_ws_v2.Server(v2.Gateway(venue), first_connection_id)
+        self._websockets: dict[bytes, Callable[[Role, Entrance], asyncio.Protocol]] = {
+            b"": self.ws_v1.connection,
+            b"/v2": self.ws_v2.connection,
         }
-        self._ws_v2 = ws_v2
+        self._sockets = (self.ws_v1, self.ws_v2)
         self._https: list[web.Server] = []
         self.fronts: set[Front] = set()
         self.most_connections = min(MOST_CONNECTIONS, _descriptors() - SPARE_DESCRIPTORS)
@@ -62,18 +72,25 @@ class Server:
 
     def connections(self) -> int:
         """Return how many clients are connected."""
-        return len(self.fronts) + len(self._ws_v2.connections)
+        return len(self.fronts) + sum(len(version.connections) for version in self._sockets)
+
+    def admits(self, address: str) -> bool:
+        """Count an address's attempt to open a WebSocket; tell whether it may."""
+        return self.venue.limits.connects(address, self.venue.clock.now_ns())
 
     def websocket(self, head: bytes, entrance: Entrance) -> asyncio.Protocol | None:
         """Return the protocol of the WebSocket gateway that ``head`` asks for, None when there is none."""
         target = head.split(b" ", 2)[1].partition(b"?")[0].rstrip(b"/")
         make = self._websockets.get(target)
         host = _HOST.search(head)
-        return None if make is None else make(host[1].decode("latin-1") if host else "", entrance)
+        if make is None:
+            return None
+        return make(websocket_role(host[1].decode("latin-1") if host else ""), entrance)
 
     async def close(self) -> None:
         """Say goodbye to every client: close frames to WebSockets, the end of the stream to others."""
-        self._ws_v2.close()
+        for version in self._sockets:
+            version.close()
         await asyncio.gather(*(http.shutdown(timeout=SHUTDOWN_S) for http in self._https))
         for front in list(self.fronts):
             front.close()
@@ -133,6 +150,11 @@ class Front(asyncio.Protocol):
         if upgrade:
             if not self._entrance.offers("websocket"):
                 self._transport.write(_FORBIDDEN)
+                self._transport.close()
+                return
+            peer = self._transport.get_extra_info("peername")
+            if not self._server.admits(peer[0] if peer else ""):
+                self._transport.write(_TOO_MANY)
                 self._transport.close()
                 return
             websocket = self._server.websocket(head, self._entrance)

@@ -1,17 +1,17 @@
 """Private endpoints that read: balances, orders and trades.  The table is in endpoints."""
 
-from collections.abc import Iterable, Mapping
-from fractions import Fraction
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from emulator.engine.accounts import Account
+from emulator.engine.ledger import TradeRecord
 from emulator.engine.orders import Order
 from emulator.gateways import order_fields
 from emulator.gateways.errors import PERMISSION_DENIED, VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
-from emulator.gateways.numbers import text
+from emulator.gateways.order_params import time_ns
+from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
-from emulator.gateways.spot_rest.codec import Params
 from emulator.gateways.tokens import LIFE_S
 from emulator.gateways.venue import Venue
 
@@ -20,7 +20,13 @@ MOST_ORDERS_ASKED = 50
 MOST_TRADES_ASKED = 20
 _NEEDED = {True: "query-open-trades", False: "query-closed-trades"}
 """Permission to see an order, by whether it is open."""
-_TRADE_TYPES = ("all", "any position", "closed position", "closing position", "no position")
+_TRADE_TYPES: dict[str, Callable[[Account, TradeRecord], bool]] = {
+    "all": lambda _, trade: True,
+    "any position": lambda _, trade: trade.leverage > 0,
+    "closed position": lambda account, trade: trade.position in account.closed_positions,
+    "closing position": lambda _, trade: trade.closing,
+    "no position": lambda _, trade: not trade.leverage,
+}
 
 
 def account_of(venue: Venue, key: ApiKey) -> Account:
@@ -50,31 +56,6 @@ def balance_ex(venue: Venue, key: ApiKey, _: Params) -> Any:
             "hold_trade": codec.amount(assets[name], account.holds.get(name, 0)),
         }
         for name, value in account.balances.items()
-    }
-
-
-def trade_balance(venue: Venue, key: ApiKey, params: Params) -> Any:
-    """``TradeBalance``: everything valued in one asset at last prices; no position is ever open."""
-    target = venue.names.asset(params.get("asset") or "ZUSD")
-    if target is None:
-        raise VenueError("EQuery:Unknown asset")
-    assets, equity = venue.engine.catalogue.assets, Fraction(0)
-    for name, value in account_of(venue, key).balances.items():
-        rate = venue.engine.valuation.rate(name, target.id)
-        if rate is not None:
-            equity += Fraction(value, 10 ** assets[name].decimals) * rate
-    total = codec.amount(target, int(equity * 10**target.decimals))
-    zero = text(0, target.decimals)
-    return {
-        "eb": total,
-        "tb": total,
-        "m": zero,
-        "uv": zero,
-        "n": zero,
-        "c": zero,
-        "v": zero,
-        "e": total,
-        "mf": total,
     }
 
 
@@ -109,50 +90,63 @@ def closed_orders(venue: Venue, key: ApiKey, params: Params) -> Any:
     closetime = params.get("closetime") or "both"
     if closetime not in ("open", "close", "both"):
         raise bad_argument("closetime")
-    after, until = (_border(params, name, account) for name in ("start", "end"))
+    after, until = (border(params, name, account, key) for name in ("start", "end"))
 
     by_open, by_close = closetime != "close", closetime != "open"
 
     def within(order: Order) -> bool:
-        return (by_open and _between(after, order.opened_ns, until)) or (
-            by_close and _between(after, order.closed_ns, until)
+        return (by_open and between(after, order.opened_ns, until)) or (
+            by_close and between(after, order.closed_ns, until)
         )
 
     found = list(_wanted(reversed(account.closed.values()), params))
     if after is not None or until is not None:
         found = [order for order in found if within(order)]
-    return _page(
+    return page(
         "closed",
-        {o.txid: codec.order_object(o, trades=trades) for o in _slice(found, params)},
+        {o.txid: codec.order_object(o, trades=trades) for o in slice_(found, params)},
         len(found),
         params,
     )
 
 
-def _between(after: int | None, time_ns: int, until: int | None) -> bool:
+def between(after: int | None, time_ns: int, until: int | None) -> bool:
+    """Tell whether a time lies after ``after`` and not after ``until``."""
     return (after is None or time_ns > after) and (until is None or time_ns <= until)
 
 
-def _border(params: Params, name: str, account: Account) -> int | None:
-    """Return ``start`` or ``end`` in nanoseconds: a unix time, or the time of an order or a trade."""
+def border(params: Params, name: str, account: Account, key: ApiKey) -> int | None:
+    """Return ``start`` or ``end`` in nanoseconds: a unix time, or the time of an order, a trade or an entry.
+
+    A key that may look at a part of the history only has it cut there.
+    """
+    asked = _asked_border(params, name, account)
+    if name == "start":
+        return max(asked or 0, key.query_from_ns - 1) if key.query_from_ns else asked
+    return min(asked or key.query_to_ns, key.query_to_ns) if key.query_to_ns else asked
+
+
+def _asked_border(params: Params, name: str, account: Account) -> int | None:
     value = params.get(name)
     if value is None or value == "0":
         return None
     order = account.find(value)
     if order is not None:
         return order.opened_ns
-    trade = account.trades.get(value)
-    return trade.time_ns if trade is not None else codec.time_ns(value, name)
+    record = account.trades.get(value) or account.ledger.get(value)
+    return record.time_ns if record is not None else time_ns(value, name)
 
 
-def _slice(rows: list[Any], params: Params) -> list[Any]:
+def slice_(rows: list[Any], params: Params) -> list[Any]:
+    """Return the page of ``rows`` that ``ofs`` asks for."""
     first = params.integer("ofs", 0) or 0
     if first < 0:
         raise bad_argument("ofs")
     return rows[first : first + PAGE]
 
 
-def _page(name: str, rows: Mapping[str, Any], count: int, params: Params) -> dict[str, Any]:
+def page(name: str, rows: Mapping[str, Any], count: int, params: Params) -> dict[str, Any]:
+    """Return a page of a history, and how much there is unless that is not wanted."""
     return {name: rows} if params.flag("without_count") else {name: rows, "count": count}
 
 
@@ -186,12 +180,11 @@ def trades_history(venue: Venue, key: ApiKey, params: Params) -> Any:
     kind = params.get("type") or "all"
     if kind not in _TRADE_TYPES:
         raise bad_argument("type")
-    after, until = (_border(params, name, account) for name in ("start", "end"))
-    found = [trade for trade in reversed(account.trades.values()) if _between(after, trade.time_ns, until)]
-    if kind not in ("all", "no position"):
-        found = []
-    rows = _trades(venue, account, (trade.exec_id for trade in _slice(found, params)), params)
-    return _page("trades", rows, len(found), params)
+    after, until = (border(params, name, account, key) for name in ("start", "end"))
+    found = [trade for trade in reversed(account.trades.values()) if between(after, trade.time_ns, until)]
+    found = [trade for trade in found if _TRADE_TYPES[kind](account, trade)]
+    rows = _trades(venue, account, (trade.exec_id for trade in slice_(found, params)), params)
+    return page("trades", rows, len(found), params)
 
 
 def query_trades(venue: Venue, key: ApiKey, params: Params) -> Any:
@@ -208,7 +201,11 @@ def _trades(venue: Venue, account: Account, ids: Iterable[str], params: Params) 
     for exec_id in ids:
         trade = account.trades.get(exec_id)
         if trade is not None:
-            row = rows[exec_id] = codec.trade_object(venue.engine.catalogue.pairs[trade.pair], trade)
+            pair = venue.engine.catalogue.pairs[trade.pair]
+            row = rows[exec_id] = codec.trade_object(pair, trade)
+            position = account.position(trade.position)
+            if position is not None:
+                row |= codec.position_fields(pair, position)
             if params.flag("ledgers"):
                 row["ledgers"] = trade.ledgers
     return rows

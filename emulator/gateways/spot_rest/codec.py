@@ -1,143 +1,21 @@
-"""Wire form of spot REST: parameters in, envelopes, orders and trades out.  Pure functions."""
+"""Wire form of spot REST: envelopes, orders and trades.  Pure functions."""
 
-import re
+from collections.abc import Iterable
 from typing import Any
-from urllib.parse import parse_qsl
 
 import msgspec
 
-from emulator.engine.instruments import Asset, Instrument
+from emulator.engine.events import Traded
+from emulator.engine.instruments import Asset, Instrument, rescale_half_up
 from emulator.engine.ledger import TradeRecord
+from emulator.engine.margin import Position
 from emulator.engine.orders import Order, OrderType, Status, TimeInForce
-from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument
-from emulator.gateways.numbers import number, text
+from emulator.engine.triggers import Reference
+from emulator.gateways import descriptions
+from emulator.gateways.numbers import text
+from emulator.gateways.tape import Candle
 
-MOST_PARAMETERS = 1_000
-DEEPEST_NAME = 3
-"""Most brackets in a parameter name: ``orders[0][close][price]``."""
-_FALSE = frozenset({"", "0", "false", "no", "none"})
-_INTEGER = re.compile(r"-?[0-9]{1,20}")
-_NESTED = re.compile(r"\[([^\[\]]*)\]")
 _encode = msgspec.json.Encoder().encode
-
-
-class _Number(str):
-    """A JSON number that is not an integer literal, digit for digit."""
-
-    __slots__ = ()
-
-
-_decode = msgspec.json.Decoder(float_hook=_Number).decode
-
-
-class Params:
-    """The parameters of one call, from a query, a form or a JSON body.  Unknown ones are ignored."""
-
-    __slots__ = ("_values",)
-
-    def __init__(self, values: dict[str, Any]) -> None:
-        self._values = values
-
-    @classmethod
-    def from_query(cls, query: str) -> "Params":
-        """Read a query string or a form body; nested names in PHP style (``close[price]``)."""
-        try:
-            pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
-        except ValueError:
-            raise VenueError(BAD_ARGUMENTS) from None
-        values: dict[str, Any] = {}
-        for name, value in pairs:
-            _put(values, name, value)
-        return cls(values)
-
-    @classmethod
-    def from_body(cls, body: bytes, content_type: str) -> "Params":
-        """Read a body: JSON when it is declared so or, without a declaration, looks like it."""
-        is_json = "json" in content_type.lower() or (not content_type and body[:1] == b"{")
-        if not is_json:
-            return cls.from_query(body.decode(errors="replace"))
-        try:
-            values = _decode(body) if body.strip() else {}
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            raise VenueError(BAD_ARGUMENTS) from None
-        if not isinstance(values, dict):
-            raise VenueError(BAD_ARGUMENTS)
-        return cls(values)
-
-    def get(self, name: str) -> str | None:
-        """Return a parameter as text; None when it is absent, null or empty."""
-        value = self._values.get(name)
-        if value is None or value == "":
-            return None
-        if isinstance(value, bool):
-            return "true" if value else "false"
-        if isinstance(value, str | int):
-            return str(value)
-        if isinstance(value, list) and all(isinstance(item, str | int) for item in value):
-            return ",".join(str(item) for item in value)
-        raise bad_argument(name)
-
-    def required(self, name: str) -> str:
-        """Return a parameter that must be there."""
-        value = self.get(name)
-        if value is None:
-            raise bad_argument(name)
-        return value
-
-    def flag(self, name: str, *, default: bool = False) -> bool:
-        """Return a boolean: clients send true, True, 1, "false", …"""
-        value = self.get(name)
-        return default if value is None else value.lower() not in _FALSE
-
-    def integer(self, name: str, default: int | None = None) -> int | None:
-        """Return an integer."""
-        value = self.get(name)
-        if value is None:
-            return default
-        if not _INTEGER.fullmatch(value):
-            raise bad_argument(name)
-        return int(value)
-
-    def names(self, name: str) -> list[str]:
-        """Return a comma-separated list, blanks around the commas allowed."""
-        value = self.get(name)
-        return [] if value is None else [item.strip() for item in value.split(",") if item.strip()]
-
-    def items(self, name: str) -> list[Any]:
-        """Return a JSON array; in a form it may be JSON text or PHP-style indices."""
-        value = self._values.get(name)
-        if isinstance(value, str):
-            try:
-                value = _decode(value)
-            except (msgspec.DecodeError, RecursionError):
-                value = [item.strip() for item in value.split(",")] if value else []
-        if isinstance(value, dict):
-            value = list(value.values())
-        if value is None:
-            return []
-        if not isinstance(value, list):
-            raise bad_argument(name)
-        return value
-
-    def group(self, name: str) -> "Params | None":
-        """Return a nested object, as of ``close[ordertype]``."""
-        value = self._values.get(name)
-        return Params(value) if isinstance(value, dict) and value else None
-
-
-def _put(values: dict[str, Any], name: str, value: str) -> None:
-    """Enter ``a[b][c] = value`` as nested dictionaries."""
-    head, bracket, _ = name.partition("[")
-    path = _NESTED.findall(name) if bracket else []
-    if len(path) > DEEPEST_NAME:
-        raise VenueError(BAD_ARGUMENTS)
-    target = values
-    for part in path:
-        inner = target.get(head)
-        if not isinstance(inner, dict):
-            inner = target[head] = {}
-        target, head = inner, part or str(len(inner))
-    target[head] = value
 
 
 # -- envelopes -------------------------------------------------------------------------------------------
@@ -191,58 +69,69 @@ def amount(asset: Asset, value: int) -> str:
     return text(value, asset.decimals)
 
 
-def time_ns(value: str, name: str) -> int:
-    """Return a unix time in seconds (decimals allowed) as nanoseconds."""
-    try:
-        return int(number(value).scaleb(9))
-    except ValueError:
-        raise bad_argument(name) from None
+# -- market data -----------------------------------------------------------------------------------------
+
+
+def array(rows: Iterable[bytes]) -> msgspec.Raw:
+    """Return encoded rows as a JSON array."""
+    return msgspec.Raw(b"[" + b",".join(rows) + b"]")
+
+
+def candle(pair: Instrument, _: int, row: Candle) -> bytes:
+    """Return a candle as ``OHLC`` prints it."""
+    decimals = pair.price_decimals
+    vwap = pair.average_price(row.cost, row.volume, decimals)
+    return (
+        f'[{row.start_s},"{text(row.open, decimals)}","{text(row.high, decimals)}",'
+        f'"{text(row.low, decimals)}","{text(row.close, decimals)}","{text(vwap, decimals)}",'
+        f'"{volume(pair, row.volume)}",{row.trades}]'
+    ).encode()
+
+
+def public_trades(pair: Instrument, trades: Iterable[Traded]) -> msgspec.Raw:
+    """Return trades as ``Trades`` prints them; a page of a thousand is written without detours."""
+    lots, decimals = pair.lot_decimals, pair.cost_decimals
+    scale = 10 ** (decimals - pair.price_decimals)
+    rows = [
+        f'["{text(trade.price * scale, decimals)}","{text(trade.qty, lots)}",{text(trade.time_ns // 100, 7)},'
+        f'"{"b" if trade.taker_buy else "s"}","{"m" if trade.market_order else "l"}","",{trade.trade_id}]'
+        for trade in trades
+    ]
+    return msgspec.Raw(f"[{','.join(rows)}]".encode())
 
 
 # -- orders and trades -----------------------------------------------------------------------------------
 
 
-def describe(pair: Instrument, side: str, type_: str, qty: int, limit: int | None) -> str:
-    """Return ``descr.order``: ``buy 0.75000000 XBTUSD @ limit 61250.0``."""
-    head = f"{side} {volume(pair, qty)} {pair.altname} @ {type_}"
-    return head if limit is None else f"{head} {price(pair, limit)}"
-
-
-def order_text(order: Order) -> str:
-    """Return ``descr.order`` of an order."""
-    limit = None if order.type is OrderType.MARKET else order.price
-    return describe(order.instrument, order.side.value, order.type.value, order.qty, limit)
-
-
 def order_object(order: Order, *, trades: bool) -> dict[str, Any]:
     """Return an order as OpenOrders, ClosedOrders and QueryOrders print it, in the recorded key order."""
     pair = order.instrument
-    row: dict[str, Any] = {"refid": None, "userref": _userref(order)}
+    first, second = descriptions.prices(order)
+    row: dict[str, Any] = {"refid": order.refid, "userref": _userref(order)}
     if order.cl_ord_id is not None:
         row["cl_ord_id"] = order.cl_ord_id
     row |= {
         "status": order.status.value,
         "opentm": seconds(order.opened_ns),
-        "starttm": 0,
+        "starttm": seconds(order.start_ns) if order.start_ns else 0,
         "expiretm": seconds(order.expire_ns) if order.expire_ns else 0,
         "descr": {
             "pair": pair.altname,
             "aclass": "forex",
             "type": order.side.value,
             "ordertype": order.type.value,
-            "price": "0" if order.type is OrderType.MARKET else price(pair, order.price),
-            "price2": "0",
-            "leverage": "none",
-            "order": order_text(order),
-            "close": "",
+            "price": first,
+            "price2": second,
+            "leverage": f"{order.leverage}:1" if order.leverage else "none",
+            "order": descriptions.of_order(order),
+            "close": descriptions.of_close(pair, order.close, order.leverage),
         },
-        "vol": volume(pair, order.qty),
+        "vol": volume(pair, order.cash // 10**pair.price_decimals if order.cash else order.qty),
         "vol_exec": volume(pair, order.filled),
         "cost": cost(pair, order.cost),
         "fee": text(order.fee, order.fee_decimals),
         "price": text(pair.average_price(order.cost, order.filled, pair.cost_decimals), pair.cost_decimals),
-        "stopprice": text(0, pair.cost_decimals),
-        "limitprice": text(0, pair.cost_decimals),
+        **_trigger_fields(order),
         "misc": _misc(order),
         "oflags": _oflags(order),
     }
@@ -264,8 +153,37 @@ def _userref(order: Order) -> int | None:
     return order.userref or 0
 
 
+def _trigger_fields(order: Order) -> dict[str, Any]:
+    """Return ``stopprice``, ``limitprice`` and what else tells of a trigger or of margin.
+
+    A trailing trigger shows where it stands and the best price it has seen; a limit that was set off shows
+    itself; all others recorded show zeros.
+    """
+    pair, trigger = order.instrument, order.trigger
+    stop = limit = 0
+    if trigger is not None and trigger.trails:
+        stop, limit = trigger.price, trigger.peak
+    elif trigger is not None and trigger.fired_ns:
+        limit = order.price
+    row: dict[str, Any] = {
+        "stopprice": at_cost_decimals(pair, stop),
+        "limitprice": at_cost_decimals(pair, limit),
+    }
+    if trigger is not None and trigger.reference is not Reference.LAST:
+        row["trigger"] = trigger.reference.value
+    if order.leverage:
+        row["margin"] = True
+        if order.reduce_only:
+            row["reduce_only"] = True
+    return row
+
+
 def _misc(order: Order) -> str:
     words = []
+    if order.trigger is not None and order.trigger.fired_ns:
+        words.append("touched" if order.type.takes_profit else "stopped")
+    if order.liquidation:
+        words.append("liquidated")
     if order.filled and order.status is Status.OPEN:
         words.append("partial")
     if order.amended:
@@ -274,7 +192,11 @@ def _misc(order: Order) -> str:
 
 
 def _oflags(order: Order) -> str:
-    return ("post," if order.post_only else "") + ("fcib" if order.fee_in_base else "fciq")
+    return (
+        ("post," if order.post_only else "")
+        + ("fcib" if order.fee_in_base else "fciq")
+        + (",viqc" if order.cash else "")
+    )
 
 
 def trade_object(pair: Instrument, trade: TradeRecord) -> dict[str, Any]:
@@ -282,7 +204,7 @@ def trade_object(pair: Instrument, trade: TradeRecord) -> dict[str, Any]:
     fee_decimals = pair.lot_decimals if trade.fee_asset == pair.base.id else pair.cost_decimals
     return {
         "ordertxid": trade.order_txid,
-        "postxid": "T" + trade.order_txid[1:],
+        "postxid": trade.position or "T" + trade.order_txid[1:],
         "pair": pair.id,
         "aclass": "forex",
         "time": seconds(trade.time_ns, 7),
@@ -292,9 +214,25 @@ def trade_object(pair: Instrument, trade: TradeRecord) -> dict[str, Any]:
         "cost": cost(pair, trade.cost),
         "fee": text(trade.fee, fee_decimals),
         "vol": volume(pair, trade.qty),
-        "margin": text(0, pair.cost_decimals),
-        "leverage": "0",
-        "misc": "",
+        "margin": cost(pair, trade.margin),
+        "leverage": str(trade.leverage),
+        "misc": "closing" if trade.closing else "",
         "trade_id": trade.trade_id,
         "maker": trade.maker,
+    }
+
+
+def position_fields(pair: Instrument, position: Position) -> dict[str, Any]:
+    """Return what a trade that opened a position tells of it besides (``TradesHistory``)."""
+    average = pair.average_price(position.closed_cost, position.closed, pair.cost_decimals)
+    closed_margin = 0 if not position.qty else position.cost * position.closed // position.qty
+    return {
+        "posstatus": "open" if position.open else "closed",
+        "cprice": text(average, pair.cost_decimals),
+        "ccost": cost(pair, position.closed_cost),
+        "cfee": text(position.closed_fee, pair.cost_decimals),
+        "cvol": volume(pair, position.closed),
+        "cmargin": cost(pair, closed_margin // position.leverage),
+        "net": text(rescale_half_up(position.net, pair.exact_decimals, 4), 4),
+        "trades": position.trades,
     }

@@ -1,5 +1,6 @@
 """Public endpoints: market data.  Each function answers one method; the table is in endpoints."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -10,8 +11,9 @@ from emulator.engine.fees import FeeSchedule
 from emulator.engine.instruments import Asset, Instrument, rescale_half_up
 from emulator.gateways.errors import VenueError, bad_argument
 from emulator.gateways.numbers import rfc3339, text
+from emulator.gateways.order_params import time_ns
+from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
-from emulator.gateways.spot_rest.codec import Params
 from emulator.gateways.tape import INTERVALS
 from emulator.gateways.venue import Venue
 
@@ -19,6 +21,8 @@ DEEPEST = 500
 MOST_TRADES = 1_000
 _BOOK_DECIMALS = 3
 """Volumes of the old public book have exactly three decimals."""
+_CLASSES = ("currency", "forex", "tokenized_asset")
+_COUNTRY = re.compile("[A-Za-z]{2}")
 _SECONDS_BELOW = 10**12
 """A ``since`` below this is in seconds, else in nanoseconds."""
 
@@ -32,7 +36,7 @@ def time(venue: Venue, _: Params) -> Any:
 
 def system_status(venue: Venue, _: Params) -> Any:
     """``SystemStatus``."""
-    return {"status": "online", "timestamp": rfc3339(venue.clock.now_ns(), 0)}
+    return {"status": venue.engine.system.value, "timestamp": rfc3339(venue.clock.now_ns(), 0)}
 
 
 # -- names -----------------------------------------------------------------------------------------------
@@ -54,10 +58,15 @@ def _key(pair: Instrument, asked: str, params: Params) -> str:
 
 
 def _tokenized(params: Params, name: str) -> bool:
-    return params.get(name) == "tokenized_asset"
+    """Tell whether tokenized assets are asked for: there are none here."""
+    value = params.get(name) or "currency"
+    if value not in _CLASSES:
+        raise bad_argument(name)
+    return value == "tokenized_asset"
 
 
-def _one_pair(venue: Venue, params: Params) -> tuple[Instrument, str]:
+def one_pair(venue: Venue, params: Params) -> tuple[Instrument, str]:
+    """Return the pair that was asked for, and its key in a result."""
     asked = params.required("pair")
     if _tokenized(params, "asset_class"):
         raise VenueError("EQuery:Unknown asset pair")
@@ -115,11 +124,18 @@ def asset_pairs(venue: Venue, params: Params) -> Any:
     view = _VIEWS.get(params.get("info") or "info")
     if view is None:
         raise bad_argument("info")
+    if not _COUNTRY.fullmatch(params.get("country_code") or "AA"):
+        raise bad_argument("country_code")
     elsewhere = "international" not in (params.names("execution_venue") or ["international"])
     if _tokenized(params, "aclass_base") or elsewhere:
         return {}
     modern = params.flag("assetVersion")
-    return {key: view(pair, modern) for key, pair in _pairs(venue, params).items()}
+    rows = {}
+    for key, pair in _pairs(venue, params).items():
+        row = rows[key] = view(pair, modern)
+        if "status" in row:
+            row["status"] = venue.engine.markets[pair.id].status.value
+    return rows
 
 
 def _percent(ppm: int) -> msgspec.Raw:
@@ -188,6 +204,8 @@ _VIEWS: dict[str, Callable[[Instrument, bool], dict[str, Any]]] = {
 def ticker(venue: Venue, params: Params) -> Any:
     """``Ticker``."""
     if _tokenized(params, "asset_class"):
+        if params.get("pair") is not None:
+            raise VenueError("EQuery:Unknown asset pair")
         return {}
     return {key: _ticker(venue, pair) for key, pair in _pairs(venue, params).items()}
 
@@ -224,30 +242,16 @@ def _ticker(venue: Venue, pair: Instrument) -> dict[str, Any]:
 
 def ohlc(venue: Venue, params: Params) -> Any:
     """``OHLC``: up to 720 committed candles and the running one."""
-    pair, key = _one_pair(venue, params)
+    pair, key = one_pair(venue, params)
     interval = params.integer("interval", 1)
     if interval not in INTERVALS:
         raise bad_argument("interval")
-    since = params.integer("since", 0) or 0
+    since = _since_ns(params.get("since") or "0") // 10**9
     candles = venue.tape.pairs[pair.id].filled_candles(interval, venue.clock.now_ns())
-    rows = []
-    for candle in candles:
-        if candle.start_s > since:
-            vwap = pair.average_price(candle.cost, candle.volume, pair.price_decimals)
-            rows.append(
-                [
-                    candle.start_s,
-                    codec.price(pair, candle.open),
-                    codec.price(pair, candle.high),
-                    codec.price(pair, candle.low),
-                    codec.price(pair, candle.close),
-                    codec.price(pair, vwap),
-                    codec.volume(pair, candle.volume),
-                    candle.trades,
-                ]
-            )
+    later = (candle for candle in candles if candle.start_s > since)
+    rows = venue.candle_rows.rows(codec.candle, pair, interval, later)
     last = candles[-2].start_s if len(candles) > 1 else since
-    return {key: rows, "last": last}
+    return {key: codec.array(rows), "last": last}
 
 
 def _book_volume(pair: Instrument, quantity: int) -> str:
@@ -256,7 +260,7 @@ def _book_volume(pair: Instrument, quantity: int) -> str:
 
 def depth(venue: Venue, params: Params) -> Any:
     """``Depth``."""
-    pair, key = _one_pair(venue, params)
+    pair, key = one_pair(venue, params)
     count = params.integer("count", 100)
     if count is None or not 1 <= count <= DEEPEST:
         raise bad_argument("count")
@@ -277,7 +281,7 @@ def depth(venue: Venue, params: Params) -> Any:
 
 def trades(venue: Venue, params: Params) -> Any:
     """``Trades``: the oldest after ``since``, or the newest."""
-    pair, key = _one_pair(venue, params)
+    pair, key = one_pair(venue, params)
     count = params.integer("count", MOST_TRADES)
     if count is None or not 1 <= count <= MOST_TRADES:
         raise bad_argument("count")
@@ -289,30 +293,18 @@ def trades(venue: Venue, params: Params) -> Any:
         since_ns = _since_ns(since)
         found = tape.trades_after(since_ns, count)
         since = str(since_ns)
-    rows = [
-        [
-            codec.at_cost_decimals(pair, trade.price),
-            codec.volume(pair, trade.qty),
-            codec.seconds(trade.time_ns, 7),
-            "b" if trade.taker_buy else "s",
-            "m" if trade.market_order else "l",
-            "",
-            trade.trade_id,
-        ]
-        for trade in found
-    ]
-    return {key: rows, "last": str(found[-1].time_ns) if found else since}
+    return {key: codec.public_trades(pair, found), "last": str(found[-1].time_ns) if found else since}
 
 
 def _since_ns(value: str) -> int:
-    nanoseconds = codec.time_ns(value, "since")
+    nanoseconds = time_ns(value, "since")
     return nanoseconds if nanoseconds < _SECONDS_BELOW * 10**9 else nanoseconds // 10**9
 
 
 def spread(venue: Venue, params: Params) -> Any:
     """``Spread``: the newest changes of best bid and ask."""
-    pair, key = _one_pair(venue, params)
-    since = params.integer("since", 0) or 0
+    pair, key = one_pair(venue, params)
+    since = _since_ns(params.get("since") or "0") // 10**9
     rows = [
         [second, codec.at_cost_decimals(pair, bid), codec.at_cost_decimals(pair, ask)]
         for second, bid, ask in venue.tape.pairs[pair.id].spreads

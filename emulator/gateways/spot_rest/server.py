@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from emulator.gateways.access import Entrance
-from emulator.gateways.errors import BAD_ARGUMENTS, INTERNAL, VenueError
+from emulator.gateways.errors import BAD_ARGUMENTS, INTERNAL, VenueError, check_state
+from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
-from emulator.gateways.spot_rest.codec import Params
 from emulator.gateways.spot_rest.endpoints import PRIVATE, PUBLIC
-from emulator.gateways.spot_rest.session import allow, authenticate
+from emulator.gateways.spot_rest.exports import Download
+from emulator.gateways.spot_rest.session import admit, allow, authenticate
 from emulator.gateways.venue import Venue
 
 PUBLIC_PATH = "/0/public/"
@@ -29,7 +30,7 @@ class Server:
     """Answers ``/0/…``: status 200 whatever the venue says, as Kraken does."""
 
     def __init__(self, venue: Venue) -> None:
-        self._venue = venue
+        self.venue = venue
 
     async def handle(
         self, request: web.BaseRequest, entrance: Entrance, until: Callable[[int], Awaitable[None]]
@@ -50,9 +51,13 @@ class Server:
                 return web.Response(body=codec.errors(BAD_ARGUMENTS), headers=_HEADERS)
             if len(body) > LARGEST_BODY:
                 return web.Response(status=413)
-        came_ns = time.monotonic_ns()
+        came_ns, headers = time.monotonic_ns(), _HEADERS
         try:
-            answer = codec.result(self._call(request, body, entrance))
+            result = self._call(request, body, entrance)
+            if isinstance(result, Download):
+                answer, headers = result.body, {"Content-Type": result.content_type}
+            else:
+                answer = codec.result(result)
         except VenueError as error:
             answer = codec.errors(str(error))
         except Exception:
@@ -60,25 +65,40 @@ class Server:
             answer = codec.errors(INTERNAL)
         if entrance.rest_us and request.transport and not request.transport.get_extra_info("delay_line"):
             await until(came_ns + round(entrance.rest_us * 1000))
-        return web.Response(body=answer, headers=_HEADERS)
+        return web.Response(body=answer, headers=headers)
 
     def _call(self, request: web.BaseRequest, body: bytes, entrance: Entrance) -> object:
-        path = request.path
+        path, venue, limits = request.path, self.venue, self.venue.limits
         if path.startswith(PUBLIC_PATH):
             public = PUBLIC.get(path[len(PUBLIC_PATH) :])
             if public is None or request.method not in ("GET", "POST"):
                 raise VenueError(UNKNOWN_METHOD)
-            return public(self._venue, _params(request, body))
+            params = _params(request, body)
+            if limits.on:
+                method = path[len(PUBLIC_PATH) :]
+                limits.public(request.remote or "", method, params.get("pair") or "", venue.clock.now_ns())
+            return public(venue, params)
         private = PRIVATE.get(path[len(PRIVATE_PATH) :])
         if private is None or request.method != "POST":
             raise VenueError(UNKNOWN_METHOD)
         headers = request.headers
         params = _params(request, body)
         public_key, signature = headers.get("API-Key", ""), headers.get("API-Sign", "")
-        key = authenticate(self._venue.keys, request.rel_url.raw_path, public_key, signature, body, params)
-        entrance.check(vip=self._venue.engine.accounts[key.account].vip)
+        address, now_ns = request.remote or "", venue.clock.now_ns()
+        limits.check_lockout(address, now_ns)
+        try:
+            key = authenticate(venue.keys, request.rel_url.raw_path, public_key, signature, body, params)
+        except VenueError:
+            limits.authenticated(address, now_ns, well=False)
+            raise
+        limits.authenticated(address, now_ns, well=True)
+        admit(key, params, address, now_ns)
+        account = venue.engine.accounts[key.account]
+        entrance.check(vip=account.vip)
         allow(key, private.needs)
-        return private.call(self._venue, key, params)
+        limits.private(key.key, account.tier, private.cost, now_ns)
+        check_state(account.state, trades=private.trades)
+        return private.call(venue, key, params)
 
 
 async def _read(request: web.BaseRequest) -> bytes:

@@ -2,7 +2,7 @@
 
 from emulator.gateways.errors import PERMISSION_DENIED, VenueError
 from emulator.gateways.keys import ApiKey, KeyRing
-from emulator.gateways.spot_rest.codec import Params
+from emulator.gateways.parameters import Params
 
 
 def authenticate(
@@ -21,6 +21,15 @@ def authenticate(
     if not nonce.isascii() or not nonce.isdigit() or len(nonce) > 20 or not key.take_nonce(int(nonce)):
         raise VenueError("EAPI:Invalid nonce")
     return key
+
+
+def admit(key: ApiKey, params: Params, address: str, now_ns: int) -> None:
+    """Refuse a key that has ended, comes from elsewhere, or lacks its one-time password; VenueError."""
+    if not key.lives(now_ns):
+        raise VenueError("EAPI:Invalid key")
+    if not key.comes_from(address) or not key.unlocked_by(params.get("otp"), now_ns):
+        raise VenueError(PERMISSION_DENIED)
+    key.last_used_ns = now_ns
 
 
 def allow(key: ApiKey, needed: tuple[frozenset[str], ...]) -> None:

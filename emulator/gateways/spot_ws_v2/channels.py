@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from emulator.engine.limits import LIMITS
+from emulator.engine.limits import LIMITS, AccountTier
 from emulator.gateways.errors import PERMISSION_DENIED, VenueError
-from emulator.gateways.spot_ws_v2 import codec
+from emulator.gateways.spot_ws_v2 import codec, level3
 from emulator.gateways.spot_ws_v2.codec import Request
 from emulator.gateways.spot_ws_v2.params import BOOL, INTEGER, STRING, Spec
 from emulator.gateways.spot_ws_v2.private import Subscription
@@ -97,6 +97,29 @@ def _subscribe_pairs(session: "Session", request: Request, in_ns: int) -> None:
     session.join(keys, snapshot=wants_snapshot)
 
 
+LEVEL3_SYMBOLS = 200
+"""Most ``level3`` subscriptions of a connection."""
+_LEVEL3_COSTS = {10: 5, 100: 25, 1000: 100}
+"""What a subscription adds to the connection's counter, by depth."""
+
+
+def _subscribe_level3(session: "Session", request: Request, in_ns: int) -> None:
+    params = request.params
+    token = session.token(params)
+    if token is None:
+        session.send(codec.invalid_session("level3", request.req_id, in_ns, session.venue.clock.now_ns()))
+        return
+    if "query-open-trades" not in token.key.permissions:
+        raise VenueError(PERMISSION_DENIED)
+    depth, symbols = _detail(CHANNELS["level3"], params), _symbols(params)
+    held = sum(key[0] == "level3" for key in session.joined)
+    if held + len(symbols) > LEVEL3_SYMBOLS:
+        raise VenueError("Exceeded msg rate")
+    pro = session.venue.engine.accounts[token.key.account].tier is AccountTier.PRO
+    session.charge(_LEVEL3_COSTS[depth] * len(symbols), 500 if pro else 200, in_ns)
+    _subscribe_pairs(session, request, in_ns)
+
+
 def _unsubscribe_pairs(session: "Session", request: Request, in_ns: int) -> None:
     channel = CHANNELS[request.params["channel"]]
     given = channel.detail is not None and channel.detail in request.params
@@ -168,7 +191,13 @@ def _private(session: "Session", request: Request, permission: str, in_ns: int) 
         raise VenueError(PERMISSION_DENIED)
     if channel in session.private:
         raise VenueError("Already subscribed")
-    subscription = Subscription(channel, session, token, order_status=params.get("order_status", True))
+    subscription = Subscription(
+        channel,
+        session,
+        token,
+        order_status=params.get("order_status", True),
+        ratecounter=params.get("ratecounter", False),
+    )
     session.private[channel] = subscription
     session.gateway.private.join(subscription)
     return subscription
@@ -249,6 +278,17 @@ CHANNELS: dict[str, Channel] = {
             "depth",
             10,
             DEPTHS,
+            "Subscription depth not supported",
+        ),
+        Channel(
+            "level3",
+            {**_SYMBOLS, "depth": INTEGER, "token": STRING},
+            False,
+            _subscribe_level3,
+            _unsubscribe_pairs,
+            "depth",
+            10,
+            level3.DEPTHS,
             "Subscription depth not supported",
         ),
         Channel(

@@ -105,11 +105,22 @@ def batch_cancelled(req_id: int | None, count: int, in_ns: int, out_ns: int) -> 
     ).encode()
 
 
-def status(connection_id: int, version: str = "2.0.10") -> bytes:
+VERSION = "2.0.10"
+
+
+def status(system: str, connection_id: int) -> bytes:
     """Return the first frame of every connection."""
     return (
-        f'{{"channel":"status","type":"update","data":[{{"version":"{version}","system":"online",'
+        f'{{"channel":"status","type":"update","data":[{{"version":"{VERSION}","system":"{system}",'
         f'"api_version":"v2","connection_id":{connection_id}}}]}}'
+    ).encode()
+
+
+def status_changed(system: str) -> bytes:
+    """Return what all connections are told when the venue's status changes (recorded without an id)."""
+    return (
+        f'{{"channel":"status","data":[{{"api_version":"v2","system":"{system}","version":"{VERSION}"}}],'
+        '"type":"update"}'
     ).encode()
 
 

@@ -1,36 +1,21 @@
 """Public feeds: one state per channel and pair; each update is encoded once for all subscribers."""
 
-from bisect import insort
 from collections.abc import Sequence
-from typing import Protocol
 from zlib import crc32
 
-from emulator.engine.book import BookSide
 from emulator.engine.events import BookChanged, Traded
-from emulator.engine.instruments import Catalogue, Instrument
-from emulator.engine.spot import Market
+from emulator.engine.instruments import Instrument
+from emulator.engine.market import Market
+from emulator.engine.spot import SpotEngine
+from emulator.gateways.candle_rows import CandleRows
+from emulator.gateways.depth_view import View
+from emulator.gateways.feed import Feed
 from emulator.gateways.numbers import rfc3339, text
 from emulator.gateways.spot_ws_v2 import rows
 from emulator.gateways.tape import Candle, PairTape
 
 CHECKSUM_LEVELS = 10
 SNAPSHOT_TRADES = 50
-
-
-class Subscriber(Protocol):
-    """Whoever gets a feed's frames."""
-
-    def post(self, frame: bytes) -> None:
-        """Send ``frame`` with the other market data of this moment."""
-
-
-class Feed:
-    """What subscribers of one subscription get."""
-
-    __slots__ = ("subscribers",)
-
-    def __init__(self) -> None:
-        self.subscribers: dict[Subscriber, None] = {}
 
 
 def checksum(market: Market) -> int:
@@ -43,61 +28,6 @@ def checksum(market: Market) -> int:
     return crc32("".join([f"{level.price}{level.qty}" for level in best]).encode())
 
 
-class _View:
-    """The best levels of one side as they were last published."""
-
-    __slots__ = ("depth", "keys", "quantities")
-
-    def __init__(self, side: BookSide, depth: int) -> None:
-        self.depth = depth
-        levels = side.top(depth)
-        self.keys = [level.price * side.sign for level in reversed(levels)]
-        self.quantities = {level.price * side.sign: level.qty for level in levels}
-
-    def change(self, side: BookSide, key: int, quantity: int) -> list[tuple[int, int]]:
-        """Take one changed level in; return the levels to publish as (key, quantity).
-
-        A level pushed out of the depth is dropped silently; a removal pulls the next level in.
-        """
-        keys, quantities = self.keys, self.quantities
-        known = quantities.get(key)
-        if not quantity:
-            return [] if known is None else self._removed(side, key)
-        if known is not None:
-            if known == quantity:
-                return []
-            quantities[key] = quantity
-            return [(key, quantity)]
-        full = len(keys) == self.depth
-        if full and key < keys[0]:
-            return []
-        insort(keys, key)
-        quantities[key] = quantity
-        if full:
-            del quantities[keys.pop(0)]
-        return [(key, quantity)]
-
-    def _removed(self, side: BookSide, key: int) -> list[tuple[int, int]]:
-        self.keys.remove(key)
-        del self.quantities[key]
-        out = [(key, 0)]
-        next_key = self._next_behind(side)
-        if next_key is not None:
-            quantity = side.levels[next_key].qty
-            self.keys.insert(0, next_key)
-            self.quantities[next_key] = quantity
-            out.append((next_key, quantity))
-        return out
-
-    def _next_behind(self, side: BookSide) -> int | None:
-        """Return the best key in the book that is worse than all published ones."""
-        worst = self.keys[0] if self.keys else None
-        for key in side.keys[: -self.depth - 2 : -1]:
-            if (worst is None or key < worst) and key not in self.quantities:
-                return key
-        return None
-
-
 class BookFeed(Feed):
     """``book`` of one pair at one depth."""
 
@@ -107,8 +37,8 @@ class BookFeed(Feed):
         super().__init__()
         self._market = market
         self._depth = depth
-        self._bids = _View(market.book.bids, depth)
-        self._asks = _View(market.book.asks, depth)
+        self._bids = View(market.book.bids, depth)
+        self._asks = View(market.book.asks, depth)
 
     def snapshot(self, now_ns: int) -> bytes:
         """Return the snapshot message: bids high to low, asks low to high."""
@@ -218,13 +148,14 @@ class TickerFeed(Feed):
 class OhlcFeed(Feed):
     """``ohlc`` of one pair at one interval (minutes)."""
 
-    __slots__ = ("_interval", "_pair", "_tape")
+    __slots__ = ("_interval", "_pair", "_rows", "_tape")
 
-    def __init__(self, pair: Instrument, interval: int, tape: PairTape) -> None:
+    def __init__(self, pair: Instrument, interval: int, tape: PairTape, candle_rows: CandleRows) -> None:
         super().__init__()
         self._pair = pair
         self._interval = interval
         self._tape = tape
+        self._rows = candle_rows
 
     def snapshot(self, now_ns: int) -> bytes:
         """Return the last candles that had trades, oldest first."""
@@ -236,25 +167,13 @@ class OhlcFeed(Feed):
         return None if candle is None else self._message("update", [candle], now_ns)
 
     def _message(self, kind: str, candles: Sequence[Candle], now_ns: int) -> bytes:
-        data = ",".join(self._row(candle) for candle in candles if candle.trades)
-        return (
-            f'{{"channel":"ohlc","type":"{kind}","timestamp":"{rfc3339(now_ns, 9)}","data":[{data}]}}'
-        ).encode()
-
-    def _row(self, candle: Candle) -> str:
-        pair, price = self._pair, self._pair.price_decimals
-        begin_ns = candle.start_s * 10**9
-        vwap = pair.average_price(candle.cost, candle.volume, price)
-        return (
-            f'{{"symbol":"{pair.symbol}","open":{text(candle.open, price)},"high":{text(candle.high, price)},'
-            f'"low":{text(candle.low, price)},"close":{text(candle.close, price)},"trades":{candle.trades},'
-            f'"volume":{text(candle.volume, pair.lot_decimals)},"vwap":{text(vwap, price)},'
-            f'"interval_begin":"{rfc3339(begin_ns, 9)}","interval":{self._interval},'
-            f'"timestamp":"{rfc3339(begin_ns + self._interval * 60 * 10**9)}"}}'
-        )
+        traded = (candle for candle in candles if candle.trades)
+        data = b",".join(self._rows.rows(rows.candle_row, self._pair, self._interval, traded))
+        head = f'{{"channel":"ohlc","type":"{kind}","timestamp":"{rfc3339(now_ns, 9)}","data":['
+        return head.encode() + data + b"]}"
 
 
-def instrument_snapshot(catalogue: Catalogue) -> bytes:
+def instrument_snapshot(engine: SpotEngine) -> bytes:
     """Return the ``instrument`` snapshot: all assets and pairs (``data`` is an object here)."""
     assets = ",".join(
         f'{{"id":"{asset.name}","status":"{asset.status}","precision":{asset.decimals},'
@@ -262,16 +181,23 @@ def instrument_snapshot(catalogue: Catalogue) -> bytes:
         f'"borrowable":{"true" if asset.margin_rate else "false"},'
         f'"collateral_value":{asset.collateral_value or "0.0"}'
         f'{f""","margin_rate":{asset.margin_rate}""" if asset.margin_rate else ""}}}'
-        for asset in catalogue.assets.values()
+        for asset in engine.catalogue.assets.values()
     )
-    pairs = ",".join(_instrument_row(pair) for pair in catalogue.pairs.values())
+    pairs = ",".join(_instrument_row(market) for market in engine.markets.values())
     return (
         f'{{"channel":"instrument","type":"snapshot","data":{{"assets":[{assets}],"pairs":[{pairs}]}}}}'
     ).encode()
 
 
-def _instrument_row(pair: Instrument) -> str:
-    margin = ""
+def instrument_update(market: Market) -> bytes:
+    """Return the update of one pair."""
+    row = _instrument_row(market)
+    return f'{{"channel":"instrument","type":"update","data":{{"assets":[],"pairs":[{row}]}}}}'.encode()
+
+
+def _instrument_row(market: Market) -> str:
+    pair, margin = market.instrument, ""
+    has_index = "true" if market.index_price else "false"
     if pair.leverage_buy:
         initial = 10_000 // max(pair.leverage_buy)
         margin = (
@@ -279,10 +205,11 @@ def _instrument_row(pair: Instrument) -> str:
             f'"position_limit_short":{pair.short_position_limit or 0},'
         )
     return (
-        f'{{"symbol":"{pair.symbol}","base":"{pair.base.name}","quote":"{pair.quote.name}","status":"online",'
+        f'{{"symbol":"{pair.symbol}","base":"{pair.base.name}","quote":"{pair.quote.name}",'
+        f'"status":"{market.status.value}",'
         f'"qty_precision":{pair.lot_decimals},"qty_increment":{text(1, pair.lot_decimals)},'
         f'"price_precision":{pair.price_decimals},"cost_precision":{pair.cost_decimals},'
-        f'"marginable":{"true" if pair.leverage_buy else "false"},"has_index":true,'
+        f'"marginable":{"true" if pair.leverage_buy else "false"},"has_index":{has_index},'
         f'"cost_min":{pair.cost_min_text},{margin}"tick_size":{pair.tick_text},'
         f'"price_increment":{pair.tick_text},"qty_min":{text(pair.order_min, pair.lot_decimals)}}}'
     )

@@ -5,7 +5,18 @@ from fractions import Fraction
 from typing import Protocol
 
 from emulator.engine.accounts import Account
-from emulator.engine.events import Accepted, Amended, Ended, Event, Filled, Posted, Refilled
+from emulator.engine.events import (
+    Accepted,
+    Amended,
+    Ended,
+    Event,
+    Filled,
+    Posted,
+    Refilled,
+    Started,
+    Triggered,
+    TriggerMoved,
+)
 from emulator.engine.orders import Order, Reason
 from emulator.gateways.numbers import text
 from emulator.gateways.spot_ws_v2 import rows
@@ -26,13 +37,23 @@ class Outlet(Protocol):
 class Subscription:
     """One private subscription: numbered messages to one connection."""
 
-    __slots__ = ("_outlet", "_sequence", "channel", "order_status", "token")
+    __slots__ = ("_outlet", "_sequence", "channel", "order_status", "ratecounter", "token")
 
-    def __init__(self, channel: str, outlet: Outlet, token: Token, *, order_status: bool = True) -> None:
+    def __init__(
+        self,
+        channel: str,
+        outlet: Outlet,
+        token: Token,
+        *,
+        order_status: bool = True,
+        ratecounter: bool = False,
+    ) -> None:
         self.channel = channel
         self.token = token
         self.order_status = order_status
         """False leaves out all order rows but new, filled, canceled and expired."""
+        self.ratecounter = ratecounter
+        """Whether rows tell the engine's counter of the account and pair."""
         self._outlet = outlet
         self._sequence = 0
 
@@ -107,13 +128,28 @@ class PrivateChannels:
                 for row, essential in write(self, event):
                     for subscription in subscribers:
                         if essential or subscription.order_status:
-                            subscription.message("update", [row])
+                            subscription.message("update", [self._counted(row, order, subscription)])
+
+    def _counted(self, row: str, order: Order, subscription: Subscription) -> str:
+        """Return a row with the engine's counter, when the subscription asks for it."""
+        if not subscription.ratecounter:
+            return row
+        count = order.account.rate(order.instrument.id).count(self._venue.clock.now_ns())
+        return f'{row[:-1]},"ratecount":{text(int(count * 100), 2)}}}'
 
     def _accepted(self, event: Accepted) -> list[tuple[str, bool]]:
         pending = (rows.execution_pending(event.order), False)
         if event.order.reason is Reason.POST_ONLY:
             return [pending]  # it would have crossed, so it never goes live: pending_new, canceled
-        return [pending, (rows.execution_new(event.order), True)]
+        if event.order.start_ns:
+            return [pending]
+        return [pending, (rows.execution_new(event.order, event.order.opened_ns), True)]
+
+    def _started(self, event: Started) -> list[tuple[str, bool]]:
+        return [(rows.execution_new(event.order, event.time_ns), True)]
+
+    def _status(self, event: Triggered | TriggerMoved) -> list[tuple[str, bool]]:
+        return [(rows.execution_status(event.order, event.time_ns), False)]
 
     def _filled(self, event: Filled) -> list[tuple[str, bool]]:
         asset = self._venue.engine.catalogue.assets[event.trade.fee_asset]
@@ -142,6 +178,9 @@ _WRITERS: dict[type, Callable[..., list[tuple[str, bool]]]] = {
     Accepted: PrivateChannels._accepted,
     Filled: PrivateChannels._filled,
     Ended: PrivateChannels._ended,
+    Started: PrivateChannels._started,
+    Triggered: PrivateChannels._status,
+    TriggerMoved: PrivateChannels._status,
     Amended: PrivateChannels._amended,
     Refilled: PrivateChannels._refilled,
 }

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable
 
-from emulator.engine.events import BookChanged, Event, Traded
-from emulator.gateways.spot_ws_v2 import feeds
-from emulator.gateways.spot_ws_v2.feeds import Feed, Subscriber
-from emulator.gateways.spot_ws_v2.framing import text_frame
+from emulator.engine.events import BookChanged, Event, StatusChanged, Traded
+from emulator.engine.status import TradingStatus
+from emulator.gateways.feed import Feed, Subscriber
+from emulator.gateways.outlet import Listener
+from emulator.gateways.spot_ws_v2 import codec, feeds
+from emulator.gateways.spot_ws_v2.level3 import Level3Feed
 from emulator.gateways.venue import Venue
 
+GOING_AWAY = 1001
 FeedKey = tuple[str, str, str | int]
 """Channel, pair id, and what tells subscriptions of one pair apart (depth, interval, trigger)."""
 
@@ -15,10 +18,11 @@ FeedKey = tuple[str, str, str | int]
 class _PairFeeds:
     """All feeds of one pair that have subscribers."""
 
-    __slots__ = ("book", "ohlc", "ticker", "trade")
+    __slots__ = ("book", "level3", "ohlc", "ticker", "trade")
 
     def __init__(self) -> None:
         self.book: dict[int, feeds.BookFeed] = {}
+        self.level3: dict[int, Level3Feed] = {}
         self.ohlc: dict[int, feeds.OhlcFeed] = {}
         self.ticker: dict[str, feeds.TickerFeed] = {}
         self.trade: dict[str, feeds.TradeFeed] = {}
@@ -32,6 +36,8 @@ class Publisher:
         self._pairs: dict[str, _PairFeeds] = {}
         self._instruments = Feed()
         self._instrument_snapshot: bytes | None = None
+        self.sessions: dict[Listener, None] = {}
+        """Everybody who is connected: who hears of the venue's status."""
         venue.listen(self.hear)
 
     def join(self, key: FeedKey, subscriber: Subscriber, *, snapshot: bool) -> bytes | None:
@@ -54,7 +60,7 @@ class Publisher:
         feed.subscribers.pop(subscriber, None)
         if not feed.subscribers:
             del getattr(of_pair, channel)[detail]
-            if of_pair and not (of_pair.book or of_pair.ohlc or of_pair.ticker or of_pair.trade):
+            if of_pair and not any(getattr(of_pair, name) for name in of_pair.__slots__):
                 del self._pairs[pair]
 
     def hears(self, pair: str) -> bool:
@@ -72,9 +78,11 @@ class Publisher:
             if type(event) is BookChanged:
                 if event.pair in self._pairs:
                     earlier = changed.get(event.pair)
-                    changed[event.pair] = event if earlier is None else _joined(earlier, event)
+                    changed[event.pair] = event if earlier is None else earlier.joined(event)
             elif type(event) is Traded and event.pair in self._pairs:
                 traded.setdefault(event.pair, []).append(event)
+            elif type(event) is StatusChanged:
+                self._status_changed(event)
         for pair, change in changed.items():
             self._book_changed(self._pairs[pair], change)
         for pair, trades in traded.items():
@@ -86,22 +94,38 @@ class Publisher:
             for book in of_pair.book.values():
                 payload = book.update(event, crc)
                 if payload is not None:
-                    _broadcast(book, payload)
+                    book.broadcast(payload)
+        for level3 in of_pair.level3.values():
+            payload = level3.update(event)
+            if payload is not None:
+                level3.broadcast(payload)
         ticker = of_pair.ticker.get("bbo")
         if ticker is not None and ticker.top_moved():
-            _broadcast(ticker, ticker.message("update", event.time_ns))
+            ticker.broadcast(ticker.message("update", event.time_ns))
 
     def _traded(self, of_pair: _PairFeeds, trades: list[Traded]) -> None:
         now_ns = trades[-1].time_ns
         for feed in of_pair.trade.values():
-            _broadcast(feed, feed.message("update", trades))
+            feed.broadcast(feed.message("update", trades))
         ticker = of_pair.ticker.get("trades")
         if ticker is not None:
-            _broadcast(ticker, ticker.message("update", now_ns))
+            ticker.broadcast(ticker.message("update", now_ns))
         for ohlc in of_pair.ohlc.values():
             payload = ohlc.update(now_ns)
             if payload is not None:
-                _broadcast(ohlc, payload)
+                ohlc.broadcast(payload)
+
+    def _status_changed(self, event: StatusChanged) -> None:
+        """Tell of a pair's status on its channel, of the venue's everybody; maintenance ends connections."""
+        self._instrument_snapshot = None
+        if event.pair is not None:
+            market = self._venue.engine.markets[event.pair]
+            self._instruments.broadcast(feeds.instrument_update(market))
+            return
+        for session in list(self.sessions):
+            session.send(codec.status_changed(event.status.value))
+            if event.status is TradingStatus.MAINTENANCE:
+                session.end(GOING_AWAY)
 
     def _feed(self, key: FeedKey) -> Feed:
         channel, pair, detail = key
@@ -119,14 +143,17 @@ class Publisher:
             return feed.message("snapshot", self._venue.tape.pairs[key[1]].last_trades(feeds.SNAPSHOT_TRADES))
         if isinstance(feed, feeds.TickerFeed):
             return feed.message("snapshot", now_ns)
-        if isinstance(feed, feeds.BookFeed | feeds.OhlcFeed):
+        if isinstance(feed, feeds.BookFeed | feeds.OhlcFeed | Level3Feed):
             return feed.snapshot(now_ns)
         if self._instrument_snapshot is None:
-            self._instrument_snapshot = feeds.instrument_snapshot(self._venue.engine.catalogue)
+            self._instrument_snapshot = feeds.instrument_snapshot(self._venue.engine)
         return self._instrument_snapshot
 
     def _make_book(self, pair: str, depth: int) -> Feed:
         return feeds.BookFeed(self._venue.engine.markets[pair], depth)
+
+    def _make_level3(self, pair: str, depth: int) -> Feed:
+        return Level3Feed(self._venue.engine, self._venue.engine.markets[pair], depth)
 
     def _make_trade(self, pair: str, _: str) -> Feed:
         return feeds.TradeFeed(self._venue.engine.catalogue.pairs[pair])
@@ -136,25 +163,13 @@ class Publisher:
 
     def _make_ohlc(self, pair: str, interval: int) -> Feed:
         instrument = self._venue.engine.catalogue.pairs[pair]
-        return feeds.OhlcFeed(instrument, interval, self._venue.tape.pairs[pair])
+        tape = self._venue.tape.pairs[pair]
+        return feeds.OhlcFeed(instrument, interval, tape, self._venue.candle_rows)
 
     _makers: dict[str, Callable[..., Feed]] = {  # noqa: RUF012 - a table, never changed
         "book": _make_book,
+        "level3": _make_level3,
         "trade": _make_trade,
         "ticker": _make_ticker,
         "ohlc": _make_ohlc,
     }
-
-
-def _joined(earlier: BookChanged, later: BookChanged) -> BookChanged:
-    """Return two changes of a book as one, removals first: what they pull in must not be stale."""
-    changes = dict(earlier.changes) | dict(later.changes)
-    return BookChanged(
-        later.pair, tuple(sorted(changes.items(), key=lambda change: change[1] != 0)), later.time_ns
-    )
-
-
-def _broadcast(feed: Feed, payload: bytes) -> None:
-    frame = text_frame(payload)
-    for subscriber in feed.subscribers:
-        subscriber.post(frame)

@@ -1,4 +1,4 @@
-"""Rows of WebSocket v2's data messages: executions, balances and price levels.  Pure functions.
+"""Rows of WebSocket v2's data messages: executions, balances, price levels and candles.  Pure functions.
 
 Numbers are JSON numbers with the pair's full decimals, trailing zeros kept (checksums depend on
 them), so rows are written from scaled integers as text, never through floats.
@@ -8,8 +8,12 @@ from emulator.engine.events import Amended, Ended, Filled, Refilled
 from emulator.engine.instruments import Asset, Instrument
 from emulator.engine.ledger import LedgerEntry, TradeRecord
 from emulator.engine.orders import Order, OrderType, Status, TimeInForce
+from emulator.engine.triggers import Offset
+from emulator.gateways import descriptions
 from emulator.gateways.numbers import rfc3339, text
+from emulator.gateways.order_fields import PERCENT_DECIMALS
 from emulator.gateways.spot_ws_v2.codec import string
+from emulator.gateways.tape import Candle
 
 
 def _qty(pair: Instrument, quantity: int) -> str:
@@ -33,14 +37,65 @@ def _flags(order: Order) -> str:
 
 
 def _limit(order: Order) -> str:
+    """Return what an order row tells of prices."""
     pair = order.instrument
-    if order.type is OrderType.MARKET:
-        return ""
-    price = _price(pair, order.price)
-    row = f'"limit_price_type":"static","limit_price":{price},'
+    limit, _ = descriptions.terms(order)
+    row = ""
+    if limit is not None:
+        row = f'"limit_price_type":"{_kind(limit)}","limit_price":{_price_of(pair, limit)},'
     if order.type is OrderType.ICEBERG:
         row += f'"display_qty":{_qty(pair, order.display)},'
-    return row
+    if order.trigger is None:
+        return row + f'"stop_price":{_price(pair, 0)},'
+    stop, reference = _price(pair, order.trigger.price), order.trigger.reference.value
+    return row + f'"stop_price":{stop},"trigger":"{reference}",{_triggers(order)},'
+
+
+def _triggers(order: Order) -> str:
+    """Return the object ``triggers``."""
+    trigger, pair = order.trigger, order.instrument
+    assert trigger is not None  # noqa: S101 - asked for orders with a trigger only
+    given = trigger.offset or trigger.price
+    parts = [
+        f'"reference":"{trigger.reference.value}"',
+        f'"price":{_price_of(pair, given)}',
+        f'"price_type":"{_kind(given)}"',
+        f'"actual_price":{_price(pair, trigger.price)}',
+    ]
+    if trigger.trails:
+        parts.append(f'"peak_price":{_price(pair, trigger.peak)}')
+    if trigger.fired_ns:
+        parts.append(f'"last_price":{_price(pair, trigger.fired_price)}')
+        parts.append(f'"timestamp":"{rfc3339(trigger.fired_ns)}"')
+    parts.append(f'"status":"{"triggered" if trigger.fired_ns else "untriggered"}"')
+    return f'"triggers":{{{",".join(parts)}}}'
+
+
+def _kind(price: int | Offset) -> str:
+    if isinstance(price, int):
+        return "static"
+    return "pct" if price.percent else "quote"
+
+
+def _price_of(pair: Instrument, price: int | Offset) -> str:
+    if isinstance(price, int):
+        return _price(pair, price)
+    return text(price.value, PERCENT_DECIMALS if price.percent else pair.price_decimals)
+
+
+def _contingent(order: Order) -> str:
+    """Return the object ``contingent``: the order that each fill places."""
+    close, pair = order.close, order.instrument
+    if close is None:
+        return ""
+    parts = [f'"order_type":"{close.type.value}"']
+    if close.trigger is not None:
+        parts.append(f'"trigger_price":{_price_of(pair, close.trigger)}')
+        parts.append(f'"trigger_price_type":"{_kind(close.trigger)}"')
+    if close.price is not None:
+        parts.append(f'"limit_price":{_price_of(pair, close.price)}')
+        parts.append(f'"limit_price_type":"{_kind(close.price)}"')
+    return f'"contingent":{{{",".join(parts)}}},'
 
 
 def _cost(order: Order, cost: int) -> str:
@@ -59,37 +114,59 @@ def execution_pending(order: Order) -> str:
 
 def execution_snapshot(order: Order, fee_usd: str) -> str:
     """Row of an open order in the snapshot: like ``pending_new``, with what it has done so far."""
-    state = "partially_filled" if order.filled else "new"
+    kind = state = "pending_new" if order.waiting or order.status is Status.PENDING else "new"
+    if order.filled:
+        state = "partially_filled"
     extra = (
         f'"cum_qty":{_qty(order.instrument, order.filled)},'
         f'"avg_price":{_average(order, order.cost, order.filled)},'
     )
     if order.amended:
         extra += '"amended":true,'
-    return _order_row(order, "new", state, order.cost, fee_usd, extra)
+    return _order_row(order, kind, state, order.cost, fee_usd, extra)
 
 
 def _order_row(order: Order, exec_type: str, state: str, cost: int, fee_usd: str | int, extra: str) -> str:
     pair = order.instrument
-    expires = f'"expire_time":"{rfc3339(order.expire_ns)}",' if order.tif is TimeInForce.GTD else ""
+    times = f'"effective_time":"{rfc3339(order.start_ns)}",' if order.start_ns else ""
+    if order.tif is TimeInForce.GTD:
+        times += f'"expire_time":"{rfc3339(order.expire_ns)}",'
+    times += '"margin":true,' if order.leverage else ""
+    times += '"liquidated":true,' if order.liquidation else ""
+    times += f'"ord_ref_id":"{order.refid}",' if order.refid else ""
+    size = f'"order_qty":{_qty(pair, order.qty)}'
+    if order.cash:
+        cash = text(pair.reported_cost(order.cash), pair.cost_decimals)
+        size = f'"cash_order_qty":{cash}'
     fee = text(0, pair.cost_decimals) if fee_usd == 0 else fee_usd
     return (
-        f'{{"order_id":"{order.txid}","symbol":"{pair.symbol}","order_qty":{_qty(pair, order.qty)},'
+        f'{{"order_id":"{order.txid}","symbol":"{pair.symbol}",{size},'
         f'"cum_cost":{_cost(order, cost)},"time_in_force":"{order.tif.value}","exec_type":"{exec_type}",'
         f'"side":"{order.side.value}","order_type":"{order.type.value}",{_ids(order)},{_limit(order)}'
-        f'"stop_price":{_price(pair, 0)},{_flags(order)}{expires}{extra}'
+        f"{_flags(order)}{times}{_contingent(order)}{extra}"
         f'"order_status":"{state}","fee_usd_equiv":{fee},'
         f'"fee_ccy_pref":"{"fcib" if order.fee_in_base else "fciq"}",'
         f'"timestamp":"{rfc3339(order.opened_ns)}"}}'
     )
 
 
-def execution_new(order: Order) -> str:
+def execution_new(order: Order, time_ns: int) -> str:
     """Row ``new``: the order is live."""
     post = '"post_only":true,' if order.post_only else ""
     return (
-        f'{{"timestamp":"{rfc3339(order.opened_ns)}","order_status":"new","exec_type":"new",'
+        f'{{"timestamp":"{rfc3339(time_ns)}","order_status":"new","exec_type":"new",'
         f'{_ids(order)},{post}"order_id":"{order.txid}"}}'
+    )
+
+
+def execution_status(order: Order, time_ns: int) -> str:
+    """Row ``status``: a trigger has moved, or was set off."""
+    state = "partially_filled" if order.filled else "new"
+    if order.trigger is not None and order.trigger.fired_ns:
+        state = "triggered"
+    return (
+        f'{{"timestamp":"{rfc3339(time_ns)}","exec_type":"status","order_status":"{state}",'
+        f'{_triggers(order)},{_ids(order)},"order_id":"{order.txid}"}}'
     )
 
 
@@ -118,8 +195,18 @@ def _trade_row(order: Order, trade: TradeRecord, totals: str, fee_usd: str, fee_
         f'"last_qty":{_qty(pair, trade.qty)},"last_price":{_price(pair, trade.price)},'
         f'"liquidity_ind":"{"m" if trade.maker else "t"}","cost":{_cost(order, trade.cost)},'
         f'"order_type":"{order.type.value}","timestamp":"{rfc3339(trade.time_ns)}",{totals}'
-        f'"fee_usd_equiv":{fee_usd},"fees":[{{"asset":"{fee_asset.name}","qty":{fee}}}]}}'
+        f'"fee_usd_equiv":{fee_usd},{_margin(order, trade)}'
+        f'"fees":[{{"asset":"{fee_asset.name}","qty":{fee}}}]}}'
     )
+
+
+def _margin(order: Order, trade: TradeRecord) -> str:
+    if not trade.leverage:
+        return ""
+    status = "closing" if trade.closing else "opened"
+    liquidated = '"liquidated":true,' if order.liquidation else ""
+    borrow = "false" if trade.closing else "true"
+    return f'"margin":true,"margin_borrow":{borrow},{liquidated}"position_status":"{status}",'
 
 
 _ENDED = {Status.CLOSED: "filled", Status.CANCELED: "canceled", Status.EXPIRED: "expired"}
@@ -146,11 +233,17 @@ def execution_amended(event: Amended) -> str:
     order = event.order
     state = "partially_filled" if event.filled else "new"
     pair = order.instrument
+    kind, reason = "amended", "User requested"
+    if event.reason is not None:
+        kind, reason = "restated", event.reason.value
+    limit = ""
+    if event.price:
+        limit = f'"limit_price":{_price(pair, event.price)},"limit_price_type":"static",'
+    triggers = f"{_triggers(order)}," if order.trigger is not None else ""
     return (
-        f'{{"timestamp":"{rfc3339(event.time_ns)}","exec_type":"amended","order_status":"{state}",'
-        f'"cum_qty":{_qty(pair, event.filled)},"reason":"User requested","amended":true,'
-        f'"order_qty":{_qty(pair, event.qty)},"limit_price":{_price(pair, event.price)},'
-        f'"limit_price_type":"static",{_ids(order)},"order_id":"{order.txid}"}}'
+        f'{{"timestamp":"{rfc3339(event.time_ns)}","exec_type":"{kind}","order_status":"{state}",'
+        f'"cum_qty":{_qty(pair, event.filled)},"reason":"{reason}","amended":true,'
+        f'"order_qty":{_qty(pair, event.qty)},{limit}{triggers}{_ids(order)},"order_id":"{order.txid}"}}'
     )
 
 
@@ -197,3 +290,16 @@ def private_message(channel: str, kind: str, rows: list[str], sequence: int) -> 
 def level_row(pair: Instrument, price: int, quantity: int) -> str:
     """Row of a book: one price level."""
     return f'{{"price":{_price(pair, price)},"qty":{_qty(pair, quantity)}}}'
+
+
+def candle_row(pair: Instrument, interval: int, candle: Candle) -> bytes:
+    """Row of ``ohlc``: one candle; ``interval`` in minutes."""
+    begin_ns = candle.start_s * 10**9
+    vwap = pair.average_price(candle.cost, candle.volume, pair.price_decimals)
+    return (
+        f'{{"symbol":"{pair.symbol}","open":{_price(pair, candle.open)},"high":{_price(pair, candle.high)},'
+        f'"low":{_price(pair, candle.low)},"close":{_price(pair, candle.close)},"trades":{candle.trades},'
+        f'"volume":{_qty(pair, candle.volume)},"vwap":{_price(pair, vwap)},'
+        f'"interval_begin":"{rfc3339(begin_ns, 9)}","interval":{interval},'
+        f'"timestamp":"{rfc3339(begin_ns + interval * 60 * 10**9)}"}}'
+    ).encode()

@@ -1,17 +1,18 @@
 """One client's state on WebSocket v2: role, subscriptions, and the answers it gets.  No sockets here."""
 
 from collections.abc import Callable
-from enum import Enum
-from typing import Protocol
 
 import msgspec
 
 from emulator.engine.commands import Command
 from emulator.engine.events import Event
 from emulator.engine.instruments import Instrument
+from emulator.engine.limits import Counter
 from emulator.gateways.access import OPEN, Entrance
 from emulator.gateways.errors import VenueError
 from emulator.gateways.keys import ApiKey
+from emulator.gateways.outlet import Outlet
+from emulator.gateways.roles import PRIVATE_ELSEWHERE, PUBLIC_ELSEWHERE, Role
 from emulator.gateways.spot_ws_v2 import codec
 from emulator.gateways.spot_ws_v2.channels import CHANNELS, Channel
 from emulator.gateways.spot_ws_v2.codec import Request
@@ -19,20 +20,15 @@ from emulator.gateways.spot_ws_v2.params import check
 from emulator.gateways.spot_ws_v2.private import PrivateChannels, Subscription
 from emulator.gateways.spot_ws_v2.publisher import FeedKey, Publisher
 from emulator.gateways.spot_ws_v2.trading import METHODS
+from emulator.gateways.token_use import find_token, trading_key
 from emulator.gateways.tokens import Token
 from emulator.gateways.venue import Venue
 
-
-class Role(Enum):
-    """Which of Kraken's hosts the client believes to talk to."""
-
-    PUBLIC = "ws.kraken.com"
-    PRIVATE = "ws-auth.kraken.com"
-    ANY = ""
-
-
-_PRIVATE_ELSEWHERE = "Private data and trading are unavailable on this endpoint. Try ws-auth.kraken.com"
-_PUBLIC_ELSEWHERE = "Public market data subscriptions are unavailable on this endpoint. Try ws.kraken.com"
+_ONE_OF_A_KIND = {
+    "ohlc": "Already subscribed to one ohlc interval on this symbol",
+    "level3": "Already subscribed",
+}
+"""Channels of which a connection has one subscription per pair, and what refuses another one."""
 
 
 class Gateway:
@@ -42,22 +38,6 @@ class Gateway:
         self.venue = venue
         self.publisher = Publisher(venue)
         self.private = PrivateChannels(venue)
-
-
-class Outlet(Protocol):
-    """The connection under a session."""
-
-    def send(self, payload: bytes) -> None:
-        """Send one message at once."""
-
-    def post(self, frame: bytes) -> None:
-        """Send a ready frame with the other market data of this moment."""
-
-    def subscribed(self) -> None:
-        """Start the heartbeat."""
-
-    def later(self, callback: Callable[[], None]) -> None:
-        """Call back in the next turn of the loop."""
 
 
 class Session:
@@ -77,10 +57,13 @@ class Session:
         self.private: dict[str, Subscription] = {}
         self._outlet = outlet
         self._role = role
+        self._cost: Counter | None = None
         self._entrance = entrance
         self.send = outlet.send
         self.post = outlet.post
-        self.send(codec.status(connection_id))
+        self.end = outlet.close
+        self.send(codec.status(self.venue.engine.system.value, connection_id))
+        gateway.publisher.sessions[self] = None
 
     def receive(self, data: bytes | str) -> None:
         """Take one message from the client and answer it."""
@@ -95,14 +78,20 @@ class Session:
             if handler is None:
                 request = msgspec.structs.replace(request, method="subscribe")
                 raise VenueError("Unsupported event")
-            if self._role is Role.PUBLIC and request.method in METHODS:
-                raise VenueError(_PRIVATE_ELSEWHERE)
+            if self._role in (Role.PUBLIC, Role.LEVEL3) and request.method in METHODS:
+                raise VenueError(PRIVATE_ELSEWHERE)
             handler(self, request, in_ns)
         except VenueError as error:
             self.fail(request, str(error), in_ns)
 
+    @property
+    def busy(self) -> bool:
+        """Whether the client has subscribed to anything."""
+        return bool(self.joined or self.private)
+
     def close(self) -> None:
         """Leave everything; the connection is gone."""
+        self.gateway.publisher.sessions.pop(self, None)
         for key in list(self.joined):
             self.leave(key)
         for subscription in self.private.values():
@@ -153,20 +142,21 @@ class Session:
 
         VenueError when there is none, or when its account may not come in here.
         """
-        text = params.get("token")
-        if not isinstance(text, str) or not text:
-            raise VenueError("Token(s) not found")
-        token = self.venue.tokens.find(text, self.venue.clock.now_ns())
-        if token is not None and self._entrance.vip:
-            self._entrance.check(vip=self.venue.engine.accounts[token.key.account].vip)
-        return token
+        return find_token(self.venue, self._entrance, params.get("token"))
 
     def key(self, params: dict[str, object]) -> ApiKey:
         """Return the key behind the token of a trading request."""
-        token = self.token(params)
-        if token is None:
-            raise VenueError("ESession:Invalid session")
-        return token.key
+        return trading_key(self.venue, self.token(params))
+
+    def charge(self, cost: int, most: int, now_ns: int) -> None:
+        """Count what subscriptions cost, ``most`` a second; VenueError when it is too much."""
+        if not self.venue.limits.on:
+            return
+        if self._cost is None:
+            self._cost = Counter(most * 100)
+        if self._cost.at(now_ns) + cost * Counter.UNIT > most * Counter.UNIT:
+            raise VenueError("Exceeded msg rate")
+        self._cost.add(2 * cost, now_ns)
 
     # -- subscriptions ----------------------------------------------------------------------------
 
@@ -175,8 +165,9 @@ class Session:
         if key in self.joined:
             raise VenueError("Already subscribed")
         channel, pair, _ = key
-        if channel == "ohlc" and any(other[:2] == (channel, pair) for other in self.joined):
-            raise VenueError("Already subscribed to one ohlc interval on this symbol")
+        refusal = _ONE_OF_A_KIND.get(channel)
+        if refusal and any(other[:2] == (channel, pair) for other in self.joined):
+            raise VenueError(refusal)
         self.joined[key] = object()
 
     def join(self, keys: list[FeedKey], *, snapshot: bool) -> None:
@@ -210,10 +201,13 @@ class Session:
         channel = CHANNELS.get(name) if isinstance(name, str) else None
         if channel is None:
             raise VenueError("Subscription name invalid")
-        if channel.private and self._role is Role.PUBLIC:
-            raise VenueError(_PRIVATE_ELSEWHERE)
-        if not channel.private and self._role is Role.PRIVATE:
-            raise VenueError(_PUBLIC_ELSEWHERE)
+        level3 = channel.name == "level3"
+        if channel.private and self._role in (Role.PUBLIC, Role.LEVEL3):
+            raise VenueError(PRIVATE_ELSEWHERE)
+        if level3 and self._role is Role.PUBLIC:
+            raise VenueError(PRIVATE_ELSEWHERE)
+        if not (channel.private or level3) and self._role in (Role.PRIVATE, Role.LEVEL3):
+            raise VenueError(PUBLIC_ELSEWHERE)
         others = {k: v for k, v in params.items() if k != "symbol"} if not channel.private else params
         check(others, channel.spec, f"for subscription type: '{channel.name}'")
         return channel

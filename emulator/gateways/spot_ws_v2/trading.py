@@ -138,7 +138,7 @@ def batch_add(session: "Session", request: Request, in_ns: int) -> None:
     batch = []
     for row in rows:
         check(row, orders.ORDER, _WHERE[request.method])
-        batch.append(orders.place_order(row, pair, key.account, deadline_ns))
+        batch.append(orders.place_order(row, pair, key.account, deadline_ns, len(rows)))
     ordering.check_batch(venue.engine, batch, venue.clock.now_ns())
     if params.get("validate"):
         session.succeed(request, "[" + ",".join(['{"order_id":""}'] * len(batch)) + "]", in_ns)
@@ -167,11 +167,11 @@ def amend_order(session: "Session", request: Request, in_ns: int) -> None:
     params = request.params
     account = session.venue.engine.accounts[key.account]
     order = ordering.open_order(account, params.get("order_id"), params.get("cl_ord_id"))
-    orders.refuse_not_offered(params)
     command = ordering.amend(
         order,
         qty=_text(params.get("order_qty")),
-        price=_text(params.get("limit_price")),
+        price=orders.new_price(params, order),
+        trigger=orders.new_trigger(params, order),
         display=_text(params.get("display_qty")),
         post_only=params.get("post_only", False),
         deadline_ns=_deadline(session, params),
@@ -196,12 +196,12 @@ def edit_order(session: "Session", request: Request, in_ns: int) -> None:
     order = session.venue.engine.accounts[key.account].open.get(txid)
     if order is None or order.instrument is not pair:
         raise ordering.unknown_order(txid)
-    orders.refuse_not_offered(params)
     preference = params.get("fee_preference")
     command = ordering.edit(
         order,
         qty=_text(params.get("order_qty")),
-        price=_text(params.get("limit_price", params.get("price"))),
+        price=orders.new_price(params, order),
+        trigger=orders.new_trigger(params, order),
         display=_text(params.get("display_qty")),
         post_only=params.get("post_only", False),
         reduce_only=params.get("reduce_only", False),
@@ -287,7 +287,9 @@ def batch_cancel(session: "Session", request: Request, in_ns: int) -> None:
     def reply(_: list[list[Event]]) -> None:
         session.send(codec.batch_cancelled(request.req_id, len(found), in_ns, venue.clock.now_ns()))
 
-    venue.execute_all([commands.CancelOrder(account=account.name, txid=txid) for txid in found], reply)
+    venue.execute_all(
+        [commands.CancelOrder(account=account.name, txid=txid, batch=True) for txid in found], reply
+    )
 
 
 def cancel_all(session: "Session", request: Request, in_ns: int) -> None:

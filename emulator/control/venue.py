@@ -1,0 +1,148 @@
+"""The venue by the control API: what may be done in its pairs, their index prices, deposits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from emulator.engine.accounts import Account
+from emulator.engine.commands import Deposit, SetIndex, SetStatus
+from emulator.engine.events import Rejected
+from emulator.engine.instruments import Asset, Instrument, scaled
+from emulator.engine.status import SYSTEM, TradingStatus
+from emulator.gateways.numbers import text
+from emulator.gateways.venue import Venue
+
+
+class VenueError(Exception):
+    """What cannot be done: one line."""
+
+
+class _Change(msgspec.Struct, forbid_unknown_fields=True):
+    status: str | None = None
+    index: str | None = None
+
+
+class _Deposit(msgspec.Struct, forbid_unknown_fields=True):
+    asset: str
+    amount: str
+    method: str | None = None
+
+
+LARGEST_DEPOSIT = 10**30
+
+
+class VenueControl:
+    """Looks at the venue and changes it."""
+
+    def __init__(self, venue: Venue) -> None:
+        self._venue = venue
+
+    def show(self, pair: str | None) -> Any:
+        """Return the venue's status and the pairs that differ from the usual, or one pair."""
+        engine = self._venue.engine
+        if pair is not None:
+            return self._pair(self._find(pair))
+        changed = {
+            market.instrument.altname: market.status.value
+            for market in engine.markets.values()
+            if market.status is not TradingStatus.ONLINE
+        }
+        return {"status": engine.system.value, "pairs": changed}
+
+    def set(self, pair: str | None, body: dict[str, Any]) -> Any:
+        """Change the venue's or a pair's status, or the pair's index price."""
+        try:
+            change = msgspec.convert(body, _Change)
+        except msgspec.ValidationError as error:
+            raise VenueError(str(error)) from None
+        found = None if pair is None else self._find(pair)
+        if change.status is not None:
+            known = SYSTEM if found is None else frozenset(TradingStatus)
+            names = sorted(status.value for status in known)
+            if change.status not in names:
+                raise VenueError(f"unknown status {change.status!r}; there are {', '.join(names)}")
+            status = TradingStatus(change.status)
+            self._execute(SetStatus(status, None if found is None else found.id))
+        if change.index is not None:
+            if found is None:
+                raise VenueError("index: a pair has one, the venue has not")
+            self._execute(SetIndex(found.id, _index(change.index, found)))
+        return self.show(pair)
+
+    def show_account(self, name: str) -> Any:
+        """Return an account's balances."""
+        assets, account = self._venue.engine.catalogue.assets, self._account(name)
+        balances = {
+            assets[asset].altname: text(amount, assets[asset].decimals)
+            for asset, amount in account.balances.items()
+        }
+        return {"account": account.name, "state": account.state.value, "balances": balances}
+
+    def deposit(self, name: str, body: dict[str, Any]) -> Any:
+        """Credit a deposit; it shows up everywhere as if it had arrived."""
+        try:
+            wanted = msgspec.convert(body, _Deposit)
+        except msgspec.ValidationError as error:
+            raise VenueError(str(error)) from None
+        account, asset = self._account(name), self._venue.names.asset(wanted.asset)
+        if asset is None:
+            raise VenueError(f"unknown asset {wanted.asset!r}")
+        methods = self._venue.offers.of(asset)
+        known = [method for method in methods if wanted.method in (None, method.name)]
+        if wanted.method is not None and not known:
+            there = ", ".join(method.name for method in methods) or "none"
+            raise VenueError(f"unknown method {wanted.method!r}; there are {there}")
+        method = known[0] if known else None
+        command = Deposit(
+            account.name,
+            asset.id,
+            _units(wanted.amount, asset),
+            method="" if method is None else method.name,
+            address="" if method is None else method.address_of(self._venue.seed, account.name, 1),
+        )
+        self._execute(command)
+        return self.show_account(name)
+
+    def _account(self, name: str) -> Account:
+        account = self._venue.engine.accounts.get(name)
+        if account is None or account.house:
+            raise VenueError(f"unknown account {name!r}")
+        return account
+
+    def _find(self, name: str) -> Instrument:
+        pair = self._venue.names.pair(name)
+        if pair is None:
+            raise VenueError(f"unknown pair {name!r}")
+        return pair
+
+    def _pair(self, pair: Instrument) -> Any:
+        market = self._venue.engine.markets[pair.id]
+        index = text(market.index_price, pair.price_decimals) if market.index_price else None
+        return {"pair": pair.altname, "status": market.status.value, "index": index}
+
+    def _execute(self, command: Deposit | SetStatus | SetIndex) -> None:
+        for event in self._venue.execute(command):
+            if isinstance(event, Rejected):
+                raise VenueError(f"refused: {event.reason.name.lower()}")
+
+
+def _units(value: str, asset: Asset) -> int:
+    try:
+        amount = scaled(value, asset.decimals)
+    except (ValueError, ArithmeticError):
+        amount = 0
+    if not 0 < amount < LARGEST_DEPOSIT:
+        raise VenueError(f"amount: {value!r} is not an amount of {asset.altname}")
+    return amount
+
+
+def _index(value: str, pair: Instrument) -> int:
+    try:
+        price = scaled(value, pair.price_decimals)
+    except (ValueError, ArithmeticError):
+        price = -1
+    if price < 0:
+        raise VenueError(f"index: {value!r} is not a price of {pair.altname}")
+    return price

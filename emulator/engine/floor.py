@@ -1,0 +1,438 @@
+"""The trading floor: how orders live, from being taken until they end, and what their fills set off.
+
+``SpotEngine`` carries out commands on it.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from emulator.engine import commands, events, margin, margin_rules, matching, rules
+from emulator.engine.accounts import Account
+from emulator.engine.events import Event, Reject
+from emulator.engine.ids import IdSequence
+from emulator.engine.instruments import Catalogue, Side
+from emulator.engine.limits import LIMITS, AgeCosts
+from emulator.engine.margin import Position
+from emulator.engine.market import Market
+from emulator.engine.orders import Order, OrderType, Reason, Status, TimeInForce
+from emulator.engine.settlement import Settlement
+from emulator.engine.status import TradingStatus
+from emulator.engine.timers import Timers
+from emulator.engine.triggers import Offset, Trigger
+from emulator.engine.valuation import USD, Valuation
+from emulator.engine.wallets import Wallets
+
+
+class Floor:
+    """State of the venue, and the life of its orders.
+
+    ``post_only_rejects`` refuses a post-only order that would cross; by default it is accepted and
+    cancelled at once, which is what was recorded live.  ``rate_limits`` turns the counters per account
+    and pair on.
+    """
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        accounts: Iterable[Account],
+        *,
+        seed: int = 0,
+        first_trade_ids: Mapping[str, int] | None = None,
+        post_only_rejects: bool = False,
+        rate_limits: bool = False,
+    ) -> None:
+        first = first_trade_ids or {}
+        self.catalogue = catalogue
+        self.accounts = {account.name: account for account in accounts}
+        self.markets = {name: Market(pair, first.get(name, 1)) for name, pair in catalogue.pairs.items()}
+        self.valuation = Valuation(self.markets)
+        self.settlement = Settlement(seed, self.valuation)
+        self.now_ns = 0
+        self.system = TradingStatus.ONLINE
+        self.rate_limits = rate_limits
+        self._post_only_rejects = post_only_rejects
+        self._orders = IdSequence("O", seed, "order")
+        self._amends = IdSequence("T", seed, "amend")
+        self._timers = Timers(_alive)
+        self._trades = 0
+        self.wallets = Wallets(
+            seed, self.accounts, self.settlement, self._timers, self._tell, lambda: self.now_ns
+        )
+        self._closes: deque[tuple[Order, int, int]] = deque()
+        self._shrunk: dict[Account, None] = {}
+        """Accounts whose positions in the pair that trades now have become smaller."""
+        self._out: list[Event] = []
+        self._listener = matching.Listener(self._traded, self._completed, self._refilled, self._prevented)
+
+    def status(self, market: Market) -> TradingStatus:
+        """Return what may be done in a pair now: the venue's status comes first."""
+        return market.status if self.system is TradingStatus.ONLINE else self.system
+
+    def balance(self, account: Account, target: str = USD) -> margin.Balance:
+        """Return what the account has, owes and may use, in whole units of ``target``."""
+        return margin.balance(account, self.catalogue.assets, self.markets, self.valuation, target)
+
+    def order_id(self, order: Order) -> str:
+        """Return the id of any order; those of the market itself have one when they are asked for it."""
+        return order.txid or self._orders.text(order.seq)
+
+    def _begin(self, due_ns: int) -> None:
+        """Let what is due happen at its time, however late the engine is asked to go on."""
+        self.now_ns = max(self.now_ns, due_ns)
+
+    def _tell(self, event: Event) -> None:
+        self._out.append(event)
+
+    def _refuse(self, reason: Reject) -> None:
+        self._out.append(events.Rejected(reason))
+
+    def _order(self, command: commands.PlaceOrder, market: Market, account: Account, txid: str) -> Order:
+        price = command.price
+        order = Order(
+            self._orders.count,
+            txid,
+            account,
+            market.instrument,
+            command.side,
+            command.type,
+            command.qty,
+            price if type(price) is int else 0,
+            self.now_ns,
+        )
+        order.tif = command.tif if command.type.limited else TimeInForce.GTC
+        return order
+
+    def _new_order(self, command: commands.PlaceOrder, market: Market, account: Account) -> Order:
+        order = self._order(command, market, account, self._orders.next())
+        order.post_only = command.post_only
+        order.reduce_only = command.reduce_only
+        order.display = command.display
+        order.expire_ns = command.expire_ns if order.tif is TimeInForce.GTD else 0
+        order.cl_ord_id = command.cl_ord_id
+        order.userref = command.userref
+        order.self_trade = command.self_trade
+        order.fee_in_base = command.fee_in_base and not command.leverage
+        order.rate_cap_ppm = max(market.instrument.fees.rates_ppm(account.volume_usd(self.now_ns)))
+        order.leverage = command.leverage
+        order.close = command.close
+        order.cash = command.cash
+        if command.start_ns > self.now_ns:
+            order.start_ns = command.start_ns
+            order.status = Status.PENDING
+        if isinstance(command.price, Offset):
+            order.limit_offset = command.price
+        if command.type.triggered:
+            order.trigger = self._trigger(command, market)
+        return order
+
+    def _trigger(self, command: commands.PlaceOrder, market: Market) -> Trigger:
+        buy, price = command.side is Side.BUY, command.trigger
+        fixed = price if type(price) is int else 0
+        trigger = Trigger(fixed, command.reference, rises=buy is not command.type.takes_profit)
+        if isinstance(price, Offset):
+            trigger.offset, trigger.trails = price, True
+            seen = rules.reference_price(market, command.reference)
+            if seen:
+                trigger.follow(seen, market.instrument.tick)
+        return trigger
+
+    def _funds_fault(self, order: Order, market: Market, refund: int) -> Reject | None:
+        """Put the order's funds on hold, or return why that cannot be done."""
+        if order.leverage:
+            return self._margin_fault(order, market)
+        account, pair = order.account, order.instrument
+        cost = order.held_price * order.qty
+        if not cost and order.buy:
+            cost = matching.cost_to_take(market.book.asks, order)
+        needed = order.hold_needed(cost)
+        if needed > account.available(pair.quote.id if order.buy else pair.base.id) + refund:
+            return Reject.INSUFFICIENT_FUNDS
+        account.hold(order, needed)
+        return None
+
+    def _margin_fault(self, order: Order, market: Market) -> Reject | None:
+        account, pair = order.account, order.instrument
+        closable = margin.closable(account, pair, buy=order.buy)
+        opening = 0 if order.reduce_only else max(order.remaining - closable, 0)
+        return margin_rules.opening_fault(
+            account,
+            pair,
+            buy=order.buy,
+            leverage=order.leverage,
+            opening=opening,
+            price=order.held_price or margin.market_price(market),
+            now=self.balance(account),
+            valuation=self.valuation,
+        )
+
+    def _go(self, order: Order, market: Market) -> None:
+        """Let a live order wait for its price, or match."""
+        if order.trigger is not None and not order.trigger.fired_ns:
+            market.queue(order.trigger.reference).add(order)
+        else:
+            self._run(order, market)
+
+    def _start(self, order: Order) -> None:
+        """Let a scheduled order go live."""
+        if order.status is not Status.PENDING:
+            return
+        order.account.scheduled -= 1
+        order.status = Status.OPEN
+        market = self.markets[order.instrument.id]
+        if not self.status(market).matches:
+            self._finish(order, Status.CANCELED, Reason.MARKET_STATUS)
+            return
+        self._out.append(events.Started(order, self.now_ns))
+        self._go(order, market)
+        self._conclude(market)
+
+    def _run(self, order: Order, market: Market) -> None:
+        """Match a live order, then let the rest of it rest or end."""
+        if order.reduce_only and not self._fit_reduction(order):
+            return
+        book = market.book
+        limit: int | None = order.price or None
+        protected = limit is None
+        if limit is None:
+            limit = matching.protected(book.side(not order.buy))
+            if limit is None:
+                self._finish(order, Status.CANCELED, Reason.NO_LIQUIDITY)
+                return
+        if order.post_only and matching.crosses(book, order.buy, limit):
+            self._finish(order, Status.CANCELED, Reason.POST_ONLY)
+            return
+        if order.tif is TimeInForce.FOK and not matching.fillable(book, order, limit):
+            self._finish(order, Status.CANCELED, Reason.FOK)
+            return
+        stopped = None
+        if matching.crosses(book, order.buy, limit):
+            stopped = matching.match(book, order, limit, self.now_ns, self._listener)
+        if order.filled == order.qty:
+            self._finish(order, Status.CLOSED, None)
+        elif stopped is not None:
+            self._finish(order, Status.CANCELED, stopped)
+        elif protected:
+            empty = book.side(not order.buy).best() is None
+            self._finish(order, Status.CANCELED, Reason.NO_LIQUIDITY if empty else Reason.PRICE_PROTECTION)
+        elif order.tif in (TimeInForce.IOC, TimeInForce.FOK):
+            self._finish(order, Status.CANCELED, Reason.IOC)
+        else:
+            self._rest(order, market)
+
+    def _rest(self, order: Order, market: Market) -> None:
+        left = order.remaining
+        order.shown = min(order.display, left) if order.type is OrderType.ICEBERG else left
+        order.touched_ns = self.now_ns
+        if order.filled and not order.account.house and not order.leverage:
+            order.account.hold(order, order.hold_needed(order.price * left))
+        market.book.add(order, self.now_ns)
+
+    def _fit_reduction(self, order: Order) -> bool:
+        """Let a reduce-only order be for no more than there is to close; end it when there is nothing."""
+        closable = margin.closable(order.account, order.instrument, buy=order.buy)
+        if not closable:
+            self._finish(order, Status.CANCELED, Reason.REDUCE_ONLY)
+            return False
+        if order.remaining > closable:
+            self._remember_original(order)
+            order.qty = order.filled + closable
+            self._told_amended(order, Reason.REDUCE_ONLY)
+        return True
+
+    def _rate_fault(self, account: Account, pair: str, halves: int) -> Reject | None:
+        """Count a transaction that costs ``halves``; refuse it when the counter is at its threshold."""
+        if not self.rate_limits:
+            return None
+        counter = account.rate(pair)
+        if counter.at(self.now_ns) >= LIMITS[account.tier].engine_counter * counter.UNIT:
+            return Reject.RATE_LIMIT
+        if halves:
+            counter.add(halves, self.now_ns)
+        return None
+
+    def _charge_age(self, order: Order, costs: AgeCosts) -> None:
+        """Count what changing or cancelling an order costs at its age."""
+        if self.rate_limits:
+            cost = costs.of(self.now_ns - order.changed_ns)
+            if cost:
+                order.account.rate(order.instrument.id).add(2 * cost, self.now_ns)
+
+    # -- what an operation sets off ----------------------------------------------------------------
+
+    def _conclude(self, market: Market) -> None:
+        """Publish the book, and let go what the last operation has set off."""
+        self._publish_book(market)
+        if self._closes or self._shrunk or market.triggers or market.index_triggers:
+            self._set_off(market)
+
+    def _set_off(self, market: Market) -> None:
+        """Place conditional closes and fire triggers until there is nothing left to do."""
+        while True:
+            if self._shrunk:
+                self._cancel_reductions(self._shrunk.popitem()[0], market)
+            elif self._closes:
+                self._place_close(*self._closes.popleft(), market)
+            else:
+                order = self._next_due(market)
+                if order is None:
+                    return
+                self._fire(order, market)
+            self._publish_book(market)
+
+    def _next_due(self, market: Market) -> Order | None:
+        if not self.status(market).matches:
+            return None
+        for queue, price in (
+            (market.triggers, market.last_price),
+            (market.index_triggers, market.index_price),
+        ):
+            if price and queue:
+                for order in queue.follow(price):
+                    self._moved(order)
+                due = queue.due(price)
+                if due is not None:
+                    return due
+        return None
+
+    def _moved(self, order: Order) -> None:
+        trigger = order.trigger
+        assert trigger is not None  # noqa: S101 - only such orders are in the queue
+        self._out.append(events.TriggerMoved(order, trigger.price, trigger.peak, self.now_ns))
+
+    def _fire(self, order: Order, market: Market) -> None:
+        """Let an order that has waited for its price go on as a market or a limit order."""
+        trigger = order.trigger
+        assert trigger is not None  # noqa: S101 - only such orders are in the queue
+        trigger.fired_ns = self.now_ns
+        trigger.fired_price = rules.reference_price(market, trigger.reference)
+        if order.limit_offset is not None:
+            tick = order.instrument.tick
+            order.price = max(order.limit_offset.from_(trigger.price, tick), tick)
+        self._out.append(events.Triggered(order, self.now_ns))
+        if not order.leverage:
+            refund = order.hold
+            if self._funds_fault(order, market, refund) is not None:
+                self._finish(order, Status.CANCELED, Reason.INSUFFICIENT_FUNDS)
+                return
+        self._run(order, market)
+
+    def _place_close(self, primary: Order, quantity: int, price: int, market: Market) -> None:
+        """Place the order that a fill of ``primary`` calls for."""
+        close = primary.close
+        assert close is not None  # noqa: S101 - only such fills are remembered
+        pair = market.instrument
+        limit, trigger = close.price, close.trigger
+        if isinstance(limit, Offset) and not close.type.triggered:
+            limit = limit.from_(price, pair.tick)
+        if isinstance(trigger, Offset) and not close.type.trails:
+            trigger = trigger.from_(price, pair.tick)
+        command = commands.PlaceOrder(
+            account=primary.account.name,
+            pair=pair.id,
+            side=Side.SELL if primary.buy else Side.BUY,
+            type=close.type,
+            qty=quantity,
+            price=limit,
+            trigger=trigger,
+            reference=close.reference,
+            display=quantity if close.type is OrderType.ICEBERG else 0,
+            leverage=primary.leverage,
+            userref=primary.userref,
+            self_trade=primary.self_trade,
+            fee_in_base=primary.fee_in_base,
+        )
+        order = self._new_order(command, market, primary.account)
+        order.refid = primary.txid
+        fault = self._funds_fault(order, market, 0)
+        self._out.append(events.Accepted(order))
+        order.account.opened(order)
+        if fault is not None:
+            self._finish(order, Status.CANCELED, Reason.INSUFFICIENT_FUNDS)
+        else:
+            self._go(order, market)
+
+    # -- what happens while matching ---------------------------------------------------------------
+
+    def _traded(self, taker: Order, maker: Order, price: int, quantity: int) -> None:
+        pair = maker.instrument
+        market = self.markets[pair.id]
+        trade_id = market.next_trade_id
+        # No two trades of a pair share a nanosecond, so that paging by time never loses one.
+        time_ns = max(self.now_ns, market.last_trade_ns + 1)
+        market.next_trade_id += 1
+        market.last_price = price
+        market.last_trade_ns = time_ns
+        self._trades += 1
+        market_order = not taker.price
+        self._out.append(events.Traded(pair.id, trade_id, price, quantity, taker.buy, market_order, time_ns))
+        book_fill = self.settlement.fill
+        self._out += book_fill(taker, trade_id, price, quantity, time_ns, maker=False)
+        self._out += book_fill(maker, trade_id, price, quantity, time_ns, maker=True)
+        for order in (taker, maker):
+            if order.close is not None:
+                self._closes.append((order, quantity, price))
+            if order.leverage:
+                self._position_changed(order)
+
+    def _completed(self, order: Order) -> None:
+        self._finish(order, Status.CLOSED, None)
+
+    def _refilled(self, order: Order) -> None:
+        self._out.append(events.Refilled(order, order.shown, self.now_ns))
+
+    def _prevented(self, order: Order) -> None:
+        self._finish(order, Status.CANCELED, Reason.SELF_TRADE)
+
+    def _position_changed(self, order: Order) -> None:
+        """Look after positions; they are the business of ``positions``."""
+
+    def _cancel_reductions(self, account: Account, market: Market) -> None:
+        """Cancel reduce-only orders that there is nothing left for; see ``positions``."""
+
+    # -- ending and telling ------------------------------------------------------------------------
+
+    def _finish(self, order: Order, status: Status, reason: Reason | None) -> None:
+        """End ``order``: out of the book, hold released, into the history."""
+        if order.status is Status.PENDING:
+            order.account.scheduled -= 1
+        if order.level is not None:
+            self.markets[order.instrument.id].book.remove(order, self.now_ns)
+        order.status = status
+        order.reason = reason
+        order.closed_ns = self.now_ns
+        account = order.account
+        if not account.house:
+            if order.trigger is not None:
+                self.markets[order.instrument.id].queue(order.trigger.reference).remove(order)
+            account.ended(order)
+            self._out.append(events.Ended(order, self.now_ns))
+
+    def _expire(self, order: Order) -> None:
+        if order.status in (Status.OPEN, Status.PENDING):
+            self._finish(order, Status.EXPIRED, Reason.EXPIRED)
+            self._publish_book(self.markets[order.instrument.id])
+
+    def _remember_original(self, order: Order) -> None:
+        if not order.history:
+            order.history.append(order.as_it_is("T" + order.txid[1:], "original", None, order.opened_ns))
+
+    def _told_amended(self, order: Order, reason: Reason | None = None) -> None:
+        amend_id = self._amends.next()
+        kind, why = ("user", Reason.USER) if reason is None else ("restated", reason)
+        order.remember(order.as_it_is(amend_id, kind, why.value, self.now_ns))
+        self._out.append(
+            events.Amended(order, amend_id, self.now_ns, order.qty, order.price, order.filled, reason)
+        )
+
+    def _publish_book(self, market: Market) -> None:
+        if market.book.touched:
+            changes = market.book.changes()
+            self._out.append(events.BookChanged(market.instrument.id, changes, self.now_ns))
+
+
+def _alive(subject: Any) -> bool:
+    """Tell whether a timer of ``subject`` still has a purpose."""
+    if isinstance(subject, Order):
+        return subject.status in (Status.OPEN, Status.PENDING)
+    return not isinstance(subject, Position) or bool(subject.open)

@@ -1,0 +1,103 @@
+"""Wire form of WebSocket v1: requests in, control frames and data out.  Pure functions.
+
+Control frames are objects with an ``event`` and their keys in alphabetical order; data are arrays.  All
+decimal numbers are strings, with the larger of the pair's price and cost decimals for prices.
+"""
+
+from typing import Any
+
+import msgspec
+
+from emulator.engine.instruments import Instrument
+from emulator.gateways.numbers import text
+from emulator.gateways.parameters import decode_json
+
+VERSION = "1.9.2"
+LARGEST_REQ_ID = (1 << 63) - 1
+HEARTBEAT = b'{"event":"heartbeat"}'
+
+
+def _as_sent(number: Any) -> msgspec.Raw:
+    """Return a number with a fraction digit for digit: refusals show what was asked for."""
+    return msgspec.Raw(str(number).encode())
+
+
+_encode = msgspec.json.Encoder(order="sorted", enc_hook=_as_sent).encode
+_plain = msgspec.json.Encoder().encode
+
+
+class MalformedError(ValueError):
+    """The frame is not a JSON object."""
+
+
+def decode(data: bytes | str) -> dict[str, Any]:
+    """Read one request; raises MalformedError."""
+    try:
+        message = decode_json(data)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        raise MalformedError from None
+    if not isinstance(message, dict):
+        raise MalformedError
+    return message
+
+
+def req_id(message: dict[str, Any]) -> dict[str, Any]:
+    """Return ``reqid`` as it is echoed; nothing when there was none."""
+    value = message.get("reqid")
+    return {"reqid": value} if type(value) is int and 0 <= value <= LARGEST_REQ_ID else {}
+
+
+def control(event: str, message: dict[str, Any], **fields: Any) -> bytes:
+    """Return a control frame that answers ``message``."""
+    return _encode({"event": event, **req_id(message), **fields})
+
+
+def system_status(status: str, connection_id: int | None) -> bytes:
+    """Return the first frame of every connection, or what is told when the venue's status changes."""
+    known = {} if connection_id is None else {"connectionID": connection_id}
+    return _encode({"event": "systemStatus", "status": status, "version": VERSION, **known})
+
+
+def public(channel_id: int, payloads: list[str], channel: str, pair: Instrument) -> bytes:
+    """Return public data; ``payloads`` are JSON texts, one or (for books) two."""
+    return f'[{channel_id},{",".join(payloads)},"{channel}","{pair.wsname}"]'.encode()
+
+
+def private(rows: list[dict[str, Any]], channel: str, sequence: int) -> bytes:
+    """Return private data: objects by their ids."""
+    return _plain([rows, channel, {"sequence": sequence}])
+
+
+# -- numbers ---------------------------------------------------------------------------------------------
+
+
+def price_decimals(pair: Instrument) -> int:
+    """Return how many decimals prices have here: measured on ten pairs, not documented."""
+    return max(pair.price_decimals, pair.cost_decimals)
+
+
+def price(pair: Instrument, value: int) -> str:
+    """Return a price."""
+    decimals = price_decimals(pair)
+    return text(value * 10 ** (decimals - pair.price_decimals), decimals)
+
+
+def cost(pair: Instrument, exact: int) -> str:
+    """Return an exact cost."""
+    return text(pair.reported_cost(exact), pair.cost_decimals)
+
+
+def average(pair: Instrument, exact: int, quantity: int) -> str:
+    """Return an average price."""
+    decimals = price_decimals(pair)
+    return text(pair.average_price(exact, quantity, decimals), decimals)
+
+
+def volume(pair: Instrument, value: int) -> str:
+    """Return a quantity."""
+    return text(value, pair.lot_decimals)
+
+
+def seconds(time_ns: int) -> str:
+    """Return a time as ``seconds.micros``."""
+    return text(time_ns // 1000, 6)

@@ -1,0 +1,19 @@
+"""Connections of WebSocket v1."""
+
+from emulator.gateways import websocket
+from emulator.gateways.access import OPEN, Entrance
+from emulator.gateways.roles import Role
+from emulator.gateways.spot_ws_v1 import codec
+from emulator.gateways.spot_ws_v1.session import Gateway, Session
+
+
+class Server(websocket.Server):
+    """Makes connections that speak version 1."""
+
+    def __init__(self, gateway: Gateway, first_connection_id: int) -> None:
+        super().__init__(codec.HEARTBEAT, first_connection_id)
+        self.gateway = gateway
+
+    def connection(self, role: Role, entrance: Entrance = OPEN) -> websocket.Connection:
+        """Return the protocol for one new connection that comes in by ``entrance``."""
+        return self.connect(lambda outlet, id_: Session(self.gateway, outlet, role, id_, entrance))

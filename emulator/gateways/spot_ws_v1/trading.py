@@ -1,0 +1,263 @@
+"""Trading events of WebSocket v1: event to handler, a table (``METHODS`` at the end)."""
+
+from collections.abc import Callable
+from typing import Any
+
+from emulator.engine import commands, rules
+from emulator.engine.accounts import Account
+from emulator.engine.events import Accepted, Amended, CancelAfterSet, CancelledAll, Event
+from emulator.engine.instruments import Instrument
+from emulator.gateways import descriptions, ordering
+from emulator.gateways.errors import BAD_ARGUMENTS, PERMISSION_DENIED, VenueError, bad_argument
+from emulator.gateways.keys import ApiKey
+from emulator.gateways.numbers import rfc3339
+from emulator.gateways.order_params import deadline, flags, place_order
+from emulator.gateways.parameters import Params
+from emulator.gateways.spot_ws_v1 import codec
+from emulator.gateways.venue import Venue
+
+_COMMON = frozenset({"event", "token", "reqid"})
+_MODIFY = frozenset({"modify-trades"})
+_CANCEL = frozenset({"modify-trades", "close-trades"})
+
+
+class Trader:
+    """Answers the trading events of one connection."""
+
+    def __init__(
+        self, venue: Venue, send: Callable[[bytes], None], key: Callable[[dict[str, Any]], ApiKey]
+    ) -> None:
+        self.venue = venue
+        self._send = send
+        self._key = key
+
+    def receive(self, event: str, message: dict[str, Any]) -> None:
+        """Carry out one event and answer it."""
+        method = METHODS[event]
+        for name in message:
+            if name not in method.fields and name not in _COMMON:
+                self._unsupported(event, method.words, name, message)
+                return
+        try:
+            key = self._key(message)
+            if method.permissions.isdisjoint(key.permissions):
+                raise VenueError(PERMISSION_DENIED)
+            method.call(self, key, message)
+        except VenueError as error:
+            self.fail(message, str(error))
+
+    def _unsupported(self, event: str, words: str, name: str, message: dict[str, Any]) -> None:
+        """Refuse an unknown field: recorded with the pair and without the request's number."""
+        error = f"Unsupported field: '{name[:64]}' for the given msg type: {words}"
+        pair = {"pair": message["pair"]} if isinstance(message.get("pair"), str) else {}
+        self._send(codec.control(f"{event}Status", {}, errorMessage=error, status="error", **pair))
+
+    def succeed(self, message: dict[str, Any], **fields: Any) -> None:
+        """Answer that it is done."""
+        self._send(codec.control(f"{message['event']}Status", message, status="ok", **fields))
+
+    def fail(self, message: dict[str, Any], error: str) -> None:
+        """Answer why it is not done."""
+        self._send(codec.control(f"{message['event']}Status", message, status="error", errorMessage=error))
+
+    def execute(
+        self, command: commands.Command, message: dict[str, Any], reply: Callable[[Event], None]
+    ) -> None:
+        """Carry out ``command``; the answer goes out before anybody hears of it."""
+
+        def respond(events: list[Event]) -> None:
+            try:
+                answer = ordering.answer(events)
+            except VenueError as error:
+                self.fail(message, str(error))
+            else:
+                reply(answer)
+
+        self.venue.execute(command, respond)
+
+    def account(self, key: ApiKey) -> Account:
+        """Return the account that a key belongs to."""
+        return self.venue.engine.accounts[key.account]
+
+    def pair(self, params: Params) -> Instrument:
+        """Return the pair of a request, by any of its names."""
+        pair = self.venue.names.pair(params.required("pair"))
+        if pair is None:
+            raise VenueError("EQuery:Unknown asset pair")
+        return pair
+
+
+def _params(message: dict[str, Any]) -> Params:
+    return Params({name: value for name, value in message.items() if name not in _COMMON})
+
+
+def add_order(trader: Trader, key: ApiKey, message: dict[str, Any]) -> None:
+    """``addOrder``."""
+    params, venue = _params(message), trader.venue
+    pair = trader.pair(params)
+    if params.get("ordertype") == "iceberg":
+        raise bad_argument("ordertype")
+    command = place_order(venue, key, pair, params, deadline(venue, params))
+    if params.flag("validate"):
+        ordering.check(venue.engine, command, venue.clock.now_ns())
+        trader.succeed(message, descr=descriptions.of_command(pair, command))
+        return
+
+    def reply(answer: Event) -> None:
+        assert isinstance(answer, Accepted)  # noqa: S101 - the only answer to a PlaceOrder
+        order = answer.order
+        more = {} if order.cl_ord_id is None else {"cl_ord_id": order.cl_ord_id}
+        trader.succeed(message, descr=descriptions.of_order(order), txid=order.txid, **more)
+
+    trader.execute(command, message, reply)
+
+
+def edit_order(trader: Trader, key: ApiKey, message: dict[str, Any]) -> None:
+    """``editOrder``: cancel and replace."""
+    params, venue = _params(message), trader.venue
+    pair, asked = trader.pair(params), params.required("orderid")
+    matches = ordering.named_orders(trader.account(key), asked)
+    if len(matches) != 1 or matches[0].instrument is not pair:
+        raise ordering.unknown_order(None if ordering.is_userref(asked) else asked)
+    [old] = matches
+    limit, trigger = ordering.legacy_prices(old, params.get("price"), params.get("price2"))
+    command = ordering.edit(
+        old,
+        qty=params.get("volume"),
+        price=limit,
+        trigger=trigger,
+        display=None,
+        post_only="post" in flags(params),
+        reduce_only=False,
+        userref=params.integer("newuserref"),
+        fee_in_base=None,
+        deadline_ns=deadline(venue, params),
+    )
+    if params.flag("validate"):
+        ordering.check(venue.engine, command, venue.clock.now_ns())
+        text = descriptions.of_command(pair, rules.replacement(command, old))
+        trader.succeed(message, descr=text, originaltxid=old.txid)
+        return
+
+    def reply(answer: Event) -> None:
+        assert isinstance(answer, Accepted)  # noqa: S101 - the only answer to an EditOrder
+        text = descriptions.of_order(answer.order)
+        trader.succeed(message, descr=text, originaltxid=old.txid, txid=answer.order.txid)
+
+    trader.execute(command, message, reply)
+
+
+def amend_order(trader: Trader, key: ApiKey, message: dict[str, Any]) -> None:
+    """``amendOrder``: in place."""
+    params = _params(message)
+    order = ordering.open_order(trader.account(key), params.get("txid"), params.get("cl_ord_id"))
+    command = ordering.amend(
+        order,
+        qty=params.get("volume"),
+        price=ordering.legacy_price(params.get("limit_price"), order, trigger=False),
+        trigger=ordering.legacy_price(params.get("trigger_price"), order, trigger=True),
+        display=params.get("display_volume"),
+        post_only=params.flag("post_only"),
+        deadline_ns=deadline(trader.venue, params),
+    )
+    by = "txid" if params.get("txid") is not None else "cl_ord_id"
+
+    def reply(answer: Event) -> None:
+        assert isinstance(answer, Amended)  # noqa: S101 - the only answer to an AmendOrder
+        trader.succeed(message, amend_id=answer.amend_id, **{by: params.get(by)})
+
+    trader.execute(command, message, reply)
+
+
+def cancel_order(trader: Trader, key: ApiKey, message: dict[str, Any]) -> None:
+    """``cancelOrder``: one status per order."""
+    params, account = _params(message), trader.account(key)
+    named = [(value, "txid") for value in params.items("txid")]
+    named += [(value, "cl_ord_id") for value in params.items("cl_ord_id")]
+    if not 0 < len(named) <= ordering.MOST_CANCELS:
+        raise VenueError(BAD_ARGUMENTS)
+    for value, kind in named:
+        if kind == "cl_ord_id":
+            order = account.by_cl_ord_id.get(value) if isinstance(value, str) else None
+            found = [] if order is None else [order]
+        else:
+            found = ordering.named_orders(account, value) if type(value) in (str, int) else []
+        if not found:
+            is_txid = kind == "txid" and isinstance(value, str) and not ordering.is_userref(value)
+            trader.fail(message, str(ordering.unknown_order(value if is_txid else None)))
+        for order in found:
+            command = commands.CancelOrder(account=account.name, txid=order.txid)
+            trader.execute(command, message, lambda _: trader.succeed(message))
+
+
+def cancel_all(trader: Trader, key: ApiKey, message: dict[str, Any]) -> None:
+    """``cancelAll``."""
+
+    def reply(answer: Event) -> None:
+        assert isinstance(answer, CancelledAll)  # noqa: S101 - the only answer to a CancelAll
+        trader.succeed(message, count=answer.count)
+
+    trader.execute(commands.CancelAll(key.account), message, reply)
+
+
+def cancel_all_orders_after(trader: Trader, key: ApiKey, message: dict[str, Any]) -> None:
+    """``cancelAllOrdersAfter``: the dead man's switch."""
+    timeout = _params(message).integer("timeout")
+    if timeout is None or not 0 <= timeout < ordering.LONGEST_TIMEOUT_S:
+        raise bad_argument("timeout")
+
+    def reply(answer: Event) -> None:
+        assert isinstance(answer, CancelAfterSet)  # noqa: S101 - the only answer to a CancelAllAfter
+        trigger = _whole(answer.trigger_ns) if answer.trigger_ns else "0"
+        trader.succeed(message, currentTime=_whole(answer.time_ns), triggerTime=trigger)
+
+    trader.execute(commands.CancelAllAfter(key.account, timeout), message, reply)
+
+
+def _whole(time_ns: int) -> str:
+    return rfc3339(-(-time_ns // 10**9) * 10**9, 0)
+
+
+class Method:
+    """One trading event: its handler, its fields, and the permissions of which one is needed."""
+
+    __slots__ = ("call", "fields", "permissions", "words")
+
+    def __init__(
+        self,
+        call: Callable[[Trader, ApiKey, dict[str, Any]], None],
+        words: str,
+        permissions: frozenset[str],
+        fields: str,
+    ) -> None:
+        self.call = call
+        self.words = words
+        self.permissions = permissions
+        self.fields = frozenset(fields.split())
+
+
+METHODS = {
+    "addOrder": Method(
+        add_order,
+        "add order",
+        _MODIFY,
+        "ordertype type pair volume price price2 leverage margin reduce_only oflags starttm expiretm "
+        "deadline userref cl_ord_id stp_type timeinforce trigger close "
+        "close[ordertype] close[price] close[price2] validate sender_sub_id",
+    ),
+    "editOrder": Method(
+        edit_order,
+        "edit order",
+        _MODIFY,
+        "orderid pair volume price price2 oflags newuserref deadline validate",
+    ),
+    "amendOrder": Method(
+        amend_order,
+        "amend order",
+        _CANCEL,
+        "txid cl_ord_id volume display_volume limit_price trigger_price post_only pair deadline",
+    ),
+    "cancelOrder": Method(cancel_order, "cancel order", _CANCEL, "txid cl_ord_id"),
+    "cancelAll": Method(cancel_all, "cancel all", _CANCEL, ""),
+    "cancelAllOrdersAfter": Method(cancel_all_orders_after, "cancel all orders after", _CANCEL, "timeout"),
+}

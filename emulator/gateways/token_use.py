@@ -1,0 +1,33 @@
+"""Who is behind the token of a WebSocket request."""
+
+from emulator.gateways.access import Entrance
+from emulator.gateways.errors import VenueError, check_state
+from emulator.gateways.keys import ApiKey
+from emulator.gateways.tokens import Token
+from emulator.gateways.venue import Venue
+
+INVALID_SESSION = "ESession:Invalid session"
+
+
+def find_token(venue: Venue, entrance: Entrance, text: object) -> Token | None:
+    """Return a token, None when it is not valid.
+
+    VenueError when there is none, or when its account may not come in here.
+    """
+    if not isinstance(text, str) or not text:
+        raise VenueError("Token(s) not found")
+    now_ns = venue.clock.now_ns()
+    token = venue.tokens.find(text, now_ns)
+    if token is None or not token.key.lives(now_ns):
+        return None
+    if entrance.vip:
+        entrance.check(vip=venue.engine.accounts[token.key.account].vip)
+    return token
+
+
+def trading_key(venue: Venue, token: Token | None) -> ApiKey:
+    """Return the key behind the token of a trading request; VenueError when it may not trade."""
+    if token is None:
+        raise VenueError(INVALID_SESSION)
+    check_state(venue.engine.accounts[token.key.account].state, trades=True)
+    return token.key

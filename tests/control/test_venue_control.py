@@ -1,0 +1,146 @@
+"""Trading status, index prices and deposits by the control API and the command line."""
+
+import json
+import subprocess
+import urllib.error
+import urllib.request
+
+import ccxt
+import pytest
+
+from tests.clients.pointing import ccxt_options
+from tests.running import COMMAND, ROOT, environment, running
+
+
+@pytest.fixture(scope="module")
+def venue():
+    with running("--market", "off") as up:
+        yield up
+
+
+def control(venue):
+    return venue.endpoints["control"]
+
+
+def tell(venue, *words):
+    """Run the command line; return its exit code and what it said."""
+    done = subprocess.run(
+        [*COMMAND, *words, "--control", control(venue)],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def call(venue, method, path, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(control(venue) + path, data, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+@pytest.fixture
+def exchange(venue):
+    client = ccxt.kraken(ccxt_options(venue))
+    client.load_markets()
+    yield client
+    call(venue, "PATCH", "/control/venue", {"status": "online"})
+    call(venue, "PATCH", "/control/venue/XBTUSD", {"status": "online"})
+    client.cancel_all_orders()
+    client.session.close()
+
+
+def test_status_of_a_pair_is_changed_by_the_command_line(venue, exchange):
+    order = exchange.create_order("BTC/USD", "limit", "buy", 0.01, 50_000)
+    code, said = tell(venue, "venue", "cancel_only", "--pair", "BTC/USD")
+    assert (code, said.split()) == (0, ["what", "status", "XBTUSD", "cancel_only"])
+    with pytest.raises(ccxt.OnMaintenance, match="EService:Market in cancel_only mode"):
+        exchange.create_order("BTC/USD", "limit", "buy", 0.01, 50_000)
+    exchange.create_order("ETH/USD", "limit", "buy", 0.01, 1_000)
+    exchange.cancel_order(order["id"])
+    pairs = exchange.public_get_assetpairs()["result"]
+    assert pairs["XXBTZUSD"]["status"] == "cancel_only"
+    code, said = tell(venue, "venue")
+    assert said.split() == ["what", "status", "venue", "online", "XBTUSD", "cancel_only"]
+
+
+def test_status_of_the_venue(venue, exchange):
+    assert tell(venue, "venue", "maintenance")[0] == 0
+    assert exchange.fetch_status()["status"] == "maintenance"
+    with pytest.raises(ccxt.ExchangeNotAvailable, match="EService:Unavailable"):
+        exchange.create_order("BTC/USD", "limit", "buy", 0.01, 50_000)
+    assert tell(venue, "venue", "online")[0] == 0
+    assert exchange.fetch_status()["status"] == "ok"
+
+
+def test_index_price_lets_triggers_wait_for_it(venue, exchange):
+    stop = {"trigger": "index", "stopLossPrice": 50_000}
+    with pytest.raises(ccxt.ExchangeError, match="Index unavailable"):
+        exchange.create_order("BTC/USD", "market", "sell", 0.01, None, stop)
+    assert call(venue, "PATCH", "/control/venue/XBTUSD", {"index": "60000"}) == (
+        200,
+        {"pair": "XBTUSD", "status": "online", "index": "60000.0"},
+    )
+    order = exchange.create_order("BTC/USD", "market", "sell", 0.01, None, stop)
+    call(venue, "PATCH", "/control/venue/XBTUSD", {"index": "49999.9"})
+    assert exchange.fetch_order(order["id"])["status"] == "canceled"  # there is nobody to sell to
+    call(venue, "PATCH", "/control/venue/XBTUSD", {"index": "0"})
+
+
+def test_deposit_by_the_command_line_is_there_at_once(venue, exchange):
+    [name] = [row["name"] for row in venue.endpoints["accounts"] if row["spot"]["key"] == exchange.apiKey]
+    before = exchange.fetch_balance()["BTC"]["total"]
+    code, said = tell(venue, "deposit", name, "BTC", "1.5", "--method", "Bitcoin")
+    assert code == 0
+    assert f"XBT    {before + 1.5:.10f}" in said
+    assert exchange.fetch_balance()["BTC"]["total"] == before + 1.5
+    deposits = exchange.fetch_deposits("BTC")  # the balance at start was one too
+    assert (1.5, "ok") in [(row["amount"], row["status"]) for row in deposits]
+    status, account = call(venue, "GET", f"/control/accounts/{name}")
+    assert (status, account["account"], account["state"]) == (200, name, "active")
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("venue", "asleep"), "unknown status 'asleep'"),
+        (("venue", "limit_only"), "unknown status 'limit_only'"),
+        (("venue", "online", "--pair", "NOPE"), "unknown pair 'NOPE'"),
+        (("deposit", "nobody", "BTC", "1"), "unknown account 'nobody'"),
+        (("deposit", "market", "BTC", "1"), "unknown account 'market'"),
+        (("deposit", "alice", "NOPE", "1"), "unknown asset 'NOPE'"),
+        (("deposit", "alice", "BTC", "-1"), "is not an amount"),
+        (("deposit", "alice", "BTC", "1", "--method", "Pigeon"), "unknown method 'Pigeon'"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(venue, words, reason):
+    code, said = tell(venue, *words)
+    assert code == 2
+    assert reason in said
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("DELETE", "/control/venue", None, 405),
+        ("GET", "/control/venue/a/b", None, 404),
+        ("PATCH", "/control/venue", {"index": "5"}, 400),
+        ("PATCH", "/control/venue", {"nonsense": 1}, 400),
+        ("PATCH", "/control/venue/XBTUSD", {"index": "x"}, 400),
+        ("GET", "/control/accounts", None, 404),
+        ("POST", "/control/accounts/alice/deposits", {"asset": "BTC"}, 400),
+        ("GET", "/control/nothing", None, 404),
+    ],
+)
+def test_requests_that_are_wrong(venue, method, path, body, status):
+    code, answer = call(venue, method, path, body)
+    assert code == status
+    assert list(answer) == ["error"]
