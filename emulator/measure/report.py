@@ -25,7 +25,7 @@ PAGE = Path(__file__).with_name("page.html")
 COLORS = ("#2a78d6", "#d1581a", "#2a9d5c", "#8a5cd1")
 PARTS = {"connect": "#2a78d6", "tls": "#8a5cd1", "upgrade": "#d1581a", "answer": "#2a9d5c"}
 LONG_TAIL = 4.0
-"""Where the slowest answer takes this many times what the axis begins at, it is logarithmic, and shows all."""
+"""Where the slowest takes this many times what the axis begins at, it is logarithmic, and shows all."""
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 460, 200, 44, 30, 12
 
 Row = tuple[str, ...]

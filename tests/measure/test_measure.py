@@ -1,6 +1,7 @@
 """`kraken-emulator measure`: figures by hand, the probe against made-up servers, and the whole for real."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -393,30 +394,23 @@ def test_what_cannot_be_measured_is_said_in_one_line(arguments, complaint):
     assert done.stderr.count("\n") == 1
 
 
-def children(pid):
-    """Give the processes that a process started, at any depth."""
-    found = []
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/children") as listed:
-            found += [int(child) for child in listed.read().split()]
-    return found + [below for child in found for below in children(child)]
+def started_with(scratch):
+    """Give the processes whose environment says that this folder is theirs: nobody else's does."""
+    mark, found = f"TMPDIR={scratch}".encode(), set()
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as variables:
+            if mark in variables.read().split(b"\0"):
+                found.add(int(name))
+    return found
 
 
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_it_can_be_stopped_and_leaves_nothing(tmp_path, number, code):
-    arguments = ["--tier", "tokyo", "--link", "stream", "--output", str(tmp_path)]
-    scratch = tmp_path / "scratch"
+@contextlib.contextmanager
+def measuring(folder):
+    """Measure what takes long; give the process, and the folder where it has what it needs meanwhile."""
+    scratch = folder / "scratch"
     scratch.mkdir()
     process = subprocess.Popen(
-        [*COMMAND, "measure", *arguments],
+        [*COMMAND, "measure", "--tier", "tokyo", "--link", "stream", "--output", str(folder)],
         cwd=ROOT,
         env=environment(TMPDIR=str(scratch)),
         stdout=subprocess.PIPE,
@@ -424,23 +418,79 @@ def test_it_can_be_stopped_and_leaves_nothing(tmp_path, number, code):
         text=True,
         start_new_session=True,
     )
-    started: list[int] = []
     try:
-        wait_until(lambda: list(scratch.glob("*/endpoints.json")), PATIENCE_S, "the emulator is up")
-        wait_until(lambda: len(children(process.pid)) >= 2, PATIENCE_S, "the probe runs too")
-        started = children(process.pid)
-        if number == signal.SIGINT:  # as a terminal sends it: to all that are in its foreground
-            os.killpg(process.pid, number)
-        else:
-            process.send_signal(number)
-        said = process.communicate(timeout=PATIENCE_S)
-        wait_until(lambda: not any(map(alive, started)), PATIENCE_S, "its processes have ended")
+        yield process, scratch
     finally:
-        for pid in filter(alive, [*started, process.pid]):
-            os.kill(pid, signal.SIGKILL)
-    assert (process.returncode, said) == (code, ("", ""))
+        for pid in started_with(scratch):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+
+def stop(process, number):
+    """Send SIGINT as a terminal does, to all that are in its foreground; others to the command alone."""
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+
+
+def ended(process, scratch, folder):
+    """Give the exit code and what it said, when nothing is left."""
+    said = process.communicate(timeout=PATIENCE_S)
+    wait_until(lambda: not started_with(scratch), PATIENCE_S, "its processes have ended")
     assert list(scratch.iterdir()) == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["scratch"]
+    assert [path.name for path in folder.iterdir()] == ["scratch"]
+    return process.returncode, said
+
+
+def probing_now(process, scratch):
+    """Wait until the emulator is up, and the probe has begun; give the emulator's id."""
+    (file,) = wait_until(lambda: list(scratch.glob("*/endpoints.json")), PATIENCE_S, "the emulator is up")
+    emulator = json.loads(file.read_bytes())["pid"]
+    others = {process.pid, emulator}
+    wait_until(lambda: started_with(scratch) > others, PATIENCE_S, "the probe runs too")
+    return emulator
+
+
+SIGNALS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+
+
+@SIGNALS
+def test_it_can_be_stopped_and_leaves_nothing(tmp_path, number, code):
+    with measuring(tmp_path) as (process, scratch):
+        probing_now(process, scratch)
+        stop(process, number)
+        assert ended(process, scratch, tmp_path) == (code, ("", ""))
+
+
+@SIGNALS
+def test_it_can_be_stopped_while_the_emulator_starts(tmp_path, number, code):
+    with measuring(tmp_path) as (process, scratch):
+        wait_until(lambda: len(started_with(scratch)) >= 2, PATIENCE_S, "the emulator has begun")
+        stop(process, number)
+        assert ended(process, scratch, tmp_path) == (code, ("", ""))
+
+
+@SIGNALS
+def test_who_stops_it_again_does_not_make_it_leave_anything(tmp_path, number, code):
+    with measuring(tmp_path) as (process, scratch):
+        emulator = probing_now(process, scratch)
+        os.kill(emulator, signal.SIGSTOP)  # so that it cannot end yet
+        stop(process, number)
+        both = {process.pid, emulator}
+        wait_until(lambda: started_with(scratch) == both, PATIENCE_S, "the probe has ended")
+        for again in (number, signal.SIGTERM, signal.SIGINT):
+            stop(process, again)
+        os.kill(emulator, signal.SIGCONT)
+        assert ended(process, scratch, tmp_path) == (code, ("", ""))
+
+
+def test_an_emulator_that_does_not_end_is_ended(tmp_path):
+    with measuring(tmp_path) as (process, scratch):
+        os.kill(probing_now(process, scratch), signal.SIGSTOP)
+        stop(process, signal.SIGTERM)
+        assert ended(process, scratch, tmp_path) == (143, ("", ""))
 
 
 def test_settings_of_the_environment_do_not_change_what_is_measured(tmp_path):
