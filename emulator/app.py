@@ -303,10 +303,13 @@ def load_tiers(settings: Settings) -> tuple[tiers.Tier, ...]:
 
 def entrances(settings: Settings, tiers_: Sequence[tiers.Tier]) -> dict[str, Entrance]:
     """Return what connections may do by each tier; raises SettingsError."""
-    providers = {name for tier in tiers_ for name in tier.requires.providers}
-    if settings.provider and settings.provider not in providers:
-        known = ", ".join(sorted(providers)) or "none"
-        raise SettingsError(f"unknown provider {settings.provider!r}; these tiers can be had from: {known}")
+    if settings.provider:
+        # Of any profile, not only of those that are open: who has a subscription has it everywhere.
+        every = (*tiers_, *tiers.load_tiers(*settings_.tier_folders(settings)).values())
+        if settings.provider not in (known := {name for tier in every for name in tier.requires.providers}):
+            raise SettingsError(
+                f"unknown provider {settings.provider!r}; there are: {', '.join(sorted(known))}"
+            )
     try:
         listed = tuple(ipaddress.ip_network(text) for text in settings.allow_source)
     except ValueError as error:

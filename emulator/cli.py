@@ -341,7 +341,7 @@ def _measure(arguments: dict[str, Any]) -> None:
 
     from emulator.link import netns
     from emulator.link.tiers import ProfileError, load_tiers
-    from emulator.measure.command import Plan, measure, rungs_that_work
+    from emulator.measure.command import Plan, Stopped, measure, rungs_that_work
     from emulator.measure.report import as_html, as_text
     from emulator.settings import SettingsError, load, tier_folders
 
@@ -373,8 +373,8 @@ def _measure(arguments: dict[str, Any]) -> None:
     )
     try:
         measurement = asyncio.run(measure(plan, _progress))
-    except asyncio.CancelledError:
-        sys.exit(143)  # SIGTERM
+    except Stopped as stopped:
+        sys.exit(stopped.exit_code)
     finally:
         _progress("", 1.0)
     encoded = msgspec.json.encode(measurement)

@@ -20,11 +20,11 @@ import msgspec
 
 from emulator.measure import requests
 from emulator.measure.figures import Figures
-from emulator.measure.prober import ProbeError, Prober
+from emulator.measure.prober import ProbeError, Prober, to_the_end
 from emulator.settings import ENVIRONMENT
 
 VERSION = 1
-START_S, STOP_S = 60.0, 20.0
+START_S, STOP_S, TOKEN_S = 60.0, 20.0, 30.0
 SETTLE_S = 1.0
 """After the start the venue prepares its past whenever nobody asks for anything."""
 NEAR_US, FAR_US = 1_000, 10_000
@@ -77,14 +77,44 @@ class Measurement(msgspec.Struct, kw_only=True):
     rungs: list[Rung]
 
 
+class Stopped(Exception):  # noqa: N818 - what became of it
+    """A signal ended it."""
+
+    def __init__(self, number: int) -> None:
+        """Take the signal's number."""
+        super().__init__(f"signal {number}")
+        self.exit_code = 128 + number
+        """What a shell says of who ended by it."""
+
+
 async def measure(plan: Plan, progress: Progress) -> Measurement:
     """Measure as planned; a link that cannot be had is a row with its reason.
 
-    SIGTERM cancels it, so that the emulator ends too.
+    Stopped when Ctrl-C or SIGTERM came, behind the end of all that was started. The first one counts: who
+    presses again while it ends does not make it leave anything behind.
     """
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - we run in one
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    came: list[int] = []
+    work = asyncio.ensure_future(_measure(plan, progress))
+
+    def stop(number: int) -> None:
+        if not came:
+            came.append(number)
+            work.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            asyncio.get_running_loop().add_signal_handler(number, stop, number)
+    try:
+        measurement = await work
+    except (asyncio.CancelledError, ProbeError, OSError, EOFError):
+        if not came:
+            raise
+    if came:
+        raise Stopped(came[0])
+    return measurement
+
+
+async def _measure(plan: Plan, progress: Progress) -> Measurement:
     rungs = []
     for place, name in enumerate(plan.rungs):
 
@@ -94,6 +124,8 @@ async def measure(plan: Plan, progress: Progress) -> Measurement:
         try:
             rungs.append(Rung(rung=name, tiers=await _rung(plan, name, done)))
         except (ProbeError, OSError, EOFError) as error:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise  # it went wrong because it was ended
             rungs.append(Rung(rung=name, reason=str(error) or type(error).__name__))
     machine = {
         "system": platform.platform(),
@@ -135,7 +167,7 @@ async def _tier(
 ) -> Measured:
     rtt_us = at["rtt_us"]
     plain, tls = urlsplit(at["rest"]), urlsplit(at["tls"]["rest"])
-    there = {"host": plain.hostname, "port": plain.port, "timeout_s": 30}
+    there = {"host": plain.hostname, "port": plain.port, "timeout_s": 30, "rtt_us": rtt_us}
     secure = {"host": tls.hostname, "port": tls.port, "ca": at["tls"]["ca"], "server_name": "api.kraken.com"}
     measured = Measured(
         tier=tier, path=path, rtt_us=rtt_us, floor_us=at["floor_us"], reachable_us=at["reachable_us"]
@@ -154,6 +186,9 @@ async def _tier(
     token = await _token(there, account)
     job["messages"] = requests.websocket_orders(plan.samples, token)
     measured.probes["websocket_order"] = Figures.of(_accepted(await prober.run(job))[0::2])
+    step("Time over REST", 0.6)
+    job = {"kind": "http", **there, "requests": [requests.TIME] * (fewer + 1), "pause_us": 500}
+    measured.probes["rest_time"] = Figures.of((await prober.run(job))["took_us"][1:])  # the first is cold
     step("order over REST", 0.7)
     job = {"kind": "http", **there, "requests": list(account.rest_orders(fewer)), "pause_us": 500}
     measured.probes["rest_order"] = Figures.of(_accepted(await prober.run(job))[0::2])
@@ -177,12 +212,16 @@ def _accepted(result: dict[str, Any]) -> list[float]:
 
 async def _token(there: dict[str, Any], account: requests.Account) -> str:
     """Get a WebSocket token over REST."""
-    reader, writer = await asyncio.open_connection(there["host"], there["port"])
-    writer.write(account.signed("GetWebSocketsToken").encode())
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
-    answer = json.loads(await reader.readexactly(length))
-    writer.close()
+    try:
+        async with asyncio.timeout(TOKEN_S):
+            reader, writer = await asyncio.open_connection(there["host"], there["port"])
+            with contextlib.closing(writer):
+                writer.write(account.signed("GetWebSocketsToken").encode())
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+                answer = json.loads(await reader.readexactly(length))
+    except TimeoutError:
+        raise ProbeError(f"no token within {TOKEN_S:g} s") from None
     if answer["error"]:
         raise ProbeError(f"no token: {answer['error']}")
     return str(answer["result"]["token"])
@@ -208,35 +247,45 @@ async def _emulator(plan: Plan, rung: str) -> AsyncIterator[dict[str, Any]]:
         arguments += ["--endpoints-file", str(file), "--state-folder", folder]
         if plan.tiers_folder:
             arguments += ["--tiers-folder", plan.tiers_folder]
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "emulator", "up", *arguments),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-            env={name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT)},
-            start_new_session=True,  # Ctrl-C is for us, who then end it
-        )
-        ended = asyncio.ensure_future(process.communicate())
-        try:
-            await _started(file, ended)
-            yield json.loads(file.read_bytes())
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.send_signal(signal.SIGINT)
+        # A file for what it says: a pipe would be open as long as anything that it started.
+        with (Path(folder) / "stderr").open("w+b") as said:
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "emulator", "up", *arguments),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=said,
+                env={name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT)},
+                start_new_session=True,  # Ctrl-C is for us, who then end it
+            )
             try:
-                async with asyncio.timeout(STOP_S):
-                    await asyncio.shield(ended)
-            except TimeoutError:
-                process.kill()
-                await ended
+                await _started(file, process, Path(said.name))
+                yield json.loads(file.read_bytes())
+            finally:
+                await to_the_end(_end(process))
 
 
-async def _started(file: Path, ended: asyncio.Future[tuple[bytes, bytes]]) -> None:
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End an emulator, in order if it can."""
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(signal.SIGTERM)  # before it listens to signals that just ends it
+    try:
+        async with asyncio.timeout(STOP_S):
+            await process.wait()
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
+
+
+async def _started(file: Path, process: asyncio.subprocess.Process, said: Path) -> None:
     """Wait until the endpoints file is there and the venue has settled; ProbeError when it does not start."""
     try:
         async with asyncio.timeout(START_S):
             while not file.exists():
-                if ended.done():
-                    raise ProbeError(ended.result()[1].decode().strip().rpartition("error: ")[2])
+                if process.returncode is not None:
+                    lines = said.read_text(errors="replace").strip().splitlines()
+                    last = lines[-1].rpartition("error: ")[2] if lines else ""
+                    raise ProbeError(last or f"the emulator ended with exit code {process.returncode}")
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise ProbeError(f"the emulator did not start within {START_S:g} s") from None

@@ -10,6 +10,7 @@ it measures. All times are microseconds.
 import json
 import re
 import select
+import signal
 import socket
 import struct
 import sys
@@ -48,9 +49,10 @@ class Connection:
         if secure:
             self._handshake(job)
         self._buffer = b""
-        self._await_answer()
+        self.await_answer()
 
-    def _await_answer(self) -> None:
+    def await_answer(self) -> None:
+        """Have patience from now on."""
         self.until_ns = time.monotonic_ns() + round(self.patience_s * 1e9)
 
     def silent(self) -> Failed:
@@ -75,7 +77,6 @@ class Connection:
     def send(self, data: bytes) -> None:
         """Send all of it."""
         self.end.sendall(data)
-        self._await_answer()
 
     def send_text(self, text: str) -> None:
         """Send a WebSocket text frame, masked with zeros."""
@@ -100,6 +101,7 @@ class Connection:
 
     def upgrade(self, path: str) -> None:
         """Become a WebSocket connection."""
+        self.await_answer()
         self.send(
             f"GET {path} HTTP/1.1\r\nHost: {self.host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
@@ -194,9 +196,13 @@ def websocket(job: Job) -> Result:
             due_ns = begun_ns + sent * spacing_ns if spacing_ns or answers.answered == sent else None
             if sent < len(messages) and due_ns is not None and now_ns() >= due_ns:
                 sent += 1
+                if answers.answered == sent - 1:
+                    connection.await_answer()
                 answers.sent_ns[sent] = now_ns()
                 connection.send_text(messages[sent - 1])
                 continue
+            if answers.answered == sent:
+                connection.await_answer()  # nobody is waited for, so nobody is late
             until_ns = connection.until_ns
             if sent < len(messages) and due_ns is not None:
                 until_ns = min(due_ns, until_ns)
@@ -204,8 +210,11 @@ def websocket(job: Job) -> Result:
             if waiting.poll(0 if spin else max(0, (until_ns - now_ns()) // 1_000_000)):
                 connection.more()
                 heard_ns = now_ns()
+                before = answers.answered
                 for frame in connection.frames():
                     answers.take(frame, heard_ns)
+                if answers.answered > before:
+                    connection.await_answer()
             elif answers.answered < sent and now_ns() > connection.until_ns:
                 raise connection.silent()
     return {"took_us": answers.took_us, "refused": answers.refused, "first_refusal": answers.first_refusal}
@@ -216,6 +225,7 @@ def http(job: Job) -> Result:
     took_us, refused, first_refusal = [], 0, ""
     with Connection(job) as connection:
         for request in job["requests"]:
+            connection.await_answer()
             began_ns = time.monotonic_ns()
             connection.send(request.encode())
             body = connection.http_body()
@@ -243,6 +253,7 @@ def cold(job: Job) -> Result:
                 connection.upgrade(job["path"])
                 parts["upgrade"].append(_since_us(began_ns))
                 began_ns = time.monotonic_ns()
+                connection.await_answer()
                 connection.send_text(job["request"])
                 while not any(b'"type":"snapshot"' in frame for frame in connection.frames()):
                     connection.more()
@@ -273,7 +284,8 @@ def done(line: str) -> Result:
 
 
 def main() -> None:
-    """Do jobs until standard input ends."""
+    """Do jobs until standard input ends; Ctrl-C ends it without a word."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     for line in sys.stdin:
         print(json.dumps(done(line)), flush=True)
 

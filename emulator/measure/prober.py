@@ -3,19 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
 _PROBE = Path(__file__).with_name("probe.py")
 _LONGEST_LINE = 64 << 20
 _GIVE_UP_AFTER_S = 120.0
-"""Beyond the time that a job's messages are spread over."""
+"""Beyond what a job's messages, requests or connections may take."""
+_EACH_US = 2_000
+"""What each of them may take beyond the time between them and its round trips, on a machine that is busy."""
+_MOST_TRIPS = 4
 
 
 class ProbeError(Exception):
     """A job that could not be done: one line."""
+
+
+def patience_s(job: dict[str, Any]) -> float:
+    """Give how long a job may take: what it does spreads over that time however much it is."""
+    things = len(job.get("messages", ())) + len(job.get("requests", ())) + job.get("count", 0)
+    # Messages with a time between them do not wait for each other.
+    trips_us = 0 if job.get("spacing_us") else _MOST_TRIPS * job.get("rtt_us", 0)
+    between_us = job.get("spacing_us", 0) + job.get("pause_us", 0)
+    return _GIVE_UP_AFTER_S + float(things * (between_us + trips_us + _EACH_US)) / 1e6
+
+
+async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Have work done that must not be left half done: who is cancelled meanwhile ends behind it."""
+    task, cancelled = asyncio.ensure_future(work), False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    task.result()
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 class Prober:
@@ -37,14 +64,21 @@ class Prober:
     async def __aexit__(self, error: type[BaseException] | None, *_: object) -> None:
         assert self._process.stdin is not None  # noqa: S101 - it was asked for
         self._process.stdin.close()
-        if error is not None and self._process.returncode is None:
-            self._process.kill()  # what it is at does not matter any more
+        if error is not None:
+            self._kill()  # what it is at does not matter any more
+        await to_the_end(self._ended())
+
+    async def _ended(self) -> None:
         try:
             async with asyncio.timeout(1):
                 await self._process.wait()
         except TimeoutError:
-            self._process.kill()
+            self._kill()
             await self._process.wait()
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
 
     async def run(self, job: dict[str, Any]) -> dict[str, Any]:
         """Have a job done; ProbeError when it could not be.
@@ -53,15 +87,15 @@ class Prober:
         """
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None and stdout is not None  # noqa: S101, PT018 - they were asked for
-        patience_s = _GIVE_UP_AFTER_S + len(job.get("messages", ())) * job.get("spacing_us", 0) / 1e6
+        limit_s = patience_s(job)
         try:
-            async with asyncio.timeout(patience_s):
+            async with asyncio.timeout(limit_s):
                 stdin.write(json.dumps(job).encode() + b"\n")
                 await stdin.drain()
                 line = await stdout.readline()
         except TimeoutError:
-            self._process.kill()
-            raise ProbeError(f"the probe does not answer within {patience_s:g} s") from None
+            self._kill()
+            raise ProbeError(f"the probe does not answer within {limit_s:g} s") from None
         except (OSError, ValueError) as error:
             raise ProbeError(f"the probe does not answer: {error}") from None
         if not line:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
-from math import floor, log10
+from math import exp, floor, log, log10
 from pathlib import Path
 
 from emulator.measure.command import COLD_THEORY_RTTS, Measured, Measurement
@@ -13,6 +13,7 @@ from emulator.measure.figures import Figures
 PROBES = {
     "connect": "TCP connect",
     "ping": "WebSocket ping",
+    "rest_time": "Time, REST",
     "websocket_order": "order → ack, WebSocket",
     "rest_order": "order → ack, REST",
 }
@@ -23,10 +24,25 @@ REST_NOTE = (
 PAGE = Path(__file__).with_name("page.html")
 COLORS = ("#2a78d6", "#d1581a", "#2a9d5c", "#8a5cd1")
 PARTS = {"connect": "#2a78d6", "tls": "#8a5cd1", "upgrade": "#d1581a", "answer": "#2a9d5c"}
+LONG_TAIL = 4.0
+"""Where the slowest takes this many times what the axis begins at, it is logarithmic, and shows all."""
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP = 460, 200, 44, 30, 12
 
 Row = tuple[str, ...]
-HEADINGS: Row = ("tier", "published", "probe", "p50", "error", "p99", "p99.9", "min", "max", "samples")
+HEADINGS: Row = (
+    "tier",
+    "published",
+    "probe",
+    "p50",
+    "error",
+    "p99",
+    "p99.9",
+    "min",
+    "max",
+    "over published",
+    "samples",
+)
+"""The error is the median's; over the published value are p50 / p99 / p99.9, as tiers state their jitter."""
 
 
 def time_text(microseconds: float | None) -> str:
@@ -38,8 +54,22 @@ def time_text(microseconds: float | None) -> str:
     return f"{microseconds / 1_000:.{3 if microseconds < 10_000 else 2}f} ms"
 
 
-def _signed(microseconds: float) -> str:
-    return ("-" if microseconds < 0 else "+") + time_text(abs(microseconds))
+def _error(probe: str, figures: Figures, stated_us: float) -> str:
+    """Give how far the median is from what is stated, in microseconds; of connecting, how many RTTs it is."""
+    error = figures.error(stated_us)
+    if error is None:
+        return "-"
+    if probe == "connect":
+        return f"{figures.p50_us / stated_us:.2f} RTTs"
+    return f"{error:+.2%} ({figures.p50_us - stated_us:+,.0f} µs)"
+
+
+def _over(probe: str, figures: Figures, stated_us: float) -> str:
+    """Give how far quantiles are above what is stated."""
+    if not stated_us or probe == "connect":
+        return "-"
+    quantiles = (figures.p50_us, figures.p99_us, figures.p999_us)
+    return " / ".join("-" if at is None else f"{at - stated_us:+,.0f}" for at in quantiles) + " µs"
 
 
 def name_of(measured: Measured) -> str:
@@ -50,17 +80,17 @@ def name_of(measured: Measured) -> str:
 def rows(measured: Measured) -> Iterator[Row]:
     """Give a table's rows about one path."""
     for probe, figures in measured.probes.items():
-        error = figures.error(measured.rtt_us)
         yield (
             name_of(measured),
             time_text(measured.rtt_us) if measured.rtt_us else "-",
             PROBES[probe],
             time_text(figures.p50_us),
-            "-" if error is None else f"{error:+.2%} ({_signed(figures.p50_us - measured.rtt_us)})",
+            _error(probe, figures, measured.rtt_us),
             *(
                 time_text(value)
                 for value in (figures.p99_us, figures.p999_us, figures.min_us, figures.max_us)
             ),
+            _over(probe, figures, measured.rtt_us),
             str(figures.count),
         )
 
@@ -169,24 +199,30 @@ Points = list[tuple[float, float]]
 
 
 def _plot(orders: Sequence[tuple[str, Figures]], stated_us: float, curve: object, what: str) -> str:
-    """Draw one curve a link over the same axis, up to the slowest but one in a hundred orders."""
+    """Draw one curve a link over the same axis, up to the slowest but one in a hundred orders.
+
+    Where the tail is long the axis is logarithmic, and goes up to the slowest.
+    """
     low = min(
         [stated_us or figures.min_us for _, figures in orders] + [figures.min_us for _, figures in orders]
     )
-    high = max(figures.p99_us or figures.max_us for _, figures in orders) * 1.02
-    low, span = low * 0.99, max(high - low * 0.99, 1.0)
+    low = max(low * 0.99, 0.1)
+    slowest = max(figures.max_us for _, figures in orders)
+    long = slowest >= LONG_TAIL * low
+    high = slowest if long else max(figures.p99_us or figures.max_us for _, figures in orders)
+    axis = _Axis(low, max(high * 1.02, low + 1.0), logarithmic=long)
     assert callable(curve)  # noqa: S101 - one of the two below
-    curves: list[Points] = [curve(figures, low, low + span) for _, figures in orders]
+    curves: list[Points] = [curve(figures, axis) for _, figures in orders]
     top = max((y for points in curves for _, y in points), default=1.0) or 1.0
 
     def x(at_us: float) -> float:
-        return LEFT + (WIDTH - LEFT - 8) * (at_us - low) / span
+        return LEFT + (WIDTH - LEFT - 8) * axis.share(at_us)
 
     def y(share: float) -> float:
         return TOP + (HEIGHT - TOP - BOTTOM) * (1 - share / top)
 
     marks = []
-    for at_us in _ticks(low, low + span):
+    for at_us in axis.ticks():
         marks.append(
             f'<line class=grid x1="{x(at_us):.1f}" x2="{x(at_us):.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
         )
@@ -205,27 +241,62 @@ def _plot(orders: Sequence[tuple[str, Figures]], stated_us: float, curve: object
     for points, color in zip(curves, COLORS, strict=False):
         path = " ".join(f"{x(at):.1f},{y(share):.1f}" for at, share in points)
         marks.append(f'<polyline points="{path}" style="stroke:{color}"/>')
+    what += ", logarithmic axis" if long else ""
+    if long:
+        marks.append(f'<text x="{WIDTH - 8}" y="{TOP + 2}" text-anchor=end>logarithmic</text>')
     box = f'viewBox="0 0 {WIDTH} {HEIGHT}" role=img aria-label="{what}"'
     return f"<svg {box}><title>{what}</title>{''.join(marks)}</svg>"
 
 
-def _histogram(figures: Figures, low: float, high: float, bins: int = 60) -> Points:
-    width = (high - low) / bins
+class _Axis:
+    """Times between two, linear or logarithmic."""
+
+    def __init__(self, low: float, high: float, *, logarithmic: bool) -> None:
+        self.low = low
+        self.high = high
+        self._logarithmic = logarithmic
+
+    def share(self, at_us: float) -> float:
+        """Give where a time is, from 0 to 1."""
+        if self._logarithmic:
+            return log(max(at_us, self.low) / self.low) / log(self.high / self.low)
+        return (at_us - self.low) / (self.high - self.low)
+
+    def at(self, share: float) -> float:
+        """Give the time that is there."""
+        if self._logarithmic:
+            return self.low * exp(share * log(self.high / self.low))
+        return self.low + share * (self.high - self.low)
+
+    def ticks(self) -> list[float]:
+        """Give round times, a few."""
+        if not self._logarithmic:
+            return _ticks(self.low, self.high)
+        decades = range(floor(log10(self.low)), floor(log10(self.high)) + 1)
+        for factors in ((1, 2, 5), (1, 3), (1,)):
+            ticks = [10.0**decade * factor for decade in decades for factor in factors]
+            ticks = [at_us for at_us in ticks if self.low <= at_us <= self.high]
+            if len(ticks) <= 6:
+                break
+        return ticks
+
+
+def _histogram(figures: Figures, axis: _Axis, bins: int = 60) -> Points:
     counts = [0] * bins
     for sample in figures.samples_us:
-        if low <= sample < high:
-            counts[min(bins - 1, int((sample - low) / width))] += 1
+        if axis.low <= sample < axis.high:
+            counts[min(bins - 1, int(axis.share(sample) * bins))] += 1
     points = []
     for place, count in enumerate(counts):
-        points += [(low + at * width, count / figures.count) for at in (place, place + 1)]
+        points += [(axis.at(at / bins), count / figures.count) for at in (place, place + 1)]
     return points
 
 
-def _ecdf(figures: Figures, low: float, high: float) -> Points:
-    ordered = [sample for sample in sorted(figures.samples_us) if sample <= high]
+def _ecdf(figures: Figures, axis: _Axis) -> Points:
+    ordered = [sample for sample in sorted(figures.samples_us) if sample <= axis.high]
     step = max(1, len(ordered) // 400)
     points = [(ordered[place], (place + 1) / figures.count) for place in range(0, len(ordered), step)]
-    return [(low, 0.0), *points, (high, len(ordered) / figures.count)]
+    return [(axis.low, 0.0), *points, (axis.high, len(ordered) / figures.count)]
 
 
 def _ticks(low: float, high: float, most: int = 4) -> list[float]:

@@ -52,7 +52,7 @@ def test_each_tier_asks_for_what_kraken_documents():
     [
         (
             {"provider": "carrier-pigeon"},
-            "unknown provider 'carrier-pigeon'; these tiers can be had from: avelacom",
+            "unknown provider 'carrier-pigeon'; there are: avelacom, beeks, bso",
         ),
         ({"allow_source": ("10.0.0.1/8",)}, "allow_source: 10.0.0.1/8 has host bits set"),
         ({"allow_source": ("london",)}, "allow_source: 'london' does not appear"),
@@ -61,6 +61,20 @@ def test_each_tier_asks_for_what_kraken_documents():
 def test_what_makes_no_sense_is_refused_in_one_line(settings, complaint):
     with pytest.raises(SettingsError, match=complaint):
         entrances(Settings(**settings), ALL)
+
+
+@pytest.mark.parametrize("provider", ["bso", "avelacom", "beeks"])
+@pytest.mark.parametrize("name", ["local", "aws", "colo", "beeks"])
+def test_a_provider_that_no_open_tier_needs_is_one_all_the_same(name, provider):
+    entrances(Settings(provider=provider), (TIERS[name],))
+
+
+def test_providers_of_a_folder_of_ones_own_are_known(tmp_path):
+    profile = (PROFILES / "tiers" / "beeks.toml").read_text()
+    (tmp_path / "mine.toml").write_text(
+        profile.replace('name = "beeks"', 'name = "mine"').replace('["beeks"]', '["pigeon"]')
+    )
+    entrances(Settings(provider="pigeon", tiers_folder=str(tmp_path)), (TIERS["local"],))
 
 
 def test_an_address_that_is_mapped_into_ipv6_is_still_that_address():

@@ -1,6 +1,7 @@
 """`kraken-emulator measure`: figures by hand, the probe against made-up servers, and the whole for real."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -129,13 +130,39 @@ async def beating(connection):
         await asyncio.sleep(0.05)
 
 
-def test_heartbeats_are_no_answer():
+@pytest.mark.parametrize("spin", [False, True])
+def test_heartbeats_are_no_answer(spin):
     with pytest.raises(ProbeError, match=r"no answer within 0\.3 s"):
-        probing({**WEBSOCKET, "messages": numbered(1), "timeout_s": 0.3}, beating)
+        probing({**WEBSOCKET, "messages": numbered(1), "timeout_s": 0.3, "spin": spin}, beating)
+
+
+def test_what_is_still_to_be_sent_does_not_postpone_the_deadline():
+    heard = []
+
+    async def handler(connection):
+        async for text in connection:
+            heard.append(text)  # noqa: PERF401 - until it hangs up
+
+    job = {**WEBSOCKET, "messages": numbered(100_000), "spacing_us": 10_000, "timeout_s": 0.3}
+    with pytest.raises(ProbeError, match=r"no answer within 0\.3 s"):
+        probing(job, handler)
+    assert 0 < len(heard) < 100_000
+
+
+def test_nobody_is_late_while_nobody_is_waited_for():
+    async def handler(connection):
+        beats = asyncio.ensure_future(beating(connection))
+        async for text in connection:
+            await connection.send(text)
+        beats.cancel()
+
+    job = {**WEBSOCKET, "messages": numbered(3), "spacing_us": 900_000, "timeout_s": 0.6}
+    assert len(probing(job, handler)["took_us"]) == 3
 
 
 def test_a_probe_that_is_given_up_on_answers_no_later_job(monkeypatch):
     monkeypatch.setattr(prober, "_GIVE_UP_AFTER_S", 0.3)
+    monkeypatch.setattr(prober, "_EACH_US", 0)
 
     async def scenario():
         async with serve(silent, "127.0.0.1", 0) as server, Prober() as probe:
@@ -144,6 +171,8 @@ def test_a_probe_that_is_given_up_on_answers_no_later_job(monkeypatch):
                 await probe.run({**job, "messages": numbered(1)})
             with pytest.raises(ProbeError, match="the probe"):
                 await probe.run({**job, "kind": "connect", "count": 1})
+            await probe._process.wait()  # it has been ended, not only left alone
+            assert probe._process.returncode == -signal.SIGKILL
 
     asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S))
 
@@ -157,6 +186,41 @@ def test_a_job_may_take_as_long_as_its_messages_are_spread_over(monkeypatch):
 
     result = probing({**WEBSOCKET, "messages": numbered(30), "spacing_us": 100_000}, handler)
     assert len(result["took_us"]) == 30
+
+
+def test_the_limit_of_a_job_grows_with_what_it_has_to_do():
+    far = {**WEBSOCKET, "spacing_us": 5_000, "rtt_us": 140_000}
+    few, many = (prober.patience_s({**far, "messages": numbered(count)}) for count in (2, 2 * 12_000))
+    assert many - few > 2 * 12_000 * 0.005
+    orders = {"kind": "http", "requests": ["GET /"] * 2_000, "rtt_us": 140_000}
+    assert prober.patience_s(orders) > 2_000 * 0.140
+    assert prober.patience_s({"kind": "cold", "count": 2_000, "rtt_us": 140_000}) > 2_000 * 4 * 0.140
+    assert prober.patience_s({"kind": "connect", "count": 10, "pause_us": 1e6}) > 10
+
+
+def test_what_must_not_be_left_half_done_is_done_before_a_cancellation_goes_on():
+    done = []
+
+    async def scenario():
+        going_on, let_it = asyncio.Event(), asyncio.Event()
+
+        async def work():
+            going_on.set()
+            await let_it.wait()
+            done.append(True)
+
+        task = asyncio.ensure_future(prober.to_the_end(work()))
+        await going_on.wait()
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0)
+        assert not task.done()
+        let_it.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S))
+    assert done == [True]
 
 
 def answering(job, answer):
@@ -236,10 +300,33 @@ def measurement():
 def test_the_text_has_every_probe_its_error_and_what_the_machine_cannot_do():
     text = report.as_text(measurement())
     assert "+12.25% (+24 µs)" in text
-    assert "-50.00% (-100 µs)" in text
+    assert "+24 / +49 / +49 µs" in text
+    assert "0.50 RTTs" in text
+    assert "-50.00%" not in text
     assert "link netem: not measured: no <module>" in text
     assert "3.75" in text
     assert "so the nearest it can be is 270 µs" in text
+
+
+def test_errors_are_in_microseconds_however_large():
+    figures = Figures.of([62_500.0] * 100)
+    far = Measured(tier="us", path="", rtt_us=60_000, floor_us=0, reachable_us=0, probes={"ping": figures})
+    (row,) = report.rows(far)
+    told = dict(zip(report.HEADINGS, row, strict=True))
+    assert (told["error"], told["over published"]) == ("+4.17% (+2,500 µs)", "+2,500 / +2,500 / - µs")
+
+
+@pytest.mark.parametrize(("slowest_us", "long"), [(300, False), (50_000, True)])
+def test_a_long_tail_has_a_logarithmic_axis_that_shows_all_of_it(slowest_us, long):
+    measured = measurement()
+    samples = [200.0 + place % 50 for place in range(999)] + [float(slowest_us)]
+    measured.rungs[0].tiers[0].probes["websocket_order"] = Figures.of(samples)
+    page = report.as_html(measured)
+    assert (page.count("logarithmic axis</title>"), ">10.00 ms</text>" in page) == (2 * long, long)
+    for line in page.split('<polyline points="')[1:]:
+        places = [float(pair.partition(",")[0]) for pair in line.partition('"')[0].split()]
+        assert places == sorted(places)
+        assert report.LEFT <= places[0] <= places[-1] <= report.WIDTH
 
 
 def test_the_page_is_whole_escaped_and_draws_every_tier():
@@ -275,7 +362,7 @@ def test_it_measures_and_writes_both_files(tmp_path):
     (rung,) = written["rungs"]
     assert [row["tier"] for row in rung["tiers"]] == ["local", "aws"]
     near, far = rung["tiers"]
-    assert set(far["probes"]) == {"connect", "ping", "websocket_order", "rest_order"}
+    assert set(far["probes"]) == {"connect", "ping", "rest_time", "websocket_order", "rest_order"}
     assert len(far["probes"]["websocket_order"]["samples_us"]) == 20
     assert far["probes"]["websocket_order"]["p50_us"] >= 1_700 > near["probes"]["connect"]["min_us"]
     assert set(far["cold"]) == {"rest", "websocket"}
@@ -307,30 +394,23 @@ def test_what_cannot_be_measured_is_said_in_one_line(arguments, complaint):
     assert done.stderr.count("\n") == 1
 
 
-def children(pid):
-    """Give the processes that a process started, at any depth."""
-    found = []
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/children") as listed:
-            found += [int(child) for child in listed.read().split()]
-    return found + [below for child in found for below in children(child)]
+def started_with(scratch):
+    """Give the processes whose environment says that this folder is theirs: nobody else's does."""
+    mark, found = f"TMPDIR={scratch}".encode(), set()
+    for name in filter(str.isdecimal, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/environ", "rb") as variables:
+            if mark in variables.read().split(b"\0"):
+                found.add(int(name))
+    return found
 
 
-def alive(pid):
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_it_can_be_stopped_and_leaves_nothing(tmp_path, number, code):
-    arguments = ["--tier", "tokyo", "--link", "stream", "--output", str(tmp_path)]
-    scratch = tmp_path / "scratch"
+@contextlib.contextmanager
+def measuring(folder):
+    """Measure what takes long; give the process, and the folder where it has what it needs meanwhile."""
+    scratch = folder / "scratch"
     scratch.mkdir()
     process = subprocess.Popen(
-        [*COMMAND, "measure", *arguments],
+        [*COMMAND, "measure", "--tier", "tokyo", "--link", "stream", "--output", str(folder)],
         cwd=ROOT,
         env=environment(TMPDIR=str(scratch)),
         stdout=subprocess.PIPE,
@@ -338,23 +418,79 @@ def test_it_can_be_stopped_and_leaves_nothing(tmp_path, number, code):
         text=True,
         start_new_session=True,
     )
-    started: list[int] = []
     try:
-        wait_until(lambda: list(scratch.glob("*/endpoints.json")), PATIENCE_S, "the emulator is up")
-        wait_until(lambda: len(children(process.pid)) >= 2, PATIENCE_S, "the probe runs too")
-        started = children(process.pid)
-        if number == signal.SIGINT:  # as a terminal sends it: to all that are in its foreground
-            os.killpg(process.pid, number)
-        else:
-            process.send_signal(number)
-        said = process.communicate(timeout=PATIENCE_S)
-        wait_until(lambda: not any(map(alive, started)), PATIENCE_S, "its processes have ended")
+        yield process, scratch
     finally:
-        for pid in filter(alive, [*started, process.pid]):
-            os.kill(pid, signal.SIGKILL)
-    assert (process.returncode, said) == (code, ("", ""))
+        for pid in started_with(scratch):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.wait()
+
+
+def stop(process, number):
+    """Send SIGINT as a terminal does, to all that are in its foreground; others to the command alone."""
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+
+
+def ended(process, scratch, folder):
+    """Give the exit code and what it said, when nothing is left."""
+    said = process.communicate(timeout=PATIENCE_S)
+    wait_until(lambda: not started_with(scratch), PATIENCE_S, "its processes have ended")
     assert list(scratch.iterdir()) == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["scratch"]
+    assert [path.name for path in folder.iterdir()] == ["scratch"]
+    return process.returncode, said
+
+
+def probing_now(process, scratch):
+    """Wait until the emulator is up, and the probe has begun; give the emulator's id."""
+    (file,) = wait_until(lambda: list(scratch.glob("*/endpoints.json")), PATIENCE_S, "the emulator is up")
+    emulator = json.loads(file.read_bytes())["pid"]
+    others = {process.pid, emulator}
+    wait_until(lambda: started_with(scratch) > others, PATIENCE_S, "the probe runs too")
+    return emulator
+
+
+SIGNALS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+
+
+@SIGNALS
+def test_it_can_be_stopped_and_leaves_nothing(tmp_path, number, code):
+    with measuring(tmp_path) as (process, scratch):
+        probing_now(process, scratch)
+        stop(process, number)
+        assert ended(process, scratch, tmp_path) == (code, ("", ""))
+
+
+@SIGNALS
+def test_it_can_be_stopped_while_the_emulator_starts(tmp_path, number, code):
+    with measuring(tmp_path) as (process, scratch):
+        wait_until(lambda: len(started_with(scratch)) >= 2, PATIENCE_S, "the emulator has begun")
+        stop(process, number)
+        assert ended(process, scratch, tmp_path) == (code, ("", ""))
+
+
+@SIGNALS
+def test_who_stops_it_again_does_not_make_it_leave_anything(tmp_path, number, code):
+    with measuring(tmp_path) as (process, scratch):
+        emulator = probing_now(process, scratch)
+        os.kill(emulator, signal.SIGSTOP)  # so that it cannot end yet
+        stop(process, number)
+        both = {process.pid, emulator}
+        wait_until(lambda: started_with(scratch) == both, PATIENCE_S, "the probe has ended")
+        for again in (number, signal.SIGTERM, signal.SIGINT):
+            stop(process, again)
+        os.kill(emulator, signal.SIGCONT)
+        assert ended(process, scratch, tmp_path) == (code, ("", ""))
+
+
+def test_an_emulator_that_does_not_end_is_ended(tmp_path):
+    with measuring(tmp_path) as (process, scratch):
+        os.kill(probing_now(process, scratch), signal.SIGSTOP)
+        stop(process, signal.SIGTERM)
+        assert ended(process, scratch, tmp_path) == (143, ("", ""))
 
 
 def test_settings_of_the_environment_do_not_change_what_is_measured(tmp_path):
