@@ -8,10 +8,12 @@ from emulator.engine.book import BookSide
 class View:
     """The best levels of one side as they were last published."""
 
-    __slots__ = ("depth", "keys", "quantities")
+    __slots__ = ("depth", "keys", "pushed_out", "quantities")
 
     def __init__(self, side: BookSide, depth: int) -> None:
         self.depth = depth
+        self.pushed_out: tuple[int, int] | None = None
+        """The level that the last change has pushed out of the depth, as (key, quantity)."""
         levels = side.top(depth)
         self.keys = [level.price * side.sign for level in reversed(levels)]
         self.quantities = {level.price * side.sign: level.qty for level in levels}
@@ -19,8 +21,9 @@ class View:
     def change(self, side: BookSide, key: int, quantity: int) -> list[tuple[int, int]]:
         """Take one changed level in; return the levels to publish as (key, quantity).
 
-        A level pushed out of the depth is dropped silently; a removal pulls the next level in.
+        A level pushed out of the depth is not among them; a removal pulls the next level in.
         """
+        self.pushed_out = None
         keys, quantities = self.keys, self.quantities
         known = quantities.get(key)
         if not quantity:
@@ -36,7 +39,8 @@ class View:
         insort(keys, key)
         quantities[key] = quantity
         if full:
-            del quantities[keys.pop(0)]
+            gone = keys.pop(0)
+            self.pushed_out = gone, quantities.pop(gone)
         return [(key, quantity)]
 
     def _removed(self, side: BookSide, key: int) -> list[tuple[int, int]]:

@@ -3,6 +3,7 @@
 from emulator.engine.events import BookChanged, Event, StatusChanged, Traded
 from emulator.engine.status import TradingStatus
 from emulator.gateways.feed import Subscriber
+from emulator.gateways.market_events import gather
 from emulator.gateways.outlet import Listener
 from emulator.gateways.spot_ws_v1 import codec, feeds
 from emulator.gateways.tape import INTERVALS
@@ -64,17 +65,10 @@ class Publisher:
 
     def hear(self, events: list[Event]) -> None:
         """Publish a batch of events; a book once, as it is after all of them."""
-        changed: dict[str, BookChanged] = {}
-        traded: dict[str, list[Traded]] = {}
         for event in events:
-            if type(event) is BookChanged:
-                if event.pair in self._pairs:
-                    earlier = changed.get(event.pair)
-                    changed[event.pair] = event if earlier is None else earlier.joined(event)
-            elif type(event) is Traded and event.pair in self._pairs:
-                traded.setdefault(event.pair, []).append(event)
-            elif type(event) is StatusChanged and event.pair is None:
+            if type(event) is StatusChanged and event.pair is None:
                 self._status_changed(event)
+        changed, traded = gather(events, self._pairs)
         for pair, change in changed.items():
             self._book_changed(self._pairs[pair], change)
         for pair, trades in traded.items():

@@ -1,12 +1,12 @@
 """Public feeds: one state per channel and pair; each update is encoded once for all subscribers."""
 
 from collections.abc import Sequence
-from zlib import crc32
 
 from emulator.engine.events import BookChanged, Traded
 from emulator.engine.instruments import Instrument
 from emulator.engine.market import Market
 from emulator.engine.spot import SpotEngine
+from emulator.gateways import checksums
 from emulator.gateways.candle_rows import CandleRows
 from emulator.gateways.depth_view import View
 from emulator.gateways.feed import Feed
@@ -14,18 +14,7 @@ from emulator.gateways.numbers import rfc3339, text
 from emulator.gateways.spot_ws_v2 import rows
 from emulator.gateways.tape import Candle, PairTape
 
-CHECKSUM_LEVELS = 10
 SNAPSHOT_TRADES = 50
-
-
-def checksum(market: Market) -> int:
-    """Return the CRC-32 of the ten best levels a side, asks first (Kraken's book checksum guide).
-
-    The wire text without its point and leading zeros is just the scaled integer.
-    """
-    book = market.book
-    best = (*book.asks.top(CHECKSUM_LEVELS), *book.bids.top(CHECKSUM_LEVELS))
-    return crc32("".join([f"{level.price}{level.qty}" for level in best]).encode())
 
 
 class BookFeed(Feed):
@@ -45,7 +34,7 @@ class BookFeed(Feed):
         book = self._market.book
         bids = [(level.price, level.qty) for level in book.bids.top(self._depth)]
         asks = [(level.price, level.qty) for level in book.asks.top(self._depth)]
-        return self._message("snapshot", bids, asks, checksum(self._market), now_ns)
+        return self._message("snapshot", bids, asks, checksums.of_levels(self._market), now_ns)
 
     def update(self, event: BookChanged, crc: int) -> bytes | None:
         """Return the update message, or None when nothing within the depth changed."""

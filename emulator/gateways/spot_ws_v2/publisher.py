@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 from emulator.engine.events import BookChanged, Event, StatusChanged, Traded
 from emulator.engine.status import TradingStatus
+from emulator.gateways import checksums
 from emulator.gateways.feed import Feed, Subscriber
+from emulator.gateways.market_events import gather
 from emulator.gateways.outlet import Listener
 from emulator.gateways.spot_ws_v2 import codec, feeds
 from emulator.gateways.spot_ws_v2.level3 import Level3Feed
@@ -68,21 +70,11 @@ class Publisher:
         return pair in self._pairs
 
     def hear(self, events: list[Event]) -> None:
-        """Publish a batch of events.
-
-        A book is published once, as it is after all of them: its checksum must fit the message.
-        """
-        changed: dict[str, BookChanged] = {}
-        traded: dict[str, list[Traded]] = {}
+        """Publish a batch of events."""
         for event in events:
-            if type(event) is BookChanged:
-                if event.pair in self._pairs:
-                    earlier = changed.get(event.pair)
-                    changed[event.pair] = event if earlier is None else earlier.joined(event)
-            elif type(event) is Traded and event.pair in self._pairs:
-                traded.setdefault(event.pair, []).append(event)
-            elif type(event) is StatusChanged:
+            if type(event) is StatusChanged:
                 self._status_changed(event)
+        changed, traded = gather(events, self._pairs)
         for pair, change in changed.items():
             self._book_changed(self._pairs[pair], change)
         for pair, trades in traded.items():
@@ -90,7 +82,7 @@ class Publisher:
 
     def _book_changed(self, of_pair: _PairFeeds, event: BookChanged) -> None:
         if of_pair.book:
-            crc = feeds.checksum(self._venue.engine.markets[event.pair])
+            crc = checksums.of_levels(self._venue.engine.markets[event.pair])
             for book in of_pair.book.values():
                 payload = book.update(event, crc)
                 if payload is not None:
