@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from errno import EADDRINUSE
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -26,11 +26,11 @@ from emulator.engine.instruments import Catalogue, scaled
 from emulator.engine.spot import SpotEngine
 from emulator.gateways.access import OPEN, Entrance, Network, guarded
 from emulator.gateways.front import server as front
-from emulator.gateways.front.tls import Authority
-from emulator.gateways.keys import PERMISSIONS, TOTP, ApiKey, KeyRing, demo_credentials, totp
+from emulator.gateways.keys import PERMISSIONS, TOTP, ApiKey, KeyRing, demo_credentials, fix_credentials, totp
 from emulator.gateways.offers import Offers
 from emulator.gateways.rate_limits import RateLimits
 from emulator.gateways.tape import Tape
+from emulator.gateways.tls import Authority
 from emulator.gateways.tokens import Tokens
 from emulator.gateways.venue import Venue
 from emulator.link import ladder, tiers
@@ -45,6 +45,10 @@ from emulator.market.profile import load as load_market
 from emulator.market.synthetic import SyntheticMarket
 from emulator.measure.prober import ProbeError, Prober
 from emulator.settings import AccountProfile, KeyProfile, Settings, SettingsError
+
+if TYPE_CHECKING:
+    from emulator.gateways.fix.server import Server as FixServer
+    from emulator.gateways.fix.services import Service
 
 MARKET_ACCOUNT = "market"
 _log = logging.getLogger(__name__)
@@ -82,6 +86,7 @@ class App:
         self.control_url = ""
         self._stops: list[Callable[[], None]] = []
         self._front: front.Server | None = None
+        self._fix: FixServer | None = None
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -95,6 +100,9 @@ class App:
         queue = DueQueue(asyncio.get_running_loop())
         self._stops.append(queue.close)
         self._front = front.Server(venue, first_id, queue.until)
+        if self.settings.fix == "on":
+            self._fix = self._fix_server(venue)
+            self._fix.start()
         # What exists now lives as long as the process: keep the collector from walking it while orders flow.
         gc.collect()
         gc.freeze()
@@ -124,7 +132,8 @@ class App:
 
         def below(tier: tiers.Tier, factory: ProtocolFactory) -> ProtocolFactory:
             """Put below TLS what a tier needs there: lines for the service time, unless the link has them."""
-            if tier.service.websocket_us and not (rung.name == "stream" and tier.rtt_us):
+            takes_time = tier.service.websocket_us or tier.service.fix_us
+            if takes_time and not (rung.name == "stream" and tier.rtt_us):
                 factory = at_hand(queue, factory)
             return self._guard(tier, factory)
 
@@ -137,6 +146,7 @@ class App:
                 lambda tier: protocols[tier.name],
                 below,
                 self._tls_context,
+                self._fix_protocols if self._fix is not None else None,
                 kraken_ports=self._kraken_ports,
             )
             if rung.name != "none" and self._far and not self.settings.raw_delay:
@@ -146,6 +156,38 @@ class App:
             await listeners.close(0)
             raise
         self.listeners.append(listeners)
+
+    def _fix_protocols(
+        self, tier: tiers.Tier, service: "Service", context: ssl.SSLContext
+    ) -> ProtocolFactory:
+        assert self._fix is not None  # noqa: S101 - asked for only when it is there
+        return self._fix.protocols(service, self.entrances[tier.name], context)
+
+    def _fix_server(self, venue: Venue) -> "FixServer":
+        """Build the FIX gateway; QuickFIX is imported here, when it is wanted."""
+        settings, members = self.settings, {}
+        try:
+            from emulator.gateways.fix.gateway import Gateway
+            from emulator.gateways.fix.logon import Member
+            from emulator.gateways.fix.server import Server
+        except ImportError as error:
+            raise SettingsError(
+                f"FIX needs QuickFIX, which cannot be had here (--fix off): {error}"
+            ) from None
+        for row in self.accounts:
+            key = ApiKey(row.name, *fix_credentials(settings.seed, row.name), name="fix")
+            members.update({comp_id: Member(comp_id, row.name, key) for comp_id in row.comp_ids})
+        try:
+            gateway = Gateway(
+                venue,
+                members,
+                settings_.PROFILES / "fix" / "KRAKEN-FIX44.xml",
+                displace=settings.fix_logon == "displace",
+                state_folder=settings_.state_folder(settings) / "fix" if settings.state else None,
+            )
+        except OSError as error:
+            raise SettingsError(f"cannot keep FIX sessions (--state): {error}") from None
+        return Server(gateway, tls_only=settings.fix_tls == "only")
 
     async def _open_control(self, venue: Venue) -> None:
         """Open the port by which links are changed while clients are connected."""
@@ -198,6 +240,8 @@ class App:
             await self._control.close()
         for listeners in self.listeners:
             listeners.stop_listening()
+        if self._fix is not None:
+            self._fix.close()
         if self._front is not None:
             await self._front.close()
         # The goodbyes are on their way now, and the links have to outlive them.
@@ -284,6 +328,11 @@ class App:
         for row in self.accounts:
             key, secret = demo_credentials(self.settings.seed, row.name)
             account: dict[str, Any] = {"name": row.name, "spot": {"key": key, "secret": secret}}
+            if self._fix is not None:
+                public, private = fix_credentials(self.settings.seed, row.name)
+                account["fix"] = {"key": public, "secret": private, "sender_comp_id": row.comp_ids[0]}
+                if len(row.comp_ids) > 1:
+                    account["fix"]["sender_comp_ids"] = row.comp_ids
             for own in row.keys:
                 public, private = demo_credentials(self.settings.seed, f"{row.name}/{own.name}")
                 account.setdefault("keys", {})[own.name] = {"key": public, "secret": private}
@@ -325,6 +374,7 @@ def _entrance(settings: Settings, tier: tiers.Tier, listed: tuple[Network, ...])
         sources=listed if requires.allow_listed and enforced else None,
         connected=not (requires.providers and enforced) or settings.provider in requires.providers,
         rest_us=tier.service.rest_us,
+        fix_us=tier.service.fix_us,
         websocket_us=tier.service.websocket_us,
     )
 

@@ -174,9 +174,28 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
     add("--http-port", type=int, metavar="N", help="first tier's plain port (default: 7480, next tier +100)")
     add("--tls-port", type=int, metavar="N", help="first tier's TLS port (default: 7443, next tier +100)")
     add("--control-port", type=int, metavar="N", help="port of the control API (default: 7490)")
+    add("--fix", metavar="on|off", help="FIX acceptors (default: on)")
+    add(
+        "--fix-port",
+        type=int,
+        metavar="N",
+        help="first tier's FIX market data port; +1 trading, +5 level 3 (default: 4000, next tier +100)",
+    )
+    add("--fix-tls", metavar="HOW", help="FIX over TLS: optional, or only as at Kraken (default: optional)")
+    add(
+        "--fix-logon",
+        metavar="HOW",
+        help="a second FIX logon: reject it, or displace the first one (default: reject)",
+    )
+    add(
+        "--state",
+        action="store_true",
+        default=None,
+        help="keep FIX sequence numbers and sent reports in the state folder",
+    )
     add("--endpoints-file", metavar="FILE", help="write the endpoints as JSON when everything answers")
     add("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
-    add("--state-folder", metavar="DIR", help="where the local CA lives (default: the user's data folder)")
+    add("--state-folder", metavar="DIR", help="where the local CA and --state live (default: user's data)")
     add("--rate-limits", metavar="on|off", help="Kraken's rate limits (default: on; off for load tests)")
     add("--post-only", metavar="HOW", help="a crossing post-only order: cancel or reject (default: cancel)")
     add("--config", metavar="FILE", help="settings file (TOML, the same names)")

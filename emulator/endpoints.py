@@ -22,6 +22,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     http_port: int
     tls_port: int
+    fix_ports: dict[str, int] = {}
+    """Ports of the FIX services, by name; with and without TLS."""
     floor_us: float = 0.0
     """What a round trip takes beyond holding, measured at start and taken off; 0 where it was not."""
     reachable_us: float = 0.0
@@ -33,6 +35,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     def urls(self) -> dict[str, Any]:
         """The addresses, by the protocols' names."""
         return _urls(self.host, self.http_port, "")
+
+    @property
+    def fix(self) -> dict[str, str]:
+        """The FIX services, as ``host:port``."""
+        return {name: _place(self.host, port) for name, port in self.fix_ports.items()}
 
     @property
     def tls_urls(self) -> dict[str, Any]:
@@ -65,6 +72,7 @@ def _row(endpoint: Endpoint, ca: Path) -> dict[str, Any]:
         "reachable_us": round(endpoint.reachable_us or endpoint.rtt_us, 1),
         **endpoint.urls,
         "tls": {**endpoint.tls_urls, "ca": str(ca)},
+        **({"fix": endpoint.fix} if endpoint.fix_ports else {}),
     }
 
 
@@ -83,6 +91,8 @@ def as_text(endpoints: Sequence[Endpoint]) -> list[str]:
             f"  REST       {urls['rest']}      {tls['rest']}",
             f"  WebSocket  {urls['ws']}/v2     {tls['ws']}/v2",
         ]
+        if endpoint.fix:
+            lines.append("  FIX        " + "  ".join(f"{at} {name}" for name, at in endpoint.fix.items()))
     return lines
 
 
@@ -96,9 +106,13 @@ def _distance(endpoint: Endpoint) -> str:
 
 
 def _urls(host: str, port: int, tls: str) -> dict[str, str]:
-    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    where = _place(host, port)
     sockets = dict.fromkeys(("ws", "ws_auth", "ws_l3"), f"ws{tls}://{where}")
     return {"rest": f"http{tls}://{where}", **sockets}
+
+
+def _place(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def write_atomically(path: Path, content: bytes) -> None:

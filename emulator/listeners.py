@@ -9,7 +9,8 @@ import msgspec
 
 from emulator.calibration import Calibration
 from emulator.endpoints import Endpoint
-from emulator.gateways.front.tls import over_tls
+from emulator.gateways.fix.services import SERVICES, Service
+from emulator.gateways.tls import over_tls
 from emulator.link.jitter import NS_PER_US, base_one_way_ns
 from emulator.link.listener import Link, LinkError, Listener
 from emulator.link.stream import ProtocolFactory
@@ -18,7 +19,7 @@ from emulator.settings import Settings, SettingsError
 
 TIER_STEP, PATH_STEP = 100, 20
 """Distances between the ports of tiers, and of a tier's paths, that share an address."""
-KRAKEN_TLS_PORT = 443
+KRAKEN_TLS_PORT, KRAKEN_FIX_PORT = 443, 4000
 CALLS_WITHIN_US = 10_000
 """Tiers nearer than this are called more often when the venue gets ready."""
 ANSWER_WITHIN_S = 15.0
@@ -41,14 +42,15 @@ class Listeners:
         plain: Callable[[Tier], ProtocolFactory],
         guard: Callable[[Tier, ProtocolFactory], ProtocolFactory],
         context: Callable[[Iterable[str]], ssl.SSLContext],
+        fix: Callable[[Tier, Service, ssl.SSLContext], ProtocolFactory] | None = None,
         *,
         kraken_ports: bool = False,
     ) -> None:
         """Open the ports of all tiers; SettingsError for a port that cannot be had.
 
         ``plain`` gives each tier's protocols, ``guard`` puts below them what looks at a connection before all
-        else, ``context`` gives the TLS context.  With ``kraken_ports`` each address also listens on 443, as
-        Kraken does.
+        else, ``context`` gives a TLS context, ``fix`` the protocols of a FIX service.  With ``kraken_ports`` each
+        address also listens on the ports that Kraken has.
         """
         settings = self._settings
         places = [(t, p, tier, path) for t, tier in enumerate(tiers) for p, path in enumerate(tier.paths)]
@@ -57,13 +59,22 @@ class Listeners:
             await self._listen(tier, path, guard(tier, plain(tier)), settings.http_port + step)
             for step, (_, _, tier, path) in zip(steps, places, strict=True)
         ]
-        tls = context(at.host for at in opened)
+        tls, fix_tls = (context(at.host for at in opened) for _ in range(2))
+        fix_tls.minimum_version = ssl.TLSVersion.TLSv1_3  # what Kraken's FIX guide asks for
         rows = []
         for step, plain_at, (t, p, tier, path) in zip(steps, opened, places, strict=True):
             secure = guard(tier, over_tls(plain(tier), tls))
             tls_at = await self._listen(tier, path, secure, settings.tls_port + step)
-            if kraken_ports and (self.link.own_addresses or (t, p) == (0, 0)):
+            as_kraken = kraken_ports and (self.link.own_addresses or (t, p) == (0, 0))
+            if as_kraken:
                 await self._listen(tier, path, secure, KRAKEN_TLS_PORT, fixed=True)
+            fix_ports = {}
+            for service in SERVICES if fix is not None else ():
+                assert fix is not None  # noqa: S101 - there are no services without it
+                port = (KRAKEN_FIX_PORT if as_kraken else settings.fix_port + step) + service.offset
+                way_in = guard(tier, fix(tier, service, fix_tls))
+                at = await self._listen(tier, path, way_in, port, fixed=as_kraken)
+                fix_ports[service.name] = at.port
             rtt_us = tier.rtt_us + 2 * path.extra_one_way_us
             rows.append(
                 Endpoint(
@@ -74,6 +85,7 @@ class Listeners:
                     host=_reachable(plain_at.host),
                     http_port=plain_at.port,
                     tls_port=tls_at.port,
+                    fix_ports=fix_ports,
                 )
             )
         self.endpoints = tuple(rows)
@@ -124,9 +136,10 @@ class Listeners:
         rounds = 2 if endpoint.rtt_us >= CALLS_WITHIN_US else 10
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S + 20 * endpoint.rtt_us / 1e6):
-                plain_us, _ = await asyncio.gather(
+                plain_us, *_ = await asyncio.gather(
                     _round_trip_us(endpoint.host, endpoint.http_port, None, rounds),
                     _round_trip_us(endpoint.host, endpoint.tls_port, trusting, 1),
+                    *(_hangs_up(endpoint.host, port) for port in endpoint.fix_ports.values()),
                 )
         except (OSError, EOFError) as error:
             where = f"{endpoint.host} (tier {endpoint.tier}, link {endpoint.rung})"
@@ -141,6 +154,14 @@ def _for_each_path(tiers: Sequence[Tier]) -> list[Tier]:
 def _reachable(host: str) -> str:
     """Return an address that clients on this machine reach a listener on ``host`` by."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+
+
+async def _hangs_up(host: str, port: int) -> None:
+    """Return when a FIX service has hung up on somebody who does not begin with a Logon: it is there."""
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(b"8=FIX.4.4\x019=5\x0135=0\x0110=163\x01")
+    await reader.read()
+    writer.close()
 
 
 async def _round_trip_us(host: str, port: int, context: ssl.SSLContext | None, rounds: int) -> float:

@@ -19,6 +19,7 @@ ENVIRONMENT = "KRAKEN_EMULATOR_"
 """Prefix of environment variables: ``KRAKEN_EMULATOR_SEED=7``."""
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+CompId = Annotated[str, msgspec.Meta(pattern=r"^[\x21-\x3c\x3e-\x7e]{1,32}$")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -55,6 +56,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """First tier's TLS port; further tiers count up by 100."""
     control_port: Port = 7490
     """Port of the control API, on 127.0.0.1."""
+    fix: str = "on"
+    """FIX acceptors: ``on`` or ``off``."""
+    fix_port: Port = 4000
+    """First tier's FIX market data port; trading is the next one, level 3 the fifth next, as at Kraken."""
+    fix_tls: str = "optional"
+    """FIX over TLS: ``optional``, or ``only``, as at Kraken."""
+    fix_logon: str = "reject"
+    """A second logon with a SenderCompID that is connected: ``reject`` it, or ``displace`` the first one."""
+    state: bool = False
+    """Keep FIX sequence numbers and sent reports in the state folder, over restarts."""
     endpoints_file: str = ""
     """Where to write the endpoints as JSON once everything answers."""
     accounts: str = "default"
@@ -80,6 +91,9 @@ _CHOICES = {
     "ports": ("fixed", "auto"),
     "rate_limits": ("on", "off"),
     "post_only": ("cancel", "reject"),
+    "fix": ("on", "off"),
+    "fix_tls": ("optional", "only"),
+    "fix_logon": ("reject", "displace"),
 }
 
 
@@ -178,6 +192,12 @@ class AccountProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     otp: str | None = None
     allowed_from: tuple[str, ...] = ()
     keys: tuple[KeyProfile, ...] = ()
+    sender_comp_ids: tuple[CompId, ...] = ()
+
+    @property
+    def comp_ids(self) -> tuple[str, ...]:
+        """SenderCompIDs of its FIX sessions: its name in capitals, unless the profile says otherwise."""
+        return self.sender_comp_ids or (self.name.upper(),)
 
 
 class _Defaults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -201,6 +221,9 @@ def load_accounts(settings: Settings) -> tuple[AccountProfile, ...]:
     names = [account.name for account in read.accounts]
     if not names or len(set(names)) < len(names):
         raise SettingsError(f"{path}: account names must be unique, and there must be one at least")
+    comp_ids = [comp_id for account in read.accounts for comp_id in account.comp_ids]
+    if len(set(comp_ids)) < len(comp_ids):
+        raise SettingsError(f"{path}: SenderCompIDs must be unique")
     return tuple(
         account
         if account.balances is not None

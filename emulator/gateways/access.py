@@ -34,6 +34,8 @@ class Entrance(msgspec.Struct, frozen=True, kw_only=True):
     """What an answer over REST takes beyond the tier's RTT, in microseconds."""
     websocket_us: float = 0.0
     """What an answer over WebSocket takes beyond the tier's RTT, in microseconds."""
+    fix_us: float = 0.0
+    """What an answer over FIX takes beyond the tier's RTT, in microseconds."""
 
     def offers(self, api: str) -> bool:
         """Tell whether an API is offered here."""

@@ -162,6 +162,11 @@ def demo_credentials(seed: int, account: str) -> tuple[str, str]:
     return base64.b64encode(key).decode(), base64.b64encode(secret).decode()
 
 
+def fix_credentials(seed: int, account: str) -> tuple[str, str]:
+    """Return the demo key and secret of ``account`` for FIX, which serve nothing else."""
+    return demo_credentials(seed, f"fix:{account}")
+
+
 class KeyRing:
     """All API keys of the venue, by their public part."""
 

@@ -116,7 +116,7 @@ def _tell(app: App, command: Sequence[str], folder: Path, *, shared: bool) -> di
     import msgspec
 
     from emulator.endpoints import write_atomically
-    from emulator.gateways.front.hosts import HOSTNAMES
+    from emulator.gateways.hosts import HOSTNAMES
 
     folder.chmod(0o755)
     ca = app.authority.ca_path
@@ -138,7 +138,7 @@ def _tell(app: App, command: Sequence[str], folder: Path, *, shared: bool) -> di
 
 def _direct_names(folder: Path, addresses: Sequence[str], *, shared: bool) -> None:
     """Let Kraken's names lead to `addresses`, whatever the system asks for names otherwise."""
-    from emulator.gateways.front.hosts import HOSTNAMES
+    from emulator.gateways.hosts import HOSTNAMES
 
     if not os.path.exists(trust.HOSTS):
         raise RunError("there is no /etc/hosts to put Kraken's names into: make one (`touch /etc/hosts`)")

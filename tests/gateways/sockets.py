@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from emulator.gateways.access import OPEN, Entrance, guarded
 from emulator.gateways.front import server as front
-from emulator.gateways.front.tls import over_tls
+from emulator.gateways.tls import over_tls
 from emulator.gateways.keys import demo_credentials, sign
 from emulator.link import stream
 from emulator.link.tiers import Tier

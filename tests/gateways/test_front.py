@@ -13,8 +13,8 @@ import pytest
 from websockets.asyncio.client import connect
 
 from emulator.gateways import websocket as ws_server
-from emulator.gateways.front.hosts import HOSTNAMES
-from emulator.gateways.front.tls import Authority
+from emulator.gateways.hosts import HOSTNAMES
+from emulator.gateways.tls import Authority
 from emulator.gateways.keys import demo_credentials, sign
 from tests.gateways.sockets import GET_TIME, PING, PING_REQUEST, PONG, TEXT, UPGRADE, masked, serving
 from tests.gateways.venue import SEED, START_S, in_loop

@@ -15,7 +15,7 @@ from functools import partial
 from aiohttp import web
 
 from emulator.gateways.access import Entrance
-from emulator.gateways.front.hosts import websocket_role
+from emulator.gateways.hosts import websocket_role
 from emulator.gateways.roles import Role
 from emulator.gateways.spot_rest import server as spot_rest
 from emulator.gateways.spot_ws_v1 import server as spot_ws_v1

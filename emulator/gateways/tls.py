@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from emulator.gateways.front.hosts import HOSTNAMES
+from emulator.gateways.hosts import HOSTNAMES
 
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - names of "every address", not one to bind

@@ -1,0 +1,58 @@
+"""ClOrdID (11): its two forms, and what makes one new (reference: FIX section 2)."""
+
+import re
+from collections import deque
+
+from emulator.gateways.fix.refusals import INCORRECT_VALUE, SessionRejectError
+
+WINDOW_NS = 120 * 10**9
+"""How far the time in a UUID may lie from the venue's."""
+MOST_REMEMBERED = 10_000
+"""UUIDs of a CompID that are remembered; older ones are usually out of the window by then."""
+_INTEGER = re.compile(r"[0-9]{1,18}")
+_UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
+_UNIT_NS = 10_000
+"""The first 48 bits of a UUID count these since the epoch."""
+_OUT_OF_DATE = "ClOrdID invalid value (timestamp is out of date)"
+
+
+class ClOrdIds:
+    """What a CompID has used: integers ever increase, UUIDs carry their time and come once."""
+
+    __slots__ = ("_order", "_used", "highest")
+
+    def __init__(self) -> None:
+        self.highest = 0
+        self._used: set[str] = set()
+        self._order: deque[str] = deque()
+
+    def take(self, value: str, now_ns: int) -> None:
+        """Use an id; SessionRejectError when it is none or not new."""
+        if _INTEGER.fullmatch(value):
+            number = int(value)
+            if number <= self.highest:
+                raise _refused(_OUT_OF_DATE if number else "ClOrdID invalid value")
+            self.highest = number
+            return
+        if not _UUID.fullmatch(value):
+            raise _refused("ClOrdID invalid value")
+        value = value.lower()
+        made_ns = int(value[:8] + value[9:13], 16) * _UNIT_NS
+        if abs(made_ns - now_ns) > WINDOW_NS:
+            raise _refused(_OUT_OF_DATE)
+        if value in self._used:
+            raise _refused("ClOrdID invalid value (not unique)")
+        self._used.add(value)
+        self._order.append(value)
+        if len(self._order) > MOST_REMEMBERED:
+            self._used.discard(self._order.popleft())
+
+    def reset(self) -> None:
+        """Begin again (5030=Y)."""
+        self.highest = 0
+        self._used.clear()
+        self._order.clear()
+
+
+def _refused(text: str) -> SessionRejectError:
+    return SessionRejectError(11, INCORRECT_VALUE, text)

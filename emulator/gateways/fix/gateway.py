@@ -1,0 +1,272 @@
+"""What all FIX sessions share: who may log on, whose orders are whose, and the clock of sessions."""
+
+import logging
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from emulator.engine.commands import CancelOrder, Command, PlaceOrder
+from emulator.engine.events import Accepted, Amended, Ended, Event
+from emulator.engine.ids import IdSequence
+from emulator.gateways import ordering
+from emulator.gateways.access import Entrance
+from emulator.gateways.errors import VenueError
+from emulator.gateways.fix import logon, refusals, wire
+from emulator.gateways.fix.library import Library
+from emulator.gateways.fix.logon import Member
+from emulator.gateways.fix.publisher import Publisher
+from emulator.gateways.fix.reports import WRITERS, LiveOrder
+from emulator.gateways.fix.services import Service
+from emulator.gateways.fix.session import Outlet, Session
+from emulator.gateways.venue import Venue
+
+DAY_NS = 86_400 * 10**9
+ROLLOVER_NS = 22 * 3_600 * 10**9
+"""Time of day, UTC, at which all sequences begin anew."""
+ROLLOVER_TAKES_NS = 30 * 10**9
+"""How long nobody may log on then."""
+IDLE_NS = 60 * 10**9
+"""A market data session that has asked for nothing for so long is dropped; Kraken's time is not known."""
+_LABELS = {"OrdType": "OrderType"}
+"""What Kraken calls fields in its reject texts, where it is not FIX's name."""
+_log = logging.getLogger(__name__)
+
+
+class Gateway:
+    """Spot FIX, for all its sessions.
+
+    ``members`` says who may log on, by SenderCompID.  ``displace`` lets a second logon take the place of the
+    first one, which by default stays.  With a ``state_folder`` sessions go on where an earlier run left off.
+    """
+
+    def __init__(
+        self,
+        venue: Venue,
+        members: Mapping[str, Member],
+        dictionary: Path,
+        *,
+        displace: bool = False,
+        state_folder: Path | None = None,
+    ) -> None:
+        self.venue = venue
+        self.library = Library(dictionary)
+        self.state_folder = state_folder
+        self.orders: dict[str, LiveOrder] = {}
+        """Open FIX orders of everybody, by OrderID."""
+        self.sessions: dict[tuple[str, str], Session] = {}
+        self.publisher = Publisher(venue)
+        self._members = members
+        self._displace = displace
+        self._told: Session | None = None
+        """Who has had its reports of the batch of events that is being published."""
+        self._reports = IdSequence("P", venue.seed ^ venue.clock.now_ns(), "exec")
+        self._rollover_ns = _next_rollover(venue.clock.now_ns())
+        self._open_again_ns = 0
+        venue.listen(self.hear)
+
+    # -- sessions ---------------------------------------------------------------------------------
+
+    def log_on(
+        self, service: Service, message: bytes, outlet: Outlet, entrance: Entrance, address: str
+    ) -> Session | None:
+        """Take the first message of a connection; return its session, or None when it is to end."""
+        try:
+            fields = wire.fields(message.decode())
+        except (ValueError, UnicodeDecodeError):
+            return None
+        member = self._members.get(fields.get("49", ""))
+        if fields.get("35") != "A" or fields.get("56") != service.target or not wire.sound(message):
+            return None
+        if member is None or self.venue.clock.now_ns() < self._open_again_ns:
+            _log.info("FIX logon of %.32r at %s refused: %s", fields.get("49"), service.target,
+                      "unknown SenderCompID" if member is None else "session rollover")  # fmt: skip
+            return None
+        session = self._session(service, member)
+        try:
+            if session.outlet is not None and not self._displace:
+                raise logon.LogonRefusedError("already logged on", closes_silently=True)
+            logon.check(self.venue, service, member, fields, entrance, address)
+        except logon.LogonRefusedError as refusal:
+            _log.info("FIX logon of %s refused: %s", session, refusal)
+            if not refusal.closes_silently:
+                outlet.write(logon.refusal(service, member, session.core.next_number, fields, self.venue))
+            return None
+        if session.outlet is not None:
+            self._displaced(session)
+        return session if session.attach(outlet, message, fields) else None
+
+    def _session(self, service: Service, member: Member) -> Session:
+        key = (service.name, member.comp_id)
+        session = self.sessions.get(key)
+        if session is None:
+            session = self.sessions[key] = Session(self, service, member.comp_id, member.account)
+        return session
+
+    def _displaced(self, session: Session) -> None:
+        """Let a new connection take the place of the one that is there."""
+        old = session.outlet
+        assert old is not None  # noqa: S101 - the caller has looked
+        session.log_out("displaced by another logon")
+        session.detach()
+        old.close()
+
+    def tick(self) -> None:
+        """Do what is due once a second."""
+        now_ns = self.venue.clock.now_ns()
+        if now_ns >= self._rollover_ns:
+            self._roll_over(now_ns)
+        for session in self.sessions.values():
+            outlet = session.outlet
+            if outlet is None:
+                continue
+            session.tick()
+            if session.ended or self._idle(session, now_ns):
+                outlet.close()
+
+    @staticmethod
+    def _idle(session: Session, now_ns: int) -> bool:
+        return (
+            not session.service.trading
+            and not (session.subscriptions or session.requests or session.status_requests)
+            and now_ns - session.logged_on_ns > IDLE_NS
+        )
+
+    def _roll_over(self, now_ns: int) -> None:
+        _log.info("FIX session rollover")
+        self._open_again_ns = self._rollover_ns + ROLLOVER_TAKES_NS
+        self._rollover_ns = _next_rollover(now_ns)
+        for session in self.sessions.values():
+            session.roll_over(logout="session rollover")
+
+    def close(self) -> None:
+        """End all sessions, in order as far as that can be said."""
+        for session in self.sessions.values():
+            if session.outlet is not None:
+                session.log_out("the venue stops")
+            session.close()
+        self.library.close()
+
+    # -- orders -----------------------------------------------------------------------------------
+
+    def place(self, session: Session, command: PlaceOrder, tif: str, allocation: str) -> None:
+        """Place an order; its reports go out before anybody else hears of it."""
+
+        def reply(events: list[Event]) -> None:
+            accepted = ordering.answer(events)
+            assert isinstance(accepted, Accepted)  # noqa: S101 - the only answer to a PlaceOrder
+            cl_ord_id = command.cl_ord_id or ""
+            live = LiveOrder(session, accepted.order, cl_ord_id, tif, allocation)
+            self.orders[live.order.txid] = session.orders[cl_ord_id] = live
+            self._answer(session, events)
+
+        self._execute(command, reply)
+
+    def change(self, session: Session, command: Command, live: LiveOrder, request: str) -> None:
+        """Cancel or amend an order; ``request`` is the ClOrdID of what asked for it."""
+
+        def reply(events: list[Event]) -> None:
+            try:
+                ordering.answer(events)
+            except VenueError:
+                live.request = None
+                raise
+            self._answer(session, events)
+
+        live.request = request
+        self._execute(command, reply)
+
+    def execute_all(self, session: Session, cancels: Sequence[CancelOrder]) -> None:
+        """Cancel several orders at one moment."""
+
+        def reply(outcomes: list[list[Event]]) -> None:
+            self._answer(session, [event for events in outcomes for event in events])
+
+        self.venue.execute_all(cancels, reply)
+        self._told = None
+
+    def _execute(self, command: Command, reply: Callable[[list[Event]], None]) -> None:
+        """Carry a command out; what is refused is raised when everybody has been told."""
+        refused: list[VenueError] = []
+
+        def respond(events: list[Event]) -> None:
+            try:
+                reply(events)
+            except VenueError as error:
+                refused.append(error)
+
+        self.venue.execute(command, respond)
+        self._told = None
+        if refused:
+            raise refused[0]
+
+    def _answer(self, session: Session, events: Sequence[Event]) -> None:
+        """Send the session its own reports."""
+        self._report(events, session, None)
+        self._told = session
+        if not session.more:
+            session.flush()
+
+    def hear(self, events: list[Event]) -> None:
+        """Tell the owners of FIX orders what happened to them, whichever protocol caused it."""
+        if not self.orders:
+            return
+        for session in self._report(events, None, self._told):
+            session.flush()
+
+    def _report(
+        self, events: Sequence[Event], only: Session | None, told: Session | None
+    ) -> dict[Session, None]:
+        """Write reports for ``only`` one session, or for all but the one that was ``told``."""
+        touched: dict[Session, None] = {}
+        for event in events:
+            write = WRITERS.get(type(event))
+            if write is None:
+                continue
+            live = self.orders.get(event.order.txid)  # type: ignore[union-attr]  # every kind in it has one
+            if live is None or live.session is told or (only is not None and live.session is not only):
+                continue
+            session, before = live.session, live.cl_ord_id
+            for body in write(live, event, self.exec_id):
+                session.post("8", body)
+            if type(event) is Amended and live.cl_ord_id != before:
+                session.orders[live.cl_ord_id] = session.orders.pop(before)
+            elif type(event) is Ended:
+                del self.orders[live.order.txid]
+                session.orders.pop(live.cl_ord_id, None)
+            touched[session] = None
+        return touched
+
+    def exec_id(self) -> str:
+        """Return a new 17: ``XXXXXXX:XXXXXXXXXXXXX``."""
+        text = self._reports.next()
+        return f"{text[:6]}2:{text[7:12]}{text[13:]}22"
+
+    # -- words ------------------------------------------------------------------------------------
+
+    @cached_property
+    def _names(self) -> dict[str, str]:
+        """Names of fields by tag."""
+        fields = ET.parse(self.library.dictionary).getroot().iterfind("fields/field")  # noqa: S314 - ours
+        return {field.attrib["number"]: field.attrib["name"] for field in fields}
+
+    def reworded(self, message: str) -> str:
+        """Return a Reject of QuickFIX in Kraken's words, where these are known."""
+        fields = wire.fields(message)
+        tag, reason = fields.get("371", ""), fields.get("373")
+        name = self._names.get(tag, "")
+        text = {
+            str(refusals.REQUIRED_MISSING): f"Missing mandatory field: {name} ({tag})",
+            str(refusals.INCORRECT_VALUE): f"Invalid value for tag {tag}: {_LABELS.get(name, name)}",
+        }.get(reason or "")
+        if text is None or not tag:
+            return message
+        content = [
+            f"58={text}" if name == "58" else f"{name}={value}" for name, value in wire.pairs(message)[2:-1]
+        ]
+        return wire.encode(wire.SOH.join(content) + wire.SOH).decode()
+
+
+def _next_rollover(now_ns: int) -> int:
+    day_ns = now_ns // DAY_NS * DAY_NS
+    return day_ns + ROLLOVER_NS + (DAY_NS if now_ns >= day_ns + ROLLOVER_NS else 0)

@@ -1,0 +1,236 @@
+"""QuickFIX, the only place that imports it: sequence numbers, heartbeats, gaps, and validation by dictionary.
+
+QuickFIX is used without its sockets and threads.  An acceptor that is never started makes its sessions all
+the same; a session takes a whole message by ``next`` and hands over what it wants to say in ``toAdmin``.  So
+everything happens inside one call on the event loop, and what goes on the wire is ours: session-level
+messages as QuickFIX writes them, application messages as the codec does, numbered by QuickFIX's store.
+QuickFIX stores no messages (``PersistMessages=N``): a gap that it would fill whole is handed over as a range
+to send again, so that memory is bounded.
+
+Any build of QuickFIX 1.16 will do; nothing depends on how it was compiled (TLS is not its business here).
+"""
+
+import atexit
+import itertools
+import logging
+from pathlib import Path
+from typing import Any, Protocol
+
+import quickfix
+
+from emulator.gateways.fix import wire
+
+_SETTINGS = {
+    "ConnectionType": "acceptor",
+    "SocketAcceptPort": "1",  # never opened
+    "NonStopSession": "Y",  # the rollover follows the venue's clock, not the machine's
+    "StartTime": "00:00:00",
+    "EndTime": "00:00:00",
+    "UseDataDictionary": "Y",
+    "CheckLatency": "N",
+    "PersistMessages": "N",
+    "SocketNodelay": "Y",
+}
+_NOW = quickfix.UtcTimeStamp()
+"""QuickFIX asks whether a session is open at this time, which one that never stops always is."""
+_numbers = itertools.count()
+"""QuickFIX knows its sessions by name in the whole process: each gets a name of its own."""
+_log = logging.getLogger(__name__)
+
+
+class GarbledError(Exception):
+    """A message that cannot be read: FIX has it ignored."""
+
+
+class Handler(Protocol):
+    """Whom a session's traffic is for."""
+
+    def application(self, fields: dict[str, str], message: str) -> None:
+        """Take an application message, valid and in its turn."""
+
+    def say(self, message: str) -> None:
+        """Send a session-level message of QuickFIX."""
+
+    def resend(self, first: int, last: int) -> None:
+        """Send messages again, or gap-fill them."""
+
+
+class Core:
+    """One session: a pair of CompIDs with its two sequence numbers."""
+
+    __slots__ = ("_callbacks", "_fed", "_handler", "_resending", "_session", "failed")
+
+    def __init__(self, callbacks: "_Callbacks", session: Any, handler: Handler) -> None:
+        self._callbacks = callbacks
+        self._session = session
+        self._handler = handler
+        self._fed: str | None = None
+        self._resending = False
+        self.failed = False
+        """Whether something went wrong on our side; the connection is to end then."""
+
+    # -- what comes in ----------------------------------------------------------------------------
+
+    def receive(self, message: str) -> None:
+        """Take one whole message; GarbledError when it is none.  Callbacks come before this returns."""
+        self._callbacks.core = self
+        self._fed = message
+        try:
+            self._session.next(message, _NOW, False)
+        except (quickfix.FIXException, TypeError) as error:
+            raise GarbledError(str(error)) from None
+        finally:
+            self._fed = None
+            self._resending = False
+
+    def tick(self) -> None:
+        """Send the heartbeat or test request that is due; give up on a peer that is silent for too long."""
+        self._callbacks.core = self
+        self._session.next(_NOW)
+
+    def logout(self, reason: str) -> None:
+        """Send Logout; the session ends when it is answered, or when nobody answers."""
+        self._callbacks.core = self
+        self._session.logout(reason)
+        self.tick()
+        self._session.logon()  # open again for the next one
+
+    def drop(self) -> None:
+        """End the session at once: its connection is gone."""
+        self._callbacks.core = self
+        self._session.disconnect()
+
+    # -- state ------------------------------------------------------------------------------------
+
+    @property
+    def logged_on(self) -> bool:
+        """Whether both sides have logged on."""
+        return bool(self._session.isLoggedOn())
+
+    @property
+    def expected(self) -> int:
+        """The number that the peer's next message must have."""
+        return int(self._session.getExpectedTargetNum())
+
+    @property
+    def next_number(self) -> int:
+        """The number of our next message."""
+        return int(self._session.getExpectedSenderNum())
+
+    def take_number(self) -> int:
+        """Return the number for an application message that is sent now."""
+        session = self._session
+        number: int = session.getExpectedSenderNum()
+        session.setNextSenderMsgSeqNum(number + 1)
+        return number
+
+    def set_numbers(self, expected: int, next_number: int) -> None:
+        """Go on with these sequence numbers."""
+        self._session.setNextTargetMsgSeqNum(expected)
+        self._session.setNextSenderMsgSeqNum(next_number)
+
+    # -- what QuickFIX calls ----------------------------------------------------------------------
+
+    def from_application(self, message: Any) -> None:
+        """Hand a message over; one that waited for a gap to close comes from QuickFIX's queue."""
+        text = self._fed
+        if text is not None:
+            fields = wire.fields(text)
+            if int(fields["34"]) == self.expected:
+                self._handler.application(fields, text)
+                return
+        text = message.toString()
+        self._handler.application(wire.fields(text), text)
+
+    def from_admin(self, message: Any) -> None:
+        """Remember that a gap fill that follows is the answer to a resend request."""
+        self._resending = message.getHeader().getField(35) == "2"
+
+    def to_admin(self, message: Any) -> None:
+        """Send a session-level message, or what was asked for instead of a gap fill of all of it."""
+        if self._resending and message.getHeader().getField(35) == "4":
+            self._resending = False
+            self._handler.resend(int(message.getHeader().getField(34)), int(message.getField(36)) - 1)
+            return
+        self._handler.say(message.toString())
+
+
+class _Callbacks(quickfix.Application):  # type: ignore[misc]  # QuickFIX has no types
+    """What QuickFIX calls, for the session that is at work.
+
+    No exception may leave these: one that does ends the process.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.core: Core
+
+    def onCreate(self, _: Any) -> None:  # noqa: N802 - QuickFIX's names, here and below
+        """Nothing to do."""
+
+    def onLogon(self, _: Any) -> None:  # noqa: N802
+        """Nothing to do: who feeds the Logon looks at ``logged_on``."""
+
+    def onLogout(self, _: Any) -> None:  # noqa: N802
+        """Nothing to do, likewise."""
+
+    def toApp(self, _message: Any, _: Any) -> None:  # noqa: N802
+        """Nothing to do: application messages are not sent by QuickFIX."""
+
+    def toAdmin(self, message: Any, _: Any) -> None:  # noqa: N802
+        """Take a session-level message to send."""
+        try:
+            self.core.to_admin(message)
+        except Exception:
+            self._failed()
+
+    def fromAdmin(self, message: Any, _: Any) -> None:  # noqa: N802
+        """Take a session-level message from the peer."""
+        try:
+            self.core.from_admin(message)
+        except Exception:
+            self._failed()
+
+    def fromApp(self, message: Any, _: Any) -> None:  # noqa: N802
+        """Take an application message from the peer."""
+        try:
+            self.core.from_application(message)
+        except Exception:
+            self._failed()
+
+    def _failed(self) -> None:
+        _log.exception("a FIX message failed")
+        self.core.failed = True
+
+
+class Library:
+    """Makes sessions.  ``close`` it before the interpreter ends, or QuickFIX's own clean-up crashes."""
+
+    def __init__(self, dictionary: Path) -> None:
+        self.dictionary = dictionary
+        self._callbacks = _Callbacks()
+        self._stores = quickfix.MemoryStoreFactory()
+        self._acceptors: list[Any] = []
+        self._cores: list[Core] = []
+        atexit.register(self.close)
+
+    def session(self, target: str, sender: str, handler: Handler) -> Core:
+        """Return a new session of ours (``target``, as clients call us) with a client (``sender``)."""
+        own = quickfix.Dictionary()
+        for name, value in {**_SETTINGS, "DataDictionary": str(self.dictionary)}.items():
+            own.setString(name, value)
+        settings = quickfix.SessionSettings()
+        id_ = quickfix.SessionID("FIX.4.4", target, sender, str(next(_numbers)))
+        settings.set(id_, own)
+        self._acceptors.append(quickfix.SocketAcceptor(self._callbacks, self._stores, settings))
+        core = Core(self._callbacks, quickfix.Session.lookupSession(id_), handler)
+        self._cores.append(core)
+        return core
+
+    def close(self) -> None:
+        """End all sessions.  Idempotent."""
+        atexit.unregister(self.close)
+        for core in self._cores:
+            core._session = None
+        self._cores.clear()
+        self._acceptors.clear()

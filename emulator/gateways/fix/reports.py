@@ -1,0 +1,289 @@
+"""ExecutionReports (8): what a FIX order's client is told of it (reference: FIX section 5).
+
+Bodies are written as text, tags ascending, numbers in the shortest form that has a decimal.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from emulator.engine.events import (
+    Accepted,
+    Amended,
+    Ended,
+    Event,
+    Filled,
+    Started,
+    Triggered,
+    TriggerMoved,
+)
+from emulator.engine.instruments import Instrument
+from emulator.engine.orders import Order, OrderType, Reason, Status
+from emulator.gateways.fix import codec
+from emulator.gateways.fix.wire import timestamp
+from emulator.gateways.numbers import text
+
+if TYPE_CHECKING:
+    from emulator.gateways.fix.session import Session
+
+NEW, PARTIALLY_FILLED, FILLED, CANCELED, REPLACED, PENDING_NEW, EXPIRED = "0", "1", "2", "4", "5", "A", "C"
+"""Values of 39 (OrdStatus); 150 (ExecType) shares them, and has these besides."""
+TRADE, RESTATED, STATUS = "F", "D", "I"
+_ENDED = {Status.CLOSED: FILLED, Status.CANCELED: CANCELED, Status.EXPIRED: EXPIRED}
+_TYPE_WORDS = {
+    "1": "market",
+    "2": "limit",
+    "3": "stop loss",
+    "4": "stop loss",
+    "R": "take profit",
+    "T": "take profit",
+    "U": "trailing stop",
+    "V": "trailing stop",
+}
+
+
+def shortest(value: int, decimals: int) -> str:
+    """Return a scaled integer as ``64000.1``, ``2500.0``, ``0.00000001``."""
+    if not decimals:
+        return f"{value}.0"
+    digits = text(value, decimals).rstrip("0")
+    return f"{digits}0" if digits[-1] == "." else digits
+
+
+class LiveOrder:
+    """A FIX order while it is open: who is told of it, and by what names."""
+
+    __slots__ = ("allocation", "cl_ord_id", "logon", "order", "request", "session", "tif", "type")
+
+    def __init__(
+        self, session: "Session", order: Order, cl_ord_id: str, tif: str, allocation: str = ""
+    ) -> None:
+        self.session = session
+        self.order = order
+        self.cl_ord_id = cl_ord_id
+        """The last id that its client gave it."""
+        self.request: str | None = None
+        """Id of the cancel or amend request that is being carried out."""
+        self.tif = tif
+        self.logon = session.logons
+        """In which logon of its session it was placed or replaced."""
+        self.allocation = allocation
+        """78 and 79 as they were sent, for brokers."""
+        self.type = codec.TYPE_CODES[order.type]
+
+
+def describe(order: Order) -> str:
+    """Return 58 of acknowledgements: ``buy 0.25 BTC/USD @ limit 64000.1``."""
+    pair = order.instrument
+    code, words = codec.TYPE_CODES[order.type], []
+    words.append(_TYPE_WORDS[code])
+    if order.trigger is not None:
+        words.append(_plain(order.trigger.price, pair))
+        if order.type.limited:
+            words.append("-> limit")
+    if order.type.limited:
+        words.append(_plain(_limit(order), pair))
+    quantity = text(order.qty, pair.lot_decimals).rstrip("0").rstrip(".") if pair.lot_decimals else order.qty
+    return f"{'buy' if order.buy else 'sell'} {quantity} {pair.symbol} @ {' '.join(words)}"
+
+
+def _plain(price: int, pair: Instrument) -> str:
+    digits = text(price, pair.price_decimals)
+    return digits.rstrip("0").rstrip(".") if pair.price_decimals else digits
+
+
+def _limit(order: Order) -> int:
+    """Return the limit price; that of a trailing order follows its trigger."""
+    if order.limit_offset is not None and order.trigger is not None and order.waiting:
+        return order.limit_offset.from_(order.trigger.price, order.instrument.tick)
+    return order.price
+
+
+def _report(
+    live: LiveOrder,
+    exec_type: str,
+    status: str,
+    exec_id: str,
+    time_ns: int,
+    *,
+    cl_ord_id: str,
+    filled: int = 0,
+    cost: int = 0,
+    leaves: int = 0,
+    orig: str | None = None,
+    why: str | None = None,
+    last: str = "",
+    money: str = "",
+    trade: str = "",
+    liquidity: str = "",
+) -> str:
+    """Return the body of a report."""
+    order = live.order
+    pair = order.instrument
+    size, price_decimals = pair.lot_decimals, pair.price_decimals
+    limit, trigger = _limit(order), order.trigger
+    average = shortest(pair.average_price(cost, filled, price_decimals), price_decimals) if filled else "0.0"
+    middle = f"\x0144={shortest(limit, price_decimals)}" if limit else ""
+    middle += f"\x0154={'1' if order.buy else '2'}\x0155={pair.symbol}"
+    if why is not None:
+        middle += f"\x0158={why}"
+    middle += f"\x0159={live.tif}\x0160={timestamp(time_ns)}{live.allocation}"
+    rest = ""
+    if trigger is not None:
+        if trigger.price:
+            middle += f"\x0199={shortest(trigger.price, price_decimals)}"
+        if trigger.fired_ns:
+            rest = f"1102={shortest(trigger.fired_price, price_decimals)}\x01"
+    if order.type is OrderType.ICEBERG:
+        rest += f"1138={shortest(order.display, size)}\x01"
+    done = shortest(filled, size) if filled else "0.0"
+    return (
+        f"6={average}\x0111={cl_ord_id}\x0114={done}\x0117={exec_id}\x01"
+        f"{last}37={order.txid}\x0138={shortest(order.qty, size)}\x0139={status}\x0140={live.type}"
+        f"{'' if orig is None else f'{chr(1)}41={orig}'}{middle}\x01{money}150={exec_type}\x01"
+        f"151={shortest(leaves, size) if leaves else '0.0'}\x01"
+        f"381={shortest(cost, pair.exact_decimals) if cost else '0.0'}\x01{trade}{rest}{liquidity}"
+    )
+
+
+ExecIds = Callable[[], str]
+
+
+def _accepted(live: LiveOrder, event: Accepted, ids: ExecIds) -> list[str]:
+    """Tell that an order was taken, and, unless it is scheduled or ends at once, that it is live."""
+    order = live.order
+    words = describe(order)
+    common: dict[str, Any] = {"cl_ord_id": live.cl_ord_id, "leaves": order.qty, "why": words}
+    pending = _report(live, PENDING_NEW, PENDING_NEW, ids(), order.opened_ns, **common)
+    if order.start_ns or order.reason is Reason.POST_ONLY:
+        return [pending]
+    return [pending, _report(live, NEW, NEW, ids(), order.opened_ns, **common)]
+
+
+def _started(live: LiveOrder, event: Started, ids: ExecIds) -> list[str]:
+    return [
+        _report(
+            live,
+            NEW,
+            NEW,
+            ids(),
+            event.time_ns,
+            cl_ord_id=live.cl_ord_id,
+            leaves=live.order.qty,
+            why=describe(live.order),
+        )
+    ]
+
+
+def _restated(live: LiveOrder, event: Triggered | TriggerMoved, ids: ExecIds) -> list[str]:
+    """Tell that a trigger fired, or has moved."""
+    live.type = codec.running_type(live.order)
+    return [
+        _report(live, RESTATED, NEW, ids(), event.time_ns, cl_ord_id=live.cl_ord_id, leaves=live.order.qty)
+    ]
+
+
+def _filled(live: LiveOrder, event: Filled, ids: ExecIds) -> list[str]:
+    order, trade = live.order, event.trade
+    pair = order.instrument
+    asset = pair.base if order.fee_in_base else pair.quote
+    status = FILLED if trade.cum_qty == order.qty else PARTIALLY_FILLED
+    return [
+        _report(
+            live,
+            TRADE,
+            status,
+            ids(),
+            trade.time_ns,
+            cl_ord_id=live.cl_ord_id,
+            filled=trade.cum_qty,
+            cost=trade.cum_cost,
+            leaves=order.qty - trade.cum_qty,
+            last=f"31={shortest(trade.price, pair.price_decimals)}\x01"
+            f"32={shortest(trade.qty, pair.lot_decimals)}\x01",
+            money=f"118={shortest(trade.cost, pair.exact_decimals)}\x01136=1\x01"
+            f"137={shortest(trade.cum_fee, order.fee_decimals)}\x01138={asset.name}\x01139=4\x01891=2\x01",
+            trade=f"527={trade.trade_id}\x011003={trade.exec_id}\x01",
+            liquidity=f"5050={'0' if trade.maker else '1'}\x01",
+        )
+    ]
+
+
+def _amended(live: LiveOrder, event: Amended, ids: ExecIds) -> list[str]:
+    """Tell of new values: those that the client asked for, or that the engine itself has set."""
+    common: dict[str, Any] = {
+        "filled": event.filled,
+        "cost": live.order.cost,
+        "leaves": max(event.qty - event.filled, 0),
+    }
+    if event.reason is not None:
+        status = PARTIALLY_FILLED if event.filled else NEW
+        why = event.reason.value
+        return [
+            _report(live, RESTATED, status, ids(), event.time_ns, cl_ord_id=live.cl_ord_id, why=why, **common)
+        ]
+    orig = None
+    if live.request is not None:
+        orig, live.cl_ord_id, live.request = live.cl_ord_id, live.request, None
+    return [
+        _report(live, REPLACED, REPLACED, ids(), event.time_ns, cl_ord_id=live.cl_ord_id, orig=orig, **common)
+    ]
+
+
+def _ended(live: LiveOrder, event: Ended, ids: ExecIds) -> list[str]:
+    """Tell of a cancel or an expiry; that an order is filled its last fill has told."""
+    order = live.order
+    if order.status is Status.CLOSED:
+        return []
+    status = _ENDED[order.status]
+    cl_ord_id, orig, why = live.cl_ord_id, None, None if order.reason is None else order.reason.value
+    if live.request is not None:
+        cl_ord_id, orig, why = live.request, live.cl_ord_id, None
+    return [
+        _report(
+            live,
+            status,
+            status,
+            ids(),
+            event.time_ns,
+            cl_ord_id=cl_ord_id,
+            orig=orig,
+            why=why,
+            filled=order.filled,
+            cost=order.cost,
+        )
+    ]
+
+
+def status(live: LiveOrder, exec_id: str, cl_ord_id: str, now_ns: int) -> str:
+    """Return the answer to an OrderStatusRequest."""
+    order = live.order
+    if order.status in _ENDED:
+        state, leaves = _ENDED[order.status], 0
+    else:
+        state, leaves = PARTIALLY_FILLED if order.filled else NEW, order.remaining
+        if order.status is Status.PENDING:
+            state = PENDING_NEW
+    return _report(
+        live,
+        STATUS,
+        state,
+        exec_id,
+        now_ns,
+        cl_ord_id=cl_ord_id,
+        filled=order.filled,
+        cost=order.cost,
+        leaves=leaves,
+        why=None if order.reason is None else order.reason.value,
+    )
+
+
+WRITERS: dict[type[Event], Callable[..., list[str]]] = {
+    Accepted: _accepted,
+    Started: _started,
+    Triggered: _restated,
+    TriggerMoved: _restated,
+    Filled: _filled,
+    Amended: _amended,
+    Ended: _ended,
+}
+"""What each event makes a report of: ``(live order, event, ids of reports)``."""

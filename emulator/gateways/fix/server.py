@@ -1,0 +1,242 @@
+"""FIX connections: sockets, TLS or not, whole messages out of the stream, bounds."""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from typing import cast
+
+from emulator.gateways.access import Entrance
+from emulator.gateways.fix import wire
+from emulator.gateways.fix.gateway import Gateway
+from emulator.gateways.fix.services import Service
+from emulator.gateways.fix.session import Session
+from emulator.gateways.tls import over_tls
+
+LOGON_TIMEOUT_S = 10.0
+"""How long a client may take to log on, TLS included."""
+MOST_CONNECTIONS = 1_024
+MOST_UNSENT = 16 << 20
+"""Bytes that may wait for a slow client before it is cut off."""
+MESSAGES_AT_ONCE = 64
+"""Messages of one connection that are answered before others get a turn."""
+CLOSE_S = 2.0
+"""How long a connection may take to end."""
+TICK_S = 1.0
+_TLS_HANDSHAKE = 0x16
+_ALERT_PROTOCOL_VERSION = b"\x15\x03\x03\x00\x02\x02\x46"
+_log = logging.getLogger(__name__)
+
+
+class Server:
+    """What all FIX connections share; ``protocols`` gives a factory of them for each way in and service.
+
+    Clients may come over TLS or without, on the same port: the first byte tells.  With ``tls_only`` those
+    without get an alert, as at Kraken.
+    """
+
+    def __init__(self, gateway: Gateway, *, tls_only: bool = False) -> None:
+        self.gateway = gateway
+        self.tls_only = tls_only
+        self.connections: set[Connection] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def protocols(
+        self, service: Service, entrance: Entrance, context: ssl.SSLContext
+    ) -> Callable[[], asyncio.BaseProtocol]:
+        """Return a factory of protocols for connections to ``service`` that come in by ``entrance``."""
+
+        def connection() -> Connection:
+            return Connection(self, service, entrance)
+
+        secure = over_tls(connection, context)
+        return lambda: Door(None if self.tls_only else connection, secure)
+
+    def start(self) -> None:
+        """Look at all sessions once a second from now on."""
+        loop = asyncio.get_running_loop()
+
+        def tick() -> None:
+            self._timer = loop.call_later(TICK_S, tick)
+            self.gateway.tick()
+
+        self._timer = loop.call_later(TICK_S, tick)
+
+    def close(self) -> None:
+        """Log everybody out."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self.gateway.close()
+        for connection in list(self.connections):
+            connection.close()
+
+
+class Door(asyncio.Protocol):
+    """Looks at the first byte, then steps aside for TLS or for plain FIX."""
+
+    def __init__(
+        self,
+        plain: Callable[[], asyncio.BaseProtocol] | None,
+        over_tls: Callable[[], asyncio.BaseProtocol],
+    ) -> None:
+        self._plain = plain
+        self._over_tls = over_tls
+        self._timer: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the first byte, within bounds."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._timer = asyncio.get_running_loop().call_later(LOGON_TIMEOUT_S, self._transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        """Choose."""
+        assert self._timer is not None  # noqa: S101 - set with the transport
+        self._timer.cancel()
+        make = self._over_tls if data[0] == _TLS_HANDSHAKE else self._plain
+        if make is None:
+            self._transport.write(_ALERT_PROTOCOL_VERSION)
+            self._transport.close()
+            return
+        protocol = make()
+        self._transport.set_protocol(protocol)
+        protocol.connection_made(self._transport)
+        _hand_over(protocol, data)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Nobody came in."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+
+def _hand_over(protocol: asyncio.BaseProtocol, data: bytes) -> None:
+    """Give a protocol the bytes that were read before it was chosen."""
+    if not isinstance(protocol, asyncio.BufferedProtocol):
+        cast(asyncio.Protocol, protocol).data_received(data)
+        return
+    while data:
+        buffer = memoryview(protocol.get_buffer(len(data)))
+        size = min(len(buffer), len(data))
+        buffer[:size] = data[:size]
+        protocol.buffer_updated(size)
+        data = data[size:]
+
+
+class Connection(asyncio.Protocol):
+    """One FIX connection: the outlet of the session that logs on over it."""
+
+    def __init__(self, server: Server, service: Service, entrance: Entrance) -> None:
+        self._server = server
+        self._service = service
+        self._entrance = entrance
+        self._framer = wire.Framer()
+        self._session: Session | None = None
+        self._left: list[bytes] = []
+        self._closing = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._transport: asyncio.Transport
+
+    # -- the transport's side ---------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for a Logon, within bounds."""
+        self._transport = cast(asyncio.Transport, transport)
+        server = self._server
+        if len(server.connections) >= MOST_CONNECTIONS or not self._entrance.offers("fix"):
+            _log.warning("FIX connection refused")
+            self._transport.abort()
+            return
+        server.connections.add(self)
+        line = transport.get_extra_info("delay_line")
+        if line is not None:
+            line.service_ns = round(self._entrance.fix_us * 1000)
+        self._timer = asyncio.get_running_loop().call_later(LOGON_TIMEOUT_S, self.close)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes in; whole messages are answered at once."""
+        if self._closing:
+            return
+        try:
+            messages = self._framer.feed(data)
+        except wire.TooLargeError:
+            _log.warning("FIX connection cut off: a message of more than %d bytes", wire.LARGEST_MESSAGE)
+            self._transport.abort()
+            return
+        if self._left:
+            self._left += messages
+        elif messages:
+            self._answer(messages)
+
+    def _answer(self, messages: list[bytes]) -> None:
+        """Answer messages; those beyond what one turn of the loop may take wait for the next one."""
+        last = min(len(messages), MESSAGES_AT_ONCE) - 1
+        for place, message in enumerate(messages[: last + 1]):
+            session = self._session
+            if session is None:
+                session = self._log_on(message)
+                if session is None:
+                    self.close()
+                    return
+                continue
+            session.more = place < last
+            session.receive(message)
+            if session.ended:
+                self.close()
+                return
+        self._left = messages[last + 1 :]
+        if self._left:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        """Answer what was left over for this turn of the loop."""
+        if self._closing or self._transport.is_closing():
+            return
+        self._transport.resume_reading()
+        left, self._left = self._left, []
+        self._answer(left)
+
+    def _log_on(self, message: bytes) -> Session | None:
+        peer = self._transport.get_extra_info("peername")
+        session = self._server.gateway.log_on(
+            self._service, message, self, self._entrance, peer[0] if peer else ""
+        )
+        if session is not None:
+            self._session = session
+            if self._timer is not None:
+                self._timer.cancel()
+            _log.info("FIX %s: logged on", session)
+        return session
+
+    def eof_received(self) -> None:
+        """The client has said all: the transport closes."""
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Forget the client."""
+        self._closing = True
+        self._server.connections.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+        session, self._session = self._session, None
+        if session is not None and session.outlet is self:
+            session.detach()
+            _log.info("FIX %s: disconnected", session)
+
+    # -- the session's side -----------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Send whole messages at once."""
+        self._transport.write(data)
+        if self._transport.get_write_buffer_size() > MOST_UNSENT:
+            _log.warning("FIX %s cut off: more than %d bytes unsent", self._session, MOST_UNSENT)
+            self._closing = True
+            self._transport.abort()
+
+    def close(self) -> None:
+        """End the connection when all that was written is out, but do not wait for that for long."""
+        if not self._closing:
+            self._closing = True
+            self._transport.close()
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_later(CLOSE_S, self._transport.abort)

@@ -1,0 +1,276 @@
+"""One client's session on one FIX service: its numbers, its orders, its subscriptions.  No sockets here.
+
+A session is a pair of CompIDs.  It outlives connections: reports that come while nobody is connected are
+numbered and kept, and sent again when they are asked for.
+"""
+
+import contextlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from emulator.engine.commands import CancelOrder
+from emulator.gateways.errors import VenueError
+from emulator.gateways.fix import refusals, wire
+from emulator.gateways.fix.cl_ord_ids import ClOrdIds
+from emulator.gateways.fix.library import GarbledError
+from emulator.gateways.fix.market_data import MARKET_DATA
+from emulator.gateways.fix.outbox import Journal, Outbox
+from emulator.gateways.fix.refusals import BusinessRejectError, SessionRejectError
+from emulator.gateways.fix.reports import LiveOrder
+from emulator.gateways.fix.services import Service
+from emulator.gateways.fix.trading import TRADING
+
+if TYPE_CHECKING:
+    from emulator.gateways.fix.gateway import Gateway
+    from emulator.gateways.fix.publisher import Subscription
+
+MOST_IDLE_MESSAGES = 1_000
+"""Messages in a row that do not bring the session forward (out of turn, duplicates); then it is cut off."""
+_LOGOUT = b"\x0135=5\x01"
+_REJECT = "\x0135=3\x01"
+_HEAD_BYTES = 48
+_log = logging.getLogger(__name__)
+
+
+class Outlet(Protocol):
+    """The connection under a session."""
+
+    def write(self, data: bytes) -> None:
+        """Send whole messages at once."""
+
+    def close(self) -> None:
+        """End the connection when all that was written is out."""
+
+
+class Session:
+    """A pair of CompIDs on one service."""
+
+    def __init__(self, gateway: "Gateway", service: Service, comp_id: str, account: str) -> None:
+        self.gateway = gateway
+        self.venue = gateway.venue
+        self.service = service
+        self.comp_id = comp_id
+        self.account = gateway.venue.engine.accounts[account]
+        self.core = gateway.library.session(service.target, comp_id, self)
+        self.outlet: Outlet | None = None
+        self.logons = 0
+        """How often it has logged on: "this session" in Kraken's words is the time since the last one."""
+        self.keep_orders = False
+        """8674=1: orders stay when the connection is lost."""
+        self.more = False
+        """Whether further messages of the same read follow, so that answers can wait for theirs."""
+        self.cl_ord_ids = ClOrdIds()
+        self.orders: dict[str, LiveOrder] = {}
+        """Open orders by their last ClOrdID."""
+        self.subscriptions: dict[str, Subscription] = {}
+        """Market data by MDReqID."""
+        self.requests: dict[str, str] = {}
+        """Standing requests for lists and states, by id: what they are for (a pair, or nothing for all)."""
+        self.status_requests: dict[str, None] = {}
+        self.logged_on_ns = 0
+        self._handlers = TRADING if service.trading else MARKET_DATA
+        self._clean = False
+        self._idle = 0
+        self._out: list[bytes] = []
+        self._ours, self._theirs = f"\x0149={service.target}\x0152=", f"\x0156={comp_id}\x01"
+        self._outbox = Outbox()
+        self._journal: Journal | None = None
+        self._written: tuple[int, ...] = ()
+        if gateway.state_folder is not None:
+            self._go_on(gateway.state_folder)
+
+    # -- connections ------------------------------------------------------------------------------
+
+    def attach(self, outlet: Outlet, logon: bytes, fields: Mapping[str, str]) -> bool:
+        """Log on over a new connection; tell whether that went well."""
+        self.outlet = outlet
+        self._clean = False
+        self._idle = 0
+        if fields.get("141") == "Y":
+            self._forget_sent()
+        if fields.get("5030") == "Y":
+            self.cl_ord_ids.reset()
+        self.keep_orders = fields.get("8674") == "1"
+        self.logons += 1
+        self.logged_on_ns = self.venue.clock.now_ns()
+        self.receive(logon)
+        if not self.core.logged_on:
+            self.outlet = None
+        return self.outlet is not None
+
+    def receive(self, message: bytes) -> None:
+        """Take one whole message, and answer it."""
+        core = self.core
+        expected = core.expected
+        with contextlib.suppress(GarbledError, UnicodeDecodeError):
+            core.receive(message.decode())
+        if core.expected == expected:
+            self._idle += 1
+            if self._idle > MOST_IDLE_MESSAGES:
+                _log.warning("FIX %s: cut off, too many messages out of sequence", self)
+                core.drop()
+        else:
+            self._idle = 0
+        if not self.more or not core.logged_on:
+            self._clean = not core.logged_on and _LOGOUT in message[:_HEAD_BYTES]
+            self.flush()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the connection has no purpose any more."""
+        return self.core.failed or not self.core.logged_on
+
+    def detach(self) -> None:
+        """The connection is gone: subscriptions end, and orders unless they are to stay."""
+        self.outlet = None
+        self._out.clear()
+        self.core.failed = False
+        if self.core.logged_on:
+            self.core.drop()
+        self.gateway.publisher.leave_all(self)
+        if self.orders and not self._clean and not self.keep_orders:
+            mine = [live for live in self.orders.values() if live.logon == self.logons]
+            _log.info("FIX %s: disconnected, %d orders are cancelled", self, len(mine))
+            self.cancel(mine)
+        self._save()
+
+    def tick(self) -> None:
+        """Do what is due once a second: heartbeats, test requests, giving up."""
+        self.core.tick()
+        self.flush()
+
+    def roll_over(self, *, logout: str | None) -> None:
+        """Begin both sequences anew; who is connected is logged out."""
+        outlet = self.outlet
+        if outlet is not None and logout is not None:
+            self.core.logout(logout)
+            self._clean = True
+            self.flush()
+            self.core.drop()
+            outlet.close()
+        self._forget_sent()
+        self.core.set_numbers(1, 1)
+        self._save()
+
+    def log_out(self, reason: str) -> None:
+        """Say goodbye; the connection ends when it is answered or nobody answers."""
+        self.core.logout(reason)
+        self._clean = True
+        self.flush()
+
+    # -- sending ----------------------------------------------------------------------------------
+
+    def post(self, msg_type: str, body: str, *, keep: bool = True) -> None:
+        """Number a message and have it sent with the next ``flush``; ``keep`` it for resends."""
+        number = self.core.take_number()
+        stamp = wire.timestamp(self.venue.clock.now_ns())
+        message = wire.encode(f"35={msg_type}\x0134={number}{self._ours}{stamp}{self._theirs}{body}")
+        if keep and self.service.trading:
+            self._outbox.add(number, message)
+            if self._journal is not None:
+                self._journal.append(message, self._outbox.all)
+        if self.outlet is not None:
+            self._out.append(message)
+
+    def flush(self) -> None:
+        """Write what is to be sent."""
+        if self._out:
+            out, self._out = self._out, []
+            if self.outlet is not None:
+                self.outlet.write(out[0] if len(out) == 1 else b"".join(out))
+        if self._journal is not None:
+            self._save()
+
+    def say(self, message: str) -> None:
+        """Send a session-level message of QuickFIX, in Kraken's words."""
+        if _REJECT in message[:_HEAD_BYTES]:
+            message = self.gateway.reworded(message)
+        self._out.append(message.encode())
+
+    def resend(self, first: int, last: int) -> None:
+        """Send application messages again that are still there; all others are gap-filled."""
+        stamp = wire.timestamp(self.venue.clock.now_ns())
+        number = first
+        for place, message in self._outbox.between(first, last):
+            if place > number:
+                self._fill_gap(number, place, stamp)
+            self._out.append(wire.resent(message, stamp))
+            number = place + 1
+        if number <= last:
+            self._fill_gap(number, last + 1, stamp)
+
+    def _fill_gap(self, number: int, next_number: int, stamp: str) -> None:
+        head = f"35=4\x0134={number}\x0143=Y{self._ours}{stamp}{self._theirs}"
+        self._out.append(wire.encode(f"{head}122={stamp}\x0136={next_number}\x01123=Y\x01"))
+
+    # -- application messages ---------------------------------------------------------------------
+
+    def application(self, fields: dict[str, str], message: str) -> None:
+        """Carry a message out, or refuse it."""
+        handler = self._handlers.get(fields["35"])
+        try:
+            if handler is None:
+                raise BusinessRejectError(refusals.UNSUPPORTED_TYPE, "Unsupported message type")
+            handler(self, fields, message)
+        except SessionRejectError as refusal:
+            self.post(
+                "3",
+                f"45={fields['34']}\x0158={refusal}\x01371={refusal.tag}\x01372={fields['35']}\x01"
+                f"373={refusal.reason}\x01",
+                keep=False,
+            )
+        except BusinessRejectError as refusal:
+            self.refuse(fields, refusal.reason, str(refusal))
+        except VenueError as refusal:
+            self.refuse(fields, refusals.business_reason(str(refusal)), str(refusal))
+
+    def refuse(self, fields: Mapping[str, str], reason: int, text: str) -> None:
+        """Send a BusinessMessageReject; 45 is 0, as in every sample of Kraken's."""
+        reference = f"379={fields['11']}\x01" if "11" in fields else ""
+        self.post("j", f"45=0\x0158={text}\x01372={fields['35']}\x01{reference}380={reason}\x01")
+
+    def cancel(self, orders: list[LiveOrder]) -> None:
+        """Cancel orders of ours; each is reported by itself."""
+        account = self.account.name
+        commands = [CancelOrder(account=account, txid=live.order.txid, batch=True) for live in orders]
+        if commands:
+            self.gateway.execute_all(self, commands)
+
+    # -- what outlasts a run ----------------------------------------------------------------------
+
+    def _go_on(self, folder: Path) -> None:
+        """Go on where an earlier run has left off."""
+        name = f"{self.service.name}-{self.comp_id}"
+        self._journal = Journal(folder, name)
+        numbers, sent = self._journal.read()
+        if len(numbers) == 3:
+            expected, next_number, self.cl_ord_ids.highest = numbers
+            self.core.set_numbers(expected, next_number)
+            self._written = numbers
+            for number, message in sent:
+                self._outbox.add(number, message)
+
+    def _save(self) -> None:
+        if self._journal is None:
+            return
+        numbers = (self.core.expected, self.core.next_number, self.cl_ord_ids.highest)
+        if numbers != self._written:
+            self._journal.write_numbers(*numbers)
+            self._written = numbers
+
+    def _forget_sent(self) -> None:
+        self._outbox.clear()
+        if self._journal is not None:
+            self._journal.clear()
+
+    def close(self) -> None:
+        """Close what is open besides connections."""
+        self._save()
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def __str__(self) -> str:
+        return f"{self.comp_id}→{self.service.target}"

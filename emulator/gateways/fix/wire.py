@@ -1,0 +1,152 @@
+"""FIX as bytes: whole messages out of a stream, their fields, messages as they are sent.  Pure functions."""
+
+import base64
+import hashlib
+import hmac
+import re
+from datetime import UTC, datetime
+from zlib import adler32
+
+SOH = "\x01"
+LARGEST_MESSAGE = 64 << 10
+"""Bytes; who sends a larger one is cut off."""
+_BEGIN = b"8=FIX"
+_HEAD = re.compile(rb"8=FIX[^\x01]{0,16}\x019=([0-9]{1,9})\x01")
+_LONGEST_HEAD = 40
+_TRAILER = 7
+"""Bytes of ``10=123`` and its end."""
+_WHEN = re.compile(r"(\d{4})(\d{2})(\d{2})-(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?")
+_CHUNK = 256
+
+
+class TooLargeError(Exception):
+    """A peer announces a message, or sends garbage, beyond ``LARGEST_MESSAGE``."""
+
+
+class Framer:
+    """Cuts a stream into whole messages; what is none is skipped, as FIX says of garbled messages."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take bytes in; return the messages that are whole.  Raises TooLargeError."""
+        buffer = self._buffer + data if self._buffer else data
+        messages, start = [], 0
+        while True:
+            start = buffer.find(_BEGIN, start)
+            if start < 0:
+                # The beginning of a message may be there, but no more than that.
+                start = max(len(buffer) - len(_BEGIN) + 1, 0)
+                break
+            head = _HEAD.match(buffer, start)
+            if head is None:
+                if len(buffer) - start < _LONGEST_HEAD and not _spoilt(buffer, start):
+                    break
+                start += 1
+                continue
+            size = int(head[1])
+            if size > LARGEST_MESSAGE:
+                raise TooLargeError
+            end = head.end() + size + _TRAILER
+            if len(buffer) < end:
+                break
+            if buffer[end - _TRAILER : end - 4] == b"10=" and buffer[end - 1] == 1:
+                messages.append(buffer[start:end])
+                start = end
+            else:  # the length is wrong: the next message begins somewhere behind
+                start += 1
+        self._buffer = buffer[start:]
+        return messages
+
+
+def _spoilt(buffer: bytes, start: int) -> bool:
+    """Tell whether no head can come of what is there: another message begins already."""
+    return buffer.find(_BEGIN, start + 1) >= 0
+
+
+def fields(message: str) -> dict[str, str]:
+    """Return a message's fields by tag; of tags that stand there twice, the last one."""
+    return dict([part.split("=", 1) for part in message[:-1].split(SOH)])
+
+
+def pairs(message: str) -> list[tuple[str, str]]:
+    """Return a message's fields in their order: groups repeat tags."""
+    return [(tag, value) for tag, _, value in (part.partition("=") for part in message[:-1].split(SOH))]
+
+
+def checksum(data: bytes) -> int:
+    """Return the sum of all bytes modulo 256 (tag 10)."""
+    if len(data) <= _CHUNK:
+        return (adler32(data) - 1) & 0xFF  # its low half is the sum plus one; it wraps beyond 65,520 only
+    return sum(adler32(data[at : at + _CHUNK]) - 1 for at in range(0, len(data), _CHUNK)) & 0xFF
+
+
+def sound(message: bytes) -> bool:
+    """Tell whether a whole message's checksum is right."""
+    return message[-4:-1] == b"%03d" % checksum(message[:-_TRAILER])
+
+
+def encode(content: str) -> bytes:
+    """Return a message; ``content`` is everything between the length and the checksum."""
+    data = content.encode()
+    data = b"8=FIX.4.4\x019=%d\x01%b" % (len(data), data)
+    return b"%b10=%03d\x01" % (data, checksum(data))
+
+
+def resent(message: bytes, stamp: str) -> bytes:
+    """Return a message as it is sent again: 43=Y, a new 52, and 122 with the first one."""
+    content = []
+    for tag, value in pairs(message.decode())[2:-1]:
+        if tag == "49":
+            content.append("43=Y")
+        content.append(f"52={stamp}" if tag == "52" else f"{tag}={value}")
+        if tag == "52":
+            first = value
+        elif tag == "56":
+            content.append(f"122={first}")
+    return encode(SOH.join(content) + SOH)
+
+
+def timestamp(time_ns: int) -> str:
+    """Return a time as ``20260302-12:00:01.006``."""
+    seconds, rest = divmod(time_ns, 10**9)
+    return f"{_second(seconds)}.{rest // 10**6:03d}"
+
+
+def time_only(time_ns: int) -> str:
+    """Return the time of day as ``12:00:01.006`` (273)."""
+    return timestamp(time_ns)[9:]
+
+
+_stamps: dict[int, str] = {}
+
+
+def _second(seconds: int) -> str:
+    """Return ``seconds`` since the epoch as text; a handful of recent ones are remembered."""
+    stamp = _stamps.get(seconds)
+    if stamp is None:
+        if len(_stamps) > 1000:
+            _stamps.clear()
+        stamp = _stamps[seconds] = datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%d-%H:%M:%S")
+    return stamp
+
+
+def parse_timestamp(value: str) -> int:
+    """Return nanoseconds since the epoch of a UTCTimestamp; raises ValueError."""
+    found = _WHEN.fullmatch(value)
+    if found is None:
+        raise ValueError("not a UTCTimestamp")
+    *parts, fraction = found.groups()
+    year, month, day, hour, minute, second = map(int, parts)
+    whole = datetime(year, month, day, hour, minute, second, tzinfo=UTC)
+    return int(whole.timestamp()) * 10**9 + int((fraction or "0").ljust(9, "0"))
+
+
+def password(secret: bytes, key: str, sender: str, target: str, number: str, nonce: str) -> str:
+    """Return what 554 must be (Kraken's FIX authentication guide): base64 of an HMAC-SHA512."""
+    signed = SOH.join(("35=A", f"34={number}", f"49={sender}", f"56={target}", f"553={key}", ""))
+    digest = hashlib.sha256((signed + nonce).encode()).digest()
+    return base64.b64encode(hmac.digest(secret, digest, "sha512")).decode()
