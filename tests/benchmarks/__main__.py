@@ -59,6 +59,10 @@ def port_of(endpoints: dict) -> int:
     return int(next(iter(endpoints["tiers"].values()))["rest"].rpartition(":")[2])
 
 
+def fix_port_of(endpoints: dict) -> int:
+    return int(next(iter(endpoints["tiers"].values()))["fix"]["spot_trading"].rpartition(":")[2])
+
+
 def pin() -> str:
     """Keep this process and its children on one CPU, where that can be done."""
     if not hasattr(os, "sched_setaffinity"):
@@ -72,8 +76,8 @@ def probes_of(stack: ExitStack) -> dict[str, Probe]:
     """Start every server; return what to measure, in the order of the table."""
     venue = stack.enter_context(emulator("--market", "off", "--rate-limits", "off"))
     busy = stack.enter_context(emulator("--market", "synthetic", "--rate-limits", "off"))
-    echo, websockets, aiohttp = (
-        stack.enter_context(bare(kind)) for kind in ("echo", "websockets", "aiohttp")
+    echo, websockets, aiohttp, quickfix = (
+        stack.enter_context(bare(kind)) for kind in ("echo", "websockets", "aiohttp", "quickfix")
     )
     spot = venue["accounts"][0]["spot"]
     key, secret = spot["key"], base64.b64decode(spot["secret"])
@@ -86,10 +90,18 @@ def probes_of(stack: ExitStack) -> dict[str, Probe]:
         "WebSocket, emulator, market on": lambda n: probes.websocket_orders(busy_port, n, busy_token),
         "REST, bare aiohttp": lambda n: probes.rest_orders(aiohttp, n, key, secret, venue=False),
         "REST, emulator": lambda n: probes.rest_orders(port, n, key, secret, venue=True),
+        "FIX, bare QuickFIX acceptor": probes.FixOrders(quickfix, None),
+        "FIX, emulator": probes.FixOrders(fix_port_of(venue), venue["accounts"][1]),
+        "FIX, emulator, market on": probes.FixOrders(fix_port_of(busy), busy["accounts"][1]),
+        "FIX, emulator, New + Fill": probes.FixFills(fix_port_of(venue), *venue["accounts"][2:4]),
     }
 
 
-YARDSTICKS = {"WebSocket": "WebSocket, bare websockets", "REST": "REST, bare aiohttp"}
+YARDSTICKS = {
+    "FIX": "FIX, bare QuickFIX acceptor",
+    "WebSocket": "WebSocket, bare websockets",
+    "REST": "REST, bare aiohttp",
+}
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Bare servers to measure against: they parse an order, make a small dict, and answer.  Nothing else.
 
-python -m tests.benchmarks.bare echo|websockets|aiohttp   (prints its port)
+python -m tests.benchmarks.bare echo|websockets|aiohttp|quickfix   (prints its port)
 """
 
 import asyncio
@@ -63,10 +63,69 @@ async def aiohttp() -> int:
     return int(server.sockets[0].getsockname()[1])
 
 
+def quickfix() -> None:
+    """Serve FIX as QuickFIX's examples do: its own thread, a field object per tag, one report per order."""
+    import socket
+    import threading
+
+    import quickfix as fix
+
+    ids = itertools.count(1)
+
+    class Acceptor(fix.Application):
+        def onCreate(self, session: object) -> None: ...
+        def onLogon(self, session: object) -> None: ...
+        def onLogout(self, session: object) -> None: ...
+        def toAdmin(self, message: object, session: object) -> None: ...
+        def fromAdmin(self, message: object, session: object) -> None: ...
+        def toApp(self, message: object, session: object) -> None: ...
+
+        def fromApp(self, message: fix.Message, session: object) -> None:
+            number, get = str(next(ids)), message.getField
+            report = fix.Message()
+            report.getHeader().setField(fix.StringField(8, "FIX.4.4"))
+            report.getHeader().setField(fix.StringField(35, "8"))
+            stamp = time.strftime("%Y%m%d-%H:%M:%S", time.gmtime())
+            fields = ((37, number), (17, number), (11, get(11)), (150, "0"), (39, "0"), (55, get(55)))
+            fields += ((54, get(54)), (38, get(38)), (44, get(44)), (151, get(38)), (14, "0"), (6, "0"))
+            for tag, value in (*fields, (60, stamp)):
+                report.setField(fix.StringField(tag, value))
+            fix.Session.sendToTarget(report, session)
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    session = fix.Dictionary()
+    settings = {
+        "ConnectionType": "acceptor",
+        "SocketAcceptPort": str(port),
+        "SocketReuseAddress": "Y",
+        "SocketNodelay": "Y",
+        "StartTime": "00:00:00",
+        "EndTime": "00:00:00",
+        "NonStopSession": "Y",
+        "UseDataDictionary": "N",
+        "CheckLatency": "N",
+        "PersistMessages": "N",
+    }
+    for name, value in settings.items():
+        session.setString(name, value)
+    all_settings = fix.SessionSettings()
+    all_settings.set(fix.SessionID("FIX.4.4", "KRAKEN-TRD", "BENCH"), session)
+    application, stores = Acceptor(), fix.MemoryStoreFactory()
+    acceptor = fix.SocketAcceptor(application, stores, all_settings)
+    acceptor.start()
+    print(port, flush=True)
+    threading.Event().wait()
+
+
 async def main(kind: str) -> None:
     print(await {"echo": echo, "websockets": websockets, "aiohttp": aiohttp}[kind](), flush=True)
     await asyncio.get_running_loop().create_future()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    if sys.argv[1] == "quickfix":
+        quickfix()
+    else:
+        asyncio.run(main(sys.argv[1]))

@@ -1,5 +1,6 @@
 """Lean blocking clients: what is measured is the server and the loopback, hardly the client."""
 
+import base64
 import socket
 import time
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from emulator.gateways.fix import wire as fix_wire
 from emulator.gateways.keys import sign
 
 MASK = bytes(4)
@@ -148,6 +150,95 @@ def rest_orders(port: int, count: int, key: str, secret: bytes, *, venue: bool) 
             connection.send_form("/0/private/CancelAll", {}, key, secret)
             assert connection.http() == b'{"error":[],"result":{"count":1}}'
     return taken
+
+
+class FixOrders:
+    """FIX orders over one session of a lean client: until the first report of each."""
+
+    def __init__(self, port: int, account: dict | None) -> None:
+        self._venue = account is not None
+        self._comp_id = account["fix"]["sender_comp_id"] if account else "BENCH"
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._number = 0
+        self._id = time.time_ns() // 1000
+        self._buffer = b""
+        fields = "98=0|108=3600|141=Y|"
+        if account is not None:
+            nonce = str(time.time_ns() // 10**6)
+            key, secret = account["fix"]["key"], base64.b64decode(account["fix"]["secret"])
+            signed = fix_wire.password(secret, key, self._comp_id, "KRAKEN-TRD", "1", nonce)
+            fields += f"553={key}|554={signed}|5025={nonce}|"
+        self.send(self._message("A", fields))
+        self.until(b"\x0135=A\x01")
+
+    def _message(self, msg_type: str, fields: str) -> bytes:
+        self._number += 1
+        head = f"35={msg_type}|34={self._number}|49={self._comp_id}|52=20260101-00:00:00.000|56=KRAKEN-TRD|"
+        return fix_wire.encode((head + fields).replace("|", "\x01"))
+
+    def order(self, side: int = 1) -> bytes:
+        """Return the next order."""
+        self._id += 1
+        terms = f"38=0.01|40=2|44=50000.1|54={side}|55=BTC/USD|59=1|60=20260101-00:00:00.000|"
+        return self._message("D", f"11={self._id}|{terms}")
+
+    def cancel(self) -> None:
+        """Cancel the last order."""
+        self._id += 1
+        terms = f"11={self._id}|41={self._id - 1}|54=1|55=BTC/USD|60=20260101-00:00:00.000|"
+        self.send(self._message("F", terms))
+        self.until(b"\x01150=4\x01")
+
+    def send(self, data: bytes) -> None:
+        """Send a message."""
+        self._socket.sendall(data)
+
+    def until(self, mark: bytes) -> bytes:
+        """Return what comes up to ``mark`` and with it."""
+        while mark not in self._buffer:
+            data = self._socket.recv(1 << 16)
+            if not data:
+                raise ConnectionError("the server closed the connection")
+            self._buffer += data
+        got, self._buffer = self._buffer, b""
+        return got
+
+    def __call__(self, count: int) -> list[int]:
+        """Return round trips in nanoseconds; at the venue each order is cancelled off the clock."""
+        taken = []
+        for _ in range(count):
+            order = self.order()  # encoding it is not what is measured
+            began = time.perf_counter_ns()
+            self.send(order)
+            got = self.until(b"\x01150=")
+            taken.append(time.perf_counter_ns() - began)
+            if self._venue:
+                if b"\x01150=0\x01" not in got:
+                    self.until(b"\x01150=0\x01")
+                self.cancel()
+        return taken
+
+
+class FixFills:
+    """FIX orders that trade at once: until the report of the fill, which comes after those of the order."""
+
+    def __init__(self, port: int, maker: dict, taker: dict) -> None:
+        self._maker, self._taker = FixOrders(port, maker), FixOrders(port, taker)
+
+    def __call__(self, count: int) -> list[int]:
+        """Return round trips in nanoseconds."""
+        taken = []
+        for number in range(count):  # the two take turns at buying, so that neither runs out of funds
+            self._maker.send(self._maker.order(1 + number % 2))
+            self._maker.until(b"\x01150=0\x01")
+            order = self._taker.order(2 - number % 2)
+            began = time.perf_counter_ns()
+            self._taker.send(order)
+            self._taker.until(b"\x01150=F\x01")
+            taken.append(time.perf_counter_ns() - began)
+            self._maker.until(b"\x01150=F\x01")
+        return taken
 
 
 def token_for(port: int, key: str, secret: bytes) -> str:

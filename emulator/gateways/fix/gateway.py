@@ -60,7 +60,10 @@ class Gateway:
         self._displace = displace
         self._told: Session | None = None
         """Who has had its reports of the batch of events that is being published."""
-        self._reports = IdSequence("P", venue.seed ^ venue.clock.now_ns(), "exec")
+        started = IdSequence("P", venue.seed ^ venue.clock.now_ns(), "run").next()
+        self._run = f"{started[:6]}{started[7]}"
+        """What ids of reports begin with: another one after a restart."""
+        self._reports = 0
         self._rollover_ns = _next_rollover(venue.clock.now_ns())
         self._open_again_ns = 0
         venue.listen(self.hear)
@@ -142,8 +145,6 @@ class Gateway:
     def close(self) -> None:
         """End all sessions, in order as far as that can be said."""
         for session in self.sessions.values():
-            if session.outlet is not None:
-                session.log_out("the venue stops")
             session.close()
         self.library.close()
 
@@ -239,8 +240,8 @@ class Gateway:
 
     def exec_id(self) -> str:
         """Return a new 17: ``XXXXXXX:XXXXXXXXXXXXX``."""
-        text = self._reports.next()
-        return f"{text[:6]}2:{text[7:12]}{text[13:]}22"
+        self._reports += 1
+        return f"{self._run}:{self._reports:013X}"
 
     # -- words ------------------------------------------------------------------------------------
 

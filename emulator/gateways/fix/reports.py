@@ -4,7 +4,7 @@ Bodies are written as text, tags ascending, numbers in the shortest form that ha
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from emulator.engine.events import (
     Accepted,
@@ -52,7 +52,7 @@ def shortest(value: int, decimals: int) -> str:
 class LiveOrder:
     """A FIX order while it is open: who is told of it, and by what names."""
 
-    __slots__ = ("allocation", "cl_ord_id", "logon", "order", "request", "session", "tif", "type")
+    __slots__ = ("allocation", "cl_ord_id", "logon", "order", "request", "session", "side", "tif", "type")
 
     def __init__(
         self, session: "Session", order: Order, cl_ord_id: str, tif: str, allocation: str = ""
@@ -68,6 +68,7 @@ class LiveOrder:
         """In which logon of its session it was placed or replaced."""
         self.allocation = allocation
         """78 and 79 as they were sent, for brokers."""
+        self.side = "1" if order.buy else "2"
         self.type = codec.TYPE_CODES[order.type]
 
 
@@ -98,11 +99,21 @@ def _limit(order: Order) -> int:
     return order.price
 
 
-def _report(
+class _Parts(NamedTuple):
+    """A report's body, cut where its id, OrdStatus and ExecType stand."""
+
+    before_id: str
+    before_status: str
+    before_type: str
+    rest: str
+
+    def report(self, exec_id: str, status: str, exec_type: str) -> str:
+        """Return the body."""
+        return f"{self[0]}{exec_id}{self[1]}{status}{self[2]}{exec_type}{self[3]}"
+
+
+def _parts(
     live: LiveOrder,
-    exec_type: str,
-    status: str,
-    exec_id: str,
     time_ns: int,
     *,
     cl_ord_id: str,
@@ -115,33 +126,38 @@ def _report(
     money: str = "",
     trade: str = "",
     liquidity: str = "",
-) -> str:
-    """Return the body of a report."""
+) -> _Parts:
+    """Return the parts of a report: tags ascend, those of trades only are given as text."""
     order = live.order
     pair = order.instrument
-    size, price_decimals = pair.lot_decimals, pair.price_decimals
-    limit, trigger = _limit(order), order.trigger
-    average = shortest(pair.average_price(cost, filled, price_decimals), price_decimals) if filled else "0.0"
-    middle = f"\x0144={shortest(limit, price_decimals)}" if limit else ""
-    middle += f"\x0154={'1' if order.buy else '2'}\x0155={pair.symbol}"
-    if why is not None:
-        middle += f"\x0158={why}"
-    middle += f"\x0159={live.tif}\x0160={timestamp(time_ns)}{live.allocation}"
-    rest = ""
+    size, decimals = pair.lot_decimals, pair.price_decimals
+    limit, trigger, rest = _limit(order), order.trigger, ""
+    quantity = shortest(order.qty, size)
+    left = quantity if leaves == order.qty else shortest(leaves, size) if leaves else "0.0"
+    average = done = spent = "0.0"
+    if filled:
+        average = shortest(pair.average_price(cost, filled, decimals), decimals)
+        done, spent = shortest(filled, size), shortest(cost, pair.exact_decimals)
+    middle = f"{live.type}" if orig is None else f"{live.type}\x0141={orig}"
+    if limit:
+        middle = f"{middle}\x0144={shortest(limit, decimals)}"
+    text_ = "" if why is None else f"\x0158={why}"
+    middle = (
+        f"\x0140={middle}\x0154={live.side}\x0155={pair.symbol}{text_}\x0159={live.tif}"
+        f"\x0160={timestamp(time_ns)}{live.allocation}\x01"
+    )
     if trigger is not None:
         if trigger.price:
-            middle += f"\x0199={shortest(trigger.price, price_decimals)}"
+            middle += f"99={shortest(trigger.price, decimals)}\x01"
         if trigger.fired_ns:
-            rest = f"1102={shortest(trigger.fired_price, price_decimals)}\x01"
+            rest = f"1102={shortest(trigger.fired_price, decimals)}\x01"
     if order.type is OrderType.ICEBERG:
         rest += f"1138={shortest(order.display, size)}\x01"
-    done = shortest(filled, size) if filled else "0.0"
-    return (
-        f"6={average}\x0111={cl_ord_id}\x0114={done}\x0117={exec_id}\x01"
-        f"{last}37={order.txid}\x0138={shortest(order.qty, size)}\x0139={status}\x0140={live.type}"
-        f"{'' if orig is None else f'{chr(1)}41={orig}'}{middle}\x01{money}150={exec_type}\x01"
-        f"151={shortest(leaves, size) if leaves else '0.0'}\x01"
-        f"381={shortest(cost, pair.exact_decimals) if cost else '0.0'}\x01{trade}{rest}{liquidity}"
+    return _Parts(
+        f"6={average}\x0111={cl_ord_id}\x0114={done}\x0117=",
+        f"\x01{last}37={order.txid}\x0138={quantity}\x0139=",
+        f"{middle}{money}150=",
+        f"\x01151={left}\x01381={spent}\x01{trade}{rest}{liquidity}",
     )
 
 
@@ -151,82 +167,68 @@ ExecIds = Callable[[], str]
 def _accepted(live: LiveOrder, event: Accepted, ids: ExecIds) -> list[str]:
     """Tell that an order was taken, and, unless it is scheduled or ends at once, that it is live."""
     order = live.order
-    words = describe(order)
-    common: dict[str, Any] = {"cl_ord_id": live.cl_ord_id, "leaves": order.qty, "why": words}
-    pending = _report(live, PENDING_NEW, PENDING_NEW, ids(), order.opened_ns, **common)
+    parts = _parts(live, order.opened_ns, cl_ord_id=live.cl_ord_id, leaves=order.qty, why=describe(order))
+    pending = parts.report(ids(), PENDING_NEW, PENDING_NEW)
     if order.start_ns or order.reason is Reason.POST_ONLY:
         return [pending]
-    return [pending, _report(live, NEW, NEW, ids(), order.opened_ns, **common)]
+    return [pending, parts.report(ids(), NEW, NEW)]
 
 
 def _started(live: LiveOrder, event: Started, ids: ExecIds) -> list[str]:
-    return [
-        _report(
-            live,
-            NEW,
-            NEW,
-            ids(),
-            event.time_ns,
-            cl_ord_id=live.cl_ord_id,
-            leaves=live.order.qty,
-            why=describe(live.order),
-        )
-    ]
+    """Tell that a scheduled order is live."""
+    order = live.order
+    parts = _parts(live, event.time_ns, cl_ord_id=live.cl_ord_id, leaves=order.qty, why=describe(order))
+    return [parts.report(ids(), NEW, NEW)]
 
 
 def _restated(live: LiveOrder, event: Triggered | TriggerMoved, ids: ExecIds) -> list[str]:
     """Tell that a trigger fired, or has moved."""
     live.type = codec.running_type(live.order)
-    return [
-        _report(live, RESTATED, NEW, ids(), event.time_ns, cl_ord_id=live.cl_ord_id, leaves=live.order.qty)
-    ]
+    parts = _parts(live, event.time_ns, cl_ord_id=live.cl_ord_id, leaves=live.order.qty)
+    return [parts.report(ids(), NEW, RESTATED)]
 
 
 def _filled(live: LiveOrder, event: Filled, ids: ExecIds) -> list[str]:
     order, trade = live.order, event.trade
     pair = order.instrument
     asset = pair.base if order.fee_in_base else pair.quote
-    status = FILLED if trade.cum_qty == order.qty else PARTIALLY_FILLED
-    return [
-        _report(
-            live,
-            TRADE,
-            status,
-            ids(),
-            trade.time_ns,
-            cl_ord_id=live.cl_ord_id,
-            filled=trade.cum_qty,
-            cost=trade.cum_cost,
-            leaves=order.qty - trade.cum_qty,
-            last=f"31={shortest(trade.price, pair.price_decimals)}\x01"
-            f"32={shortest(trade.qty, pair.lot_decimals)}\x01",
-            money=f"118={shortest(trade.cost, pair.exact_decimals)}\x01136=1\x01"
-            f"137={shortest(trade.cum_fee, order.fee_decimals)}\x01138={asset.name}\x01139=4\x01891=2\x01",
-            trade=f"527={trade.trade_id}\x011003={trade.exec_id}\x01",
-            liquidity=f"5050={'0' if trade.maker else '1'}\x01",
-        )
-    ]
+    parts = _parts(
+        live,
+        trade.time_ns,
+        cl_ord_id=live.cl_ord_id,
+        filled=trade.cum_qty,
+        cost=trade.cum_cost,
+        leaves=order.qty - trade.cum_qty,
+        last=f"31={shortest(trade.price, pair.price_decimals)}\x01"
+        f"32={shortest(trade.qty, pair.lot_decimals)}\x01",
+        money=f"118={shortest(trade.cost, pair.exact_decimals)}\x01136=1\x01"
+        f"137={shortest(trade.cum_fee, order.fee_decimals)}\x01138={asset.name}\x01139=4\x01891=2\x01",
+        trade=f"527={trade.trade_id}\x011003={trade.exec_id}\x01",
+        liquidity=f"5050={'0' if trade.maker else '1'}\x01",
+    )
+    return [parts.report(ids(), FILLED if trade.cum_qty == order.qty else PARTIALLY_FILLED, TRADE)]
 
 
 def _amended(live: LiveOrder, event: Amended, ids: ExecIds) -> list[str]:
     """Tell of new values: those that the client asked for, or that the engine itself has set."""
-    common: dict[str, Any] = {
-        "filled": event.filled,
-        "cost": live.order.cost,
-        "leaves": max(event.qty - event.filled, 0),
-    }
+    orig, why = None, None
+    state = kind = REPLACED
     if event.reason is not None:
-        status = PARTIALLY_FILLED if event.filled else NEW
-        why = event.reason.value
-        return [
-            _report(live, RESTATED, status, ids(), event.time_ns, cl_ord_id=live.cl_ord_id, why=why, **common)
-        ]
-    orig = None
-    if live.request is not None:
+        why, kind = event.reason.value, RESTATED
+        state = PARTIALLY_FILLED if event.filled else NEW
+    elif live.request is not None:
         orig, live.cl_ord_id, live.request = live.cl_ord_id, live.request, None
-    return [
-        _report(live, REPLACED, REPLACED, ids(), event.time_ns, cl_ord_id=live.cl_ord_id, orig=orig, **common)
-    ]
+    parts = _parts(
+        live,
+        event.time_ns,
+        cl_ord_id=live.cl_ord_id,
+        orig=orig,
+        why=why,
+        filled=event.filled,
+        cost=live.order.cost,
+        leaves=max(event.qty - event.filled, 0),
+    )
+    return [parts.report(ids(), state, kind)]
 
 
 def _ended(live: LiveOrder, event: Ended, ids: ExecIds) -> list[str]:
@@ -234,24 +236,14 @@ def _ended(live: LiveOrder, event: Ended, ids: ExecIds) -> list[str]:
     order = live.order
     if order.status is Status.CLOSED:
         return []
-    status = _ENDED[order.status]
+    state = _ENDED[order.status]
     cl_ord_id, orig, why = live.cl_ord_id, None, None if order.reason is None else order.reason.value
     if live.request is not None:
         cl_ord_id, orig, why = live.request, live.cl_ord_id, None
-    return [
-        _report(
-            live,
-            status,
-            status,
-            ids(),
-            event.time_ns,
-            cl_ord_id=cl_ord_id,
-            orig=orig,
-            why=why,
-            filled=order.filled,
-            cost=order.cost,
-        )
-    ]
+    parts = _parts(
+        live, event.time_ns, cl_ord_id=cl_ord_id, orig=orig, why=why, filled=order.filled, cost=order.cost
+    )
+    return [parts.report(ids(), state, state)]
 
 
 def status(live: LiveOrder, exec_id: str, cl_ord_id: str, now_ns: int) -> str:
@@ -263,18 +255,17 @@ def status(live: LiveOrder, exec_id: str, cl_ord_id: str, now_ns: int) -> str:
         state, leaves = PARTIALLY_FILLED if order.filled else NEW, order.remaining
         if order.status is Status.PENDING:
             state = PENDING_NEW
-    return _report(
+    why = None if order.reason is None else order.reason.value
+    parts = _parts(
         live,
-        STATUS,
-        state,
-        exec_id,
         now_ns,
         cl_ord_id=cl_ord_id,
         filled=order.filled,
         cost=order.cost,
         leaves=leaves,
-        why=None if order.reason is None else order.reason.value,
+        why=why,
     )
+    return parts.report(exec_id, state, STATUS)
 
 
 WRITERS: dict[type[Event], Callable[..., list[str]]] = {

@@ -4,7 +4,6 @@ A session is a pair of CompIDs.  It outlives connections: reports that come whil
 numbered and kept, and sent again when they are asked for.
 """
 
-import contextlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -104,8 +103,10 @@ class Session:
         """Take one whole message, and answer it."""
         core = self.core
         expected = core.expected
-        with contextlib.suppress(GarbledError, UnicodeDecodeError):
+        try:
             core.receive(message.decode())
+        except (GarbledError, UnicodeDecodeError):
+            pass  # FIX has such messages ignored
         if core.expected == expected:
             self._idle += 1
             if self._idle > MOST_IDLE_MESSAGES:
@@ -266,7 +267,10 @@ class Session:
             self._journal.clear()
 
     def close(self) -> None:
-        """Close what is open besides connections."""
+        """Say goodbye, and close what is open besides the connection."""
+        if self.outlet is not None:
+            self.log_out("the venue stops")
+            self.outlet = None
         self._save()
         if self._journal is not None:
             self._journal.close()

@@ -16,7 +16,8 @@ _LONGEST_HEAD = 40
 _TRAILER = 7
 """Bytes of ``10=123`` and its end."""
 _WHEN = re.compile(r"(\d{4})(\d{2})(\d{2})-(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?")
-_CHUNK = 256
+_SURE, _SURE_ASCII = 256, 515
+"""Bytes whose sum is below that, whatever they are."""
 
 
 class TooLargeError(Exception):
@@ -69,6 +70,9 @@ def _spoilt(buffer: bytes, start: int) -> bool:
 
 def fields(message: str) -> dict[str, str]:
     """Return a message's fields by tag; of tags that stand there twice, the last one."""
+    if message.count("=") == message.count(SOH):  # no value has one
+        parts = iter(message.replace("=", SOH).split(SOH))
+        return dict(zip(parts, parts, strict=False))
     return dict([part.split("=", 1) for part in message[:-1].split(SOH)])
 
 
@@ -78,10 +82,13 @@ def pairs(message: str) -> list[tuple[str, str]]:
 
 
 def checksum(data: bytes) -> int:
-    """Return the sum of all bytes modulo 256 (tag 10)."""
-    if len(data) <= _CHUNK:
-        return (adler32(data) - 1) & 0xFF  # its low half is the sum plus one; it wraps beyond 65,520 only
-    return sum(adler32(data[at : at + _CHUNK]) - 1 for at in range(0, len(data), _CHUNK)) & 0xFF
+    """Return the sum of all bytes modulo 256 (tag 10).
+
+    The low half of an Adler-32 is the sum plus one, as long as that is below 65,521.
+    """
+    if len(data) < _SURE_ASCII and data.isascii():
+        return (adler32(data) - 1) & 0xFF
+    return sum([adler32(data[at : at + _SURE]) - 1 for at in range(0, len(data), _SURE)]) & 0xFF
 
 
 def sound(message: bytes) -> bool:
@@ -110,10 +117,20 @@ def resent(message: bytes, stamp: str) -> bytes:
     return encode(SOH.join(content) + SOH)
 
 
+class _Latest:
+    """The time that was last asked for as text: a message has the same one in several places."""
+
+    ms = -1
+    stamp = ""
+
+
 def timestamp(time_ns: int) -> str:
     """Return a time as ``20260302-12:00:01.006``."""
-    seconds, rest = divmod(time_ns, 10**9)
-    return f"{_second(seconds)}.{rest // 10**6:03d}"
+    ms = time_ns // 10**6
+    if ms != _Latest.ms:
+        seconds, rest = divmod(ms, 1000)
+        _Latest.stamp, _Latest.ms = f"{_second(seconds)}.{rest:03d}", ms
+    return _Latest.stamp
 
 
 def time_only(time_ns: int) -> str:

@@ -1,0 +1,1 @@
+"""FIX: the gateway in a process of its own, and clients that speak to it."""
