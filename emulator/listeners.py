@@ -49,8 +49,8 @@ class Listeners:
         """Open the ports of all tiers; SettingsError for a port that cannot be had.
 
         ``plain`` gives each tier's protocols, ``guard`` puts below them what looks at a connection before all
-        else, ``context`` gives a TLS context, ``fix`` the protocols of a FIX service.  With ``kraken_ports`` each
-        address also listens on the ports that Kraken has.
+        else, ``context`` gives a TLS context, ``fix`` the protocols of a FIX service.  With ``kraken_ports``
+        each address also listens on the ports that Kraken has.
         """
         settings = self._settings
         places = [(t, p, tier, path) for t, tier in enumerate(tiers) for p, path in enumerate(tier.paths)]

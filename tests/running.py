@@ -61,8 +61,12 @@ class Running:
 
     def next_account(self) -> dict[str, Any]:
         """Return the key and secret of an account that nobody was given yet, as long as there is one."""
-        spot: dict[str, Any] = next(self._accounts)["spot"]
+        spot: dict[str, Any] = self.next_member()["spot"]
         return spot
+
+    def next_member(self) -> dict[str, Any]:
+        """Return all that the endpoints file says of such an account."""
+        return next(self._accounts)
 
     def stdout(self) -> str:
         """Return what the emulator printed so far."""

@@ -103,10 +103,10 @@ class Session:
         """Take one whole message, and answer it."""
         core = self.core
         expected = core.expected
-        try:
+        try:  # without suppress(), which takes its time on an order's road
             core.receive(message.decode())
-        except (GarbledError, UnicodeDecodeError):
-            pass  # FIX has such messages ignored
+        except (GarbledError, UnicodeDecodeError) as error:
+            _log.debug("FIX %s: garbled message ignored: %s", self, error)
         if core.expected == expected:
             self._idle += 1
             if self._idle > MOST_IDLE_MESSAGES:

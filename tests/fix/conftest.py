@@ -1,0 +1,26 @@
+"""Venues that the FIX tests of one process share, and clients that end with their test."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.fix.client import FixClient
+from tests.running import Running
+
+
+@pytest.fixture
+def connect(quiet_venue: Running) -> Iterator[Callable[..., FixClient]]:
+    """Connect to a service of a venue where nobody else trades: ``connect(account, "spot_trading")``."""
+    clients: list[FixClient] = []
+
+    def make(account: dict[str, Any], service: str = "spot_trading", **options: Any) -> FixClient:
+        target = "KRAKEN-TRD" if service == "spot_trading" else "KRAKEN-MD"
+        venue = options.pop("venue", quiet_venue)
+        client = FixClient(venue.tier()["fix"][service], account, target, **options)
+        clients.append(client)
+        return client
+
+    yield make
+    for client in clients:
+        client.close()
