@@ -187,7 +187,10 @@ def _flags(f: Fields, allowed: frozenset[str]) -> frozenset[str]:
 
 def _cash(value: str, pair: Instrument) -> int:
     """Return what an order spends, as an exact cost."""
-    cash = units(value, pair.exact_decimals, truncate=True)
+    try:
+        cash = units(value, pair.exact_decimals, truncate=True)
+    except ValueError:
+        cash = 0
     if cash <= 0:
         raise bad_argument("volume")
     return cash
