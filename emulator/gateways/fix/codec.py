@@ -38,10 +38,18 @@ SIDES = {"1": Side.BUY, "2": Side.SELL}
 """54."""
 _SELF_TRADE = {"0": SelfTrade.CANCEL_BOTH, "1": SelfTrade.CANCEL_NEWEST, "2": SelfTrade.CANCEL_OLDEST}
 _REFERENCES = {"1": Reference.INDEX, "5": Reference.LAST}
-_NEW_FLAGS = frozenset("EPvfq")
-"""18 of a new order: reduce-only, post-only, quantity in quote, fee in base or in quote."""
+_FLAGS = {"D": frozenset("EPvfq"), "G": frozenset("P")}
+"""18: reduce-only, post-only, quantity in quote, fee in base or in quote; an amend may be post-only."""
 _RARE = ("18", "62", "99", "126", "168", "388", "1138", "5001", "7928")
 """Fields that many orders have not."""
+
+
+def check_fields(f: Fields) -> None:
+    """Refuse what the dictionary lets through but Spot does not know; SessionRejectError."""
+    if "18" in f and not _FLAGS[f["35"]].issuperset(f["18"].split()):
+        raise bad_value("ExecInst", 18)
+    if f.get("78", "1") != "1":
+        raise bad_value("NoAllocs", 78)
 
 
 def place_order(f: Fields, market: Market, account: str, now_ns: int) -> commands.PlaceOrder:
@@ -73,7 +81,9 @@ def place_order(f: Fields, market: Market, account: str, now_ns: int) -> command
 def _rare_fields(f: Fields, market: Market, side: Side, type_: OrderType, now_ns: int) -> dict[str, Any]:
     """Return what a command needs for fields that many orders have not."""
     pair, values = market.instrument, dict[str, Any]()
-    flags = _flags(f, _NEW_FLAGS)
+    flags = f.get("18", "").split()
+    if "f" in flags and "q" in flags:
+        raise bad_argument("oflags")
     values["post_only"], values["reduce_only"] = "P" in flags, "E" in flags
     values["fee_in_base"] = "f" in flags
     if "v" in flags:
@@ -151,7 +161,7 @@ def amend_order(f: Fields, order: Order, market: Market, now_ns: int) -> command
         price=price,
         trigger=None if order.trigger is not None and trigger == order.trigger.price else trigger,
         display=order_fields.quantity(f["1138"], pair, "displayvol") if "1138" in f else None,
-        post_only="P" in _flags(f, frozenset("P")),
+        post_only="18" in f,
         deadline_ns=deadline(f, now_ns),
     )
 
@@ -173,16 +183,6 @@ def deadline(f: Fields, now_ns: int) -> int:
     if not SHORTEST_DEADLINE_NS <= due_ns - now_ns <= order_fields.LONGEST_DEADLINE_NS:
         raise bad_argument("deadline")
     return due_ns
-
-
-def _flags(f: Fields, allowed: frozenset[str]) -> frozenset[str]:
-    """Return 18."""
-    given = frozenset(f.get("18", "").split())
-    if not given <= allowed:
-        raise bad_value("ExecInst", 18)
-    if given >= {"f", "q"}:
-        raise bad_argument("oflags")
-    return given
 
 
 def _cash(value: str, pair: Instrument) -> int:

@@ -20,6 +20,7 @@ def new_order(session: "Session", f: Fields, _: str) -> None:
     """NewOrderSingle (D)."""
     venue, account = session.venue, session.account
     now_ns = venue.clock.now_ns()
+    codec.check_fields(f)
     session.cl_ord_ids.take(f["11"], now_ns)
     check_state(account.state, trades=True)
     pair = venue.names.symbol(f["55"])
@@ -46,6 +47,7 @@ def replace(session: "Session", f: Fields, _: str) -> None:
     """OrderCancelReplaceRequest (G): amend in place; 41 finds the order, 37 must be its id."""
     venue = session.venue
     now_ns = venue.clock.now_ns()
+    codec.check_fields(f)
     session.cl_ord_ids.take(f["11"], now_ns)
     check_state(session.account.state, trades=True)
     live = session.orders.get(f["41"])
