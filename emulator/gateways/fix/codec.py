@@ -161,7 +161,7 @@ def amend_order(f: Fields, order: Order, market: Market, now_ns: int) -> command
         price=price,
         trigger=None if order.trigger is not None and trigger == order.trigger.price else trigger,
         display=order_fields.quantity(f["1138"], pair, "displayvol") if "1138" in f else None,
-        post_only="18" in f,
+        post_only="P" in f.get("18", ""),
         deadline_ns=deadline(f, now_ns),
     )
 

@@ -29,6 +29,8 @@ NEW, PARTIALLY_FILLED, FILLED, CANCELED, REPLACED, PENDING_NEW, EXPIRED = "0", "
 """Values of 39 (OrdStatus); 150 (ExecType) shares them, and has these besides."""
 TRADE, RESTATED, STATUS = "F", "D", "I"
 _ENDED = {Status.CLOSED: FILLED, Status.CANCELED: CANCELED, Status.EXPIRED: EXPIRED}
+_SET_OFF = frozenset("12")
+"""Types that a triggered order has when its client was told that it is set off."""
 _TYPE_WORDS = {
     "1": "market",
     "2": "limit",
@@ -149,7 +151,7 @@ def _parts(
     if trigger is not None:
         if trigger.price:
             middle += f"99={shortest(trigger.price, decimals)}\x01"
-        if trigger.fired_ns:
+        if trigger.fired_ns and live.type in _SET_OFF:
             rest = f"1102={shortest(trigger.fired_price, decimals)}\x01"
     if order.type is OrderType.ICEBERG:
         rest += f"1138={shortest(order.display, size)}\x01"
@@ -183,7 +185,8 @@ def _started(live: LiveOrder, event: Started, ids: ExecIds) -> list[str]:
 
 def _restated(live: LiveOrder, event: Triggered | TriggerMoved, ids: ExecIds) -> list[str]:
     """Tell that a trigger fired, or has moved."""
-    live.type = codec.running_type(live.order)
+    if type(event) is Triggered:
+        live.type = codec.running_type(live.order)
     parts = _parts(live, event.time_ns, cl_ord_id=live.cl_ord_id, leaves=live.order.qty)
     return [parts.report(ids(), NEW, RESTATED)]
 
