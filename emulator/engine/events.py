@@ -122,6 +122,8 @@ class Amended(msgspec.Struct, frozen=True):
     qty: int
     price: int
     filled: int
+    cost: int
+    """Of what was filled."""
     reason: Reason | None = None
 
 

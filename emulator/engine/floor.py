@@ -421,9 +421,8 @@ class Floor:
         amend_id = self._amends.next()
         kind, why = ("user", Reason.USER) if reason is None else ("restated", reason)
         order.remember(order.as_it_is(amend_id, kind, why.value, self.now_ns))
-        self._out.append(
-            events.Amended(order, amend_id, self.now_ns, order.qty, order.price, order.filled, reason)
-        )
+        qty, price, filled, cost = order.qty, order.price, order.filled, order.cost
+        self._out.append(events.Amended(order, amend_id, self.now_ns, qty, price, filled, cost, reason))
 
     def _publish_book(self, market: Market) -> None:
         if market.book.touched:

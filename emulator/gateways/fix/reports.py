@@ -228,7 +228,7 @@ def _amended(live: LiveOrder, event: Amended, ids: ExecIds) -> list[str]:
         orig=orig,
         why=why,
         filled=event.filled,
-        cost=live.order.cost,
+        cost=event.cost,
         leaves=max(event.qty - event.filled, 0),
     )
     return [parts.report(ids(), state, kind)]
