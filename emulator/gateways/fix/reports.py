@@ -54,7 +54,18 @@ def shortest(value: int, decimals: int) -> str:
 class LiveOrder:
     """A FIX order while it is open: who is told of it, and by what names."""
 
-    __slots__ = ("allocation", "cl_ord_id", "logon", "order", "request", "session", "side", "tif", "type")
+    __slots__ = (
+        "allocation",
+        "cl_ord_id",
+        "logon",
+        "order",
+        "replaced",
+        "request",
+        "session",
+        "side",
+        "tif",
+        "type",
+    )
 
     def __init__(
         self, session: "Session", order: Order, cl_ord_id: str, tif: str, allocation: str = ""
@@ -66,8 +77,8 @@ class LiveOrder:
         self.request: str | None = None
         """Id of the cancel or amend request that is being carried out."""
         self.tif = tif
-        self.logon = session.logons
-        """In which logon of its session it was placed or replaced."""
+        self.logon = self.replaced = session.logons
+        """In which logon of its session it was placed, and last replaced."""
         self.allocation = allocation
         """78 and 79 as they were sent, for brokers."""
         self.side = "1" if order.buy else "2"
@@ -221,6 +232,7 @@ def _amended(live: LiveOrder, event: Amended, ids: ExecIds) -> list[str]:
         state = PARTIALLY_FILLED if event.filled else NEW
     elif live.request is not None:
         orig, live.cl_ord_id, live.request = live.cl_ord_id, live.request, None
+        live.replaced = live.session.logons
     parts = _parts(
         live,
         event.time_ns,

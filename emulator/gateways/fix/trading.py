@@ -86,7 +86,7 @@ def mass_cancel(session: "Session", f: Fields, _: str) -> None:
     elif scope not in (_THIS_SESSION, _ALL):
         raise bad_value("MassCancelRequestType", 530)
     if scope != _ALL:
-        orders = [live for live in orders if live.logon == session.logons]
+        orders = [live for live in orders if session.logons in (live.logon, live.replaced)]
     session.cancel(orders)
 
 
