@@ -111,7 +111,9 @@ class Desk(FixClient):
         assert states(reports) == ["AA", "00"], reports
         return reports[-1]
 
-    def canceled(self, order_id: str | None = None, orig: str | None = None, **fields: object) -> list[Message]:
+    def canceled(
+        self, order_id: str | None = None, orig: str | None = None, **fields: object
+    ) -> list[Message]:
         self.cancel(order_id, orig, **fields)
         return self.take()
 

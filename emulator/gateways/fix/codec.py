@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from emulator.engine import commands
+from emulator.engine.events import Reject
 from emulator.engine.instruments import Instrument, Side
 from emulator.engine.market import Market
 from emulator.engine.orders import Order, OrderType, SelfTrade, TimeInForce
 from emulator.engine.rules import reference_price
 from emulator.engine.triggers import Offset, Reference
 from emulator.gateways import order_fields
-from emulator.gateways.errors import VenueError, bad_argument
+from emulator.gateways.errors import REJECT_TEXT, VenueError, bad_argument
 from emulator.gateways.fix import wire
 from emulator.gateways.fix.refusals import bad_value, missing
 from emulator.gateways.numbers import units
@@ -112,19 +113,30 @@ def _rare_fields(f: Fields, market: Market, side: Side, type_: OrderType, now_ns
         if type_.trails:
             values["trigger"] = _distance(stop, market, reference, rises=side is Side.BUY)
             if type_.limited:
-                values["price"] = _from_stop(order_fields.price(_required(f, "44", "Price"), pair), stop)
+                limit = order_fields.price(_required(f, "44", "Price"), pair)
+                values["price"] = _from_stop(limit, stop, pair)
     return values
 
 
 def _distance(stop: int, market: Market, reference: Reference, *, rises: bool) -> Offset:
-    """Return how far a trailing trigger stays behind: 99 is where it stands now."""
+    """Return how far a trailing trigger stays behind: 99 is where it stands now; nothing without a price."""
+    _check_tick(stop, market.instrument)
     seen = reference_price(market, reference)
+    if not seen:
+        return Offset(0)
     return Offset(stop - seen if rises else seen - stop)
 
 
-def _from_stop(limit: int, stop: int) -> Offset:
+def _from_stop(limit: int, stop: int, pair: Instrument) -> Offset:
     """Return a trailing order's limit as a distance from its trigger."""
+    _check_tick(limit, pair)
     return Offset(limit - stop)
+
+
+def _check_tick(price: int, pair: Instrument) -> None:
+    """Refuse a price between ticks: the engine sees distances only."""
+    if price % pair.tick:
+        raise VenueError(REJECT_TEXT[Reject.TICK_SIZE])
 
 
 def amend_order(f: Fields, order: Order, market: Market, now_ns: int) -> commands.AmendOrder:
@@ -138,10 +150,10 @@ def amend_order(f: Fields, order: Order, market: Market, now_ns: int) -> command
     )
     if not same:
         raise VenueError("EOrder:Invalid order")
-    limit = order_fields.price(f["44"], pair) if "44" in f and order.type.limited else None
+    limit = order_fields.price(_required(f, "44", "Price"), pair) if order.type.limited else None
     trigger: int | Offset | None = None
-    if "99" in f and order.trigger is not None and order.waiting:
-        stop = order_fields.price(f["99"], pair)
+    if order.trigger is not None and order.waiting:
+        stop = order_fields.price(_required(f, "99", "StopPx"), pair)
         trigger = stop
         if order.type.trails:
             trigger = None
@@ -149,9 +161,7 @@ def amend_order(f: Fields, order: Order, market: Market, now_ns: int) -> command
                 trigger = _distance(stop, market, order.trigger.reference, rises=order.trigger.rises)
     price: int | Offset | None = limit
     if order.type.trails and order.waiting and limit is not None:
-        assert order.trigger is not None  # noqa: S101 - it waits for it
-        stop = order_fields.price(f["99"], pair) if "99" in f else order.trigger.price
-        price = _from_stop(limit, stop)
+        price = _from_stop(limit, stop, pair)
         if price == order.limit_offset:
             price = None
     return commands.AmendOrder(

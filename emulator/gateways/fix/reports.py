@@ -26,8 +26,11 @@ if TYPE_CHECKING:
     from emulator.gateways.fix.session import Session
 
 NEW, PARTIALLY_FILLED, FILLED, CANCELED, REPLACED, PENDING_NEW, EXPIRED = "0", "1", "2", "4", "5", "A", "C"
-"""Values of 39 (OrdStatus); 150 (ExecType) shares them, and has these besides."""
+"""Values of 39 (OrdStatus) and 150 (ExecType)."""
+PENDING_REPLACE = "E"
+"""39 of a scheduled order that was replaced."""
 TRADE, RESTATED, STATUS = "F", "D", "I"
+"""Further values of 150."""
 _ENDED = {Status.CLOSED: FILLED, Status.CANCELED: CANCELED, Status.EXPIRED: EXPIRED}
 _SET_OFF = frozenset("12")
 """Types that a triggered order has when its client was told that it is set off."""
@@ -227,6 +230,8 @@ def _amended(live: LiveOrder, event: Amended, ids: ExecIds) -> list[str]:
     """Tell of new values: those that the client asked for, or that the engine itself has set."""
     orig, why = None, None
     state = kind = REPLACED
+    if live.order.status is Status.PENDING:
+        state = PENDING_REPLACE
     if event.reason is not None:
         why, kind = event.reason.value, RESTATED
         state = PARTIALLY_FILLED if event.filled else NEW
