@@ -177,14 +177,15 @@ class Gateway:
         live.request = request
         self._execute(command, reply)
 
-    def execute_all(self, session: Session, cancels: Sequence[CancelOrder]) -> None:
-        """Cancel several orders at one moment."""
+    def execute_all(self, session: Session, cancels: Sequence[CancelOrder]) -> list[Event]:
+        """Cancel several orders at one moment; return what answers each."""
 
         def reply(outcomes: list[list[Event]]) -> None:
             self._answer(session, [event for events in outcomes for event in events])
 
-        self.venue.execute_all(cancels, reply)
+        outcomes = self.venue.execute_all(cancels, reply)
         self._told = None
+        return [events[0] for events in outcomes]
 
     def _execute(self, command: Command, reply: Callable[[list[Event]], None]) -> None:
         """Carry a command out; what is refused is raised when everybody has been told."""

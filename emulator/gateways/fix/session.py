@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from emulator.engine.commands import CancelOrder
+from emulator.engine.events import Event
 from emulator.gateways.errors import VenueError
 from emulator.gateways.fix import refusals, wire
 from emulator.gateways.fix.cl_ord_ids import ClOrdIds
@@ -232,12 +233,11 @@ class Session:
         reference = f"379={fields['11']}\x01" if "11" in fields else ""
         self.post("j", f"45=0\x0158={text}\x01372={fields['35']}\x01{reference}380={reason}\x01")
 
-    def cancel(self, orders: list[LiveOrder]) -> None:
-        """Cancel orders of ours; each is reported by itself."""
+    def cancel(self, orders: list[LiveOrder]) -> list[Event]:
+        """Cancel orders of ours; each is reported by itself.  Return what answers each."""
         account = self.account.name
         commands = [CancelOrder(account=account, txid=live.order.txid, batch=True) for live in orders]
-        if commands:
-            self.gateway.execute_all(self, commands)
+        return self.gateway.execute_all(self, commands) if commands else []
 
     # -- what outlasts a run ----------------------------------------------------------------------
 

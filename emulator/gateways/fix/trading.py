@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from emulator.engine import commands
-from emulator.gateways.errors import VenueError, check_state
+from emulator.engine.events import Rejected
+from emulator.gateways.errors import REJECT_TEXT, VenueError, check_state
 from emulator.gateways.fix import codec, reports
 from emulator.gateways.fix.refusals import UNKNOWN_ORDER, BusinessRejectError, bad_value, missing
 from emulator.gateways.fix.reports import LiveOrder
@@ -72,7 +73,10 @@ def status(session: "Session", f: Fields, _: str) -> None:
 
 
 def mass_cancel(session: "Session", f: Fields, _: str) -> None:
-    """OrderMassCancelRequest (q): a report for each order, none when there is nothing to cancel."""
+    """OrderMassCancelRequest (q): a report for each order, none when there is nothing to cancel.
+
+    When some cannot be cancelled (maintenance), one refusal follows the reports of the others.
+    """
     session.cl_ord_ids.take(f["11"], session.venue.clock.now_ns())
     scope, orders = f["530"], list(session.orders.values())
     if scope == _THIS_SESSION_BY_SYMBOL:
@@ -87,7 +91,9 @@ def mass_cancel(session: "Session", f: Fields, _: str) -> None:
         raise bad_value("MassCancelRequestType", 530)
     if scope != _ALL:
         orders = [live for live in orders if session.logons in (live.logon, live.replaced)]
-    session.cancel(orders)
+    for answer in session.cancel(orders):
+        if isinstance(answer, Rejected):
+            raise VenueError(REJECT_TEXT[answer.reason])
 
 
 def _named(session: "Session", txid: str | None, cl_ord_id: str | None) -> LiveOrder | None:
