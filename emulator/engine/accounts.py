@@ -148,6 +148,13 @@ class Account:
         if order.userref is not None:
             self.by_userref.setdefault(order.userref, {})[order.txid] = order
 
+    def renamed(self, order: Order, cl_ord_id: str) -> None:
+        """Give an open order another client order id."""
+        if order.cl_ord_id is not None:
+            self.by_cl_ord_id.pop(order.cl_ord_id, None)
+        order.cl_ord_id = cl_ord_id
+        self.by_cl_ord_id[cl_ord_id] = order
+
     def ended(self, order: Order) -> None:
         """Move ``order`` from the open ones to the history and release its hold."""
         if order.hold:

@@ -68,6 +68,8 @@ class AmendOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     account: str
     txid: str | None = None
     cl_ord_id: str | None = None
+    new_cl_ord_id: str | None = None
+    """What the order is called from now on; an id of FIX is that of the last request."""
     qty: int | None = None
     price: int | Offset | None = None
     trigger: int | Offset | None = None

@@ -207,6 +207,8 @@ def amend_fault(
     pair, qty = order.instrument, change.qty
     if order.close is not None or order.cash:
         return Reject.AMEND_NOT_ALLOWED
+    if command.new_cl_ord_id is not None and command.new_cl_ord_id in order.account.by_cl_ord_id:
+        return Reject.CLIENT_ID_NOT_UNIQUE
     if qty <= 0:
         return Reject.INVALID_QTY
     if order.filled < qty < pair.order_min:

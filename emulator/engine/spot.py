@@ -276,6 +276,8 @@ class SpotEngine(Positions):
         if fault is not None:
             self._refuse(fault)
             return
+        if command.new_cl_ord_id is not None:
+            account.renamed(order, command.new_cl_ord_id)
         self._charge_age(order, limits.AMEND if change.qty > order.filled else limits.CANCEL)
         order.changed_ns = self.now_ns
         self._apply_change(order, market, change)

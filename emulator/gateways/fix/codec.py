@@ -167,6 +167,7 @@ def amend_order(f: Fields, order: Order, market: Market, now_ns: int) -> command
     return commands.AmendOrder(
         account=order.account.name,
         txid=order.txid,
+        new_cl_ord_id=f["11"],
         qty=order_fields.quantity(f["38"], pair),
         price=price,
         trigger=None if order.trigger is not None and trigger == order.trigger.price else trigger,
