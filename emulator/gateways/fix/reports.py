@@ -88,7 +88,7 @@ class LiveOrder:
         self.type = codec.TYPE_CODES[order.type]
 
 
-def describe(order: Order) -> str:
+def describe(order: Order, qty: int) -> str:
     """Return 58 of acknowledgements: ``buy 0.25 BTC/USD @ limit 64000.1``."""
     pair = order.instrument
     code, words = codec.TYPE_CODES[order.type], []
@@ -99,7 +99,7 @@ def describe(order: Order) -> str:
             words.append("-> limit")
     if order.type.limited:
         words.append(_plain(_limit(order), pair))
-    quantity = text(order.qty, pair.lot_decimals).rstrip("0").rstrip(".") if pair.lot_decimals else order.qty
+    quantity = text(qty, pair.lot_decimals).rstrip("0").rstrip(".") if pair.lot_decimals else qty
     return f"{'buy' if order.buy else 'sell'} {quantity} {pair.symbol} @ {' '.join(words)}"
 
 
@@ -133,6 +133,7 @@ def _parts(
     time_ns: int,
     *,
     cl_ord_id: str,
+    qty: int = 0,
     filled: int = 0,
     cost: int = 0,
     leaves: int = 0,
@@ -148,8 +149,8 @@ def _parts(
     pair = order.instrument
     size, decimals = pair.lot_decimals, pair.price_decimals
     limit, trigger, rest = _limit(order), order.trigger, ""
-    quantity = shortest(order.qty, size)
-    left = quantity if leaves == order.qty else shortest(leaves, size) if leaves else "0.0"
+    quantity = shortest(qty or order.qty, size)
+    left = quantity if leaves == (qty or order.qty) else shortest(leaves, size) if leaves else "0.0"
     average = done = spent = "0.0"
     if filled:
         average = shortest(pair.average_price(cost, filled, decimals), decimals)
@@ -183,7 +184,10 @@ ExecIds = Callable[[], str]
 def _accepted(live: LiveOrder, event: Accepted, ids: ExecIds) -> list[str]:
     """Tell that an order was taken, and, unless it is scheduled or ends at once, that it is live."""
     order = live.order
-    parts = _parts(live, order.opened_ns, cl_ord_id=live.cl_ord_id, leaves=order.qty, why=describe(order))
+    qty = order.history[0].qty if order.history else order.qty  # a reduction may have cut it down already
+    parts = _parts(
+        live, order.opened_ns, cl_ord_id=live.cl_ord_id, qty=qty, leaves=qty, why=describe(order, qty)
+    )
     pending = parts.report(ids(), PENDING_NEW, PENDING_NEW)
     if order.start_ns or order.reason is Reason.POST_ONLY:
         return [pending]
@@ -193,7 +197,9 @@ def _accepted(live: LiveOrder, event: Accepted, ids: ExecIds) -> list[str]:
 def _started(live: LiveOrder, event: Started, ids: ExecIds) -> list[str]:
     """Tell that a scheduled order is live."""
     order = live.order
-    parts = _parts(live, event.time_ns, cl_ord_id=live.cl_ord_id, leaves=order.qty, why=describe(order))
+    parts = _parts(
+        live, event.time_ns, cl_ord_id=live.cl_ord_id, leaves=order.qty, why=describe(order, order.qty)
+    )
     return [parts.report(ids(), NEW, NEW)]
 
 
@@ -244,6 +250,7 @@ def _amended(live: LiveOrder, event: Amended, ids: ExecIds) -> list[str]:
         cl_ord_id=live.cl_ord_id,
         orig=orig,
         why=why,
+        qty=event.qty,
         filled=event.filled,
         cost=event.cost,
         leaves=max(event.qty - event.filled, 0),
