@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
+from emulator.gateways.fix.gateway import Gateway
 from tests.fix.client import FixClient
+from tests.fix.desk import Desk, fix_gateway
+from tests.gateways.venue import Kraken
 from tests.running import Running
 
 
@@ -24,3 +27,39 @@ def connect(quiet_venue: Running) -> Iterator[Callable[..., FixClient]]:
     yield make
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def kraken() -> Kraken:
+    """A venue in this process: alice, bob and carol with plenty of everything, dave with 100 USD."""
+    return Kraken()
+
+
+@pytest.fixture
+def gateway(kraken: Kraken) -> Iterator[Gateway]:
+    """The FIX side of it."""
+    made = fix_gateway(kraken)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def desk(gateway: Gateway) -> Callable[..., Desk]:
+    """Log a client on by its CompID: ``desk("ALICE2", (8674, 1))``."""
+
+    def make(comp_id: str, *fields: tuple[int, object]) -> Desk:
+        client = Desk(gateway, comp_id)
+        assert client.logon(*fields).type == "A"
+        return client
+
+    return make
+
+
+@pytest.fixture
+def alice(desk: Callable[..., Desk]) -> Desk:
+    return desk("ALICE")
+
+
+@pytest.fixture
+def bob(desk: Callable[..., Desk]) -> Desk:
+    return desk("BOB")
