@@ -8,7 +8,7 @@ import pytest
 from emulator.gateways.fix.gateway import Gateway
 from tests.fix.client import FixClient
 from tests.fix.desk import Desk, fix_gateway
-from tests.gateways.venue import Kraken
+from tests.gateways.venue import Client, Kraken
 from tests.running import Running
 
 
@@ -63,3 +63,9 @@ def alice(desk: Callable[..., Desk]) -> Desk:
 @pytest.fixture
 def bob(desk: Callable[..., Desk]) -> Desk:
     return desk("BOB")
+
+
+@pytest.fixture
+def client(kraken: Kraken) -> Client:
+    """A WebSocket client of the same venue."""
+    return kraken.client()
