@@ -13,12 +13,18 @@ Any build of QuickFIX 1.16 will do; nothing depends on how it was compiled (TLS 
 import atexit
 import itertools
 import logging
+import signal
+import threading
 from pathlib import Path
 from typing import Any, Protocol
 
-import quickfix
-
 from emulator.gateways.fix import wire
+
+_interrupt = signal.getsignal(signal.SIGINT)
+import quickfix  # noqa: E402 - what stands around it belongs to it
+
+if _interrupt is not None and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, _interrupt)  # importing QuickFIX sets it to its default behind Python's back
 
 _SETTINGS = {
     "ConnectionType": "acceptor",
