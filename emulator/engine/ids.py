@@ -41,8 +41,9 @@ class IdSequence:
         """Return the identifier that belongs to counter value ``number``."""
         mixed = _mix((number * 0x9E3779B97F4A7C15 + self._offset) & _MASK)
         rest = mixed << 16 | _mix(mixed ^ self._salt) & 0xFFFF
-        code = ""
-        for _ in range(8):
-            code = _PAIRS[rest & 0x3FF] + code
-            rest >>= 10
+        p = _PAIRS  # no loop: an id is made on every order's road
+        code = (
+            f"{p[rest >> 70]}{p[rest >> 60 & 1023]}{p[rest >> 50 & 1023]}{p[rest >> 40 & 1023]}"
+            f"{p[rest >> 30 & 1023]}{p[rest >> 20 & 1023]}{p[rest >> 10 & 1023]}{p[rest & 1023]}"
+        )
         return f"{self._letter}{code[:5]}-{code[5:10]}-{code[10:]}"

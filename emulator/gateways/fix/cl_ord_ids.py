@@ -5,11 +5,11 @@ from collections import deque
 
 from emulator.gateways.fix.refusals import INCORRECT_VALUE, SessionRejectError
 
+LONGEST_INTEGER = 18
 WINDOW_NS = 120 * 10**9
 """How far the time in a UUID may lie from the venue's."""
 MOST_REMEMBERED = 10_000
 """UUIDs of a CompID that are remembered; older ones are usually out of the window by then."""
-_INTEGER = re.compile(r"[0-9]{1,18}")
 _UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _UNIT_NS = 10_000
 """The first 48 bits of a UUID count these since the epoch."""
@@ -28,7 +28,7 @@ class ClOrdIds:
 
     def take(self, value: str, now_ns: int) -> None:
         """Use an id; SessionRejectError when it is none or not new."""
-        if _INTEGER.fullmatch(value):
+        if len(value) <= LONGEST_INTEGER and value.isascii() and value.isdigit():
             number = int(value)
             if number <= self.highest:
                 raise _refused(_OUT_OF_DATE if number else "ClOrdID invalid value")

@@ -7,11 +7,10 @@ from functools import cached_property
 from pathlib import Path
 
 from emulator.engine.commands import CancelOrder, Command, PlaceOrder
-from emulator.engine.events import Accepted, Amended, Ended, Event
+from emulator.engine.events import Accepted, Amended, Ended, Event, Rejected
 from emulator.engine.ids import IdSequence
 from emulator.gateways import ordering
 from emulator.gateways.access import Entrance
-from emulator.gateways.errors import VenueError
 from emulator.gateways.fix import logon, refusals, wire
 from emulator.gateways.fix.library import Library
 from emulator.gateways.fix.logon import Member
@@ -60,6 +59,8 @@ class Gateway:
         self._displace = displace
         self._told: Session | None = None
         """Who has had its reports of the batch of events that is being published."""
+        self._all_told = False
+        """Whether nobody else has any of it."""
         started = IdSequence("P", venue.seed ^ venue.clock.now_ns(), "run").next()
         self._run = f"{started[:6]}{started[7]}"
         """What ids of reports begin with: another one after a restart."""
@@ -151,31 +152,34 @@ class Gateway:
     # -- orders -----------------------------------------------------------------------------------
 
     def place(self, session: Session, command: PlaceOrder, tif: str, allocation: str) -> None:
-        """Place an order; its reports go out before anybody else hears of it."""
+        """Place an order; its reports go out before anybody else hears of it.  VenueError when refused."""
 
         def reply(events: list[Event]) -> None:
-            accepted = ordering.answer(events)
-            assert isinstance(accepted, Accepted)  # noqa: S101 - the only answer to a PlaceOrder
-            cl_ord_id = command.cl_ord_id or ""
-            live = LiveOrder(session, accepted.order, cl_ord_id, tif, allocation)
-            self.orders[live.order.txid] = session.orders[cl_ord_id] = live
-            self._answer(session, events)
+            accepted = events[0]
+            if type(accepted) is Accepted:
+                cl_ord_id = command.cl_ord_id or ""
+                live = LiveOrder(session, accepted.order, cl_ord_id, tif, allocation)
+                self.orders[live.order.txid] = session.orders[cl_ord_id] = live
+                self._answer(session, events)
 
-        self._execute(command, reply)
+        ordering.answer(self._execute(command, reply))
 
     def change(self, session: Session, command: Command, live: LiveOrder, request: str) -> None:
-        """Cancel or amend an order; ``request`` is the ClOrdID of what asked for it."""
+        """Cancel or amend an order for a request with this ClOrdID.  VenueError when refused."""
 
         def reply(events: list[Event]) -> None:
-            try:
-                ordering.answer(events)
-            except VenueError:
-                live.request = None
-                raise
-            self._answer(session, events)
+            if type(events[0]) is not Rejected:
+                self._answer(session, events)
 
         live.request = request
-        self._execute(command, reply)
+        events = self._execute(command, reply)
+        live.request = None
+        ordering.answer(events)
+
+    def _execute(self, command: Command, reply: Callable[[list[Event]], None]) -> list[Event]:
+        events = self.venue.execute(command, reply)
+        self._told = None
+        return events
 
     def execute_all(self, session: Session, cancels: Sequence[CancelOrder]) -> list[Event]:
         """Cancel several orders at one moment; return what answers each."""
@@ -187,23 +191,9 @@ class Gateway:
         self._told = None
         return [events[0] for events in outcomes]
 
-    def _execute(self, command: Command, reply: Callable[[list[Event]], None]) -> None:
-        """Carry a command out; what is refused is raised when everybody has been told."""
-        refused: list[VenueError] = []
-
-        def respond(events: list[Event]) -> None:
-            try:
-                reply(events)
-            except VenueError as error:
-                refused.append(error)
-
-        self.venue.execute(command, respond)
-        self._told = None
-        if refused:
-            raise refused[0]
-
     def _answer(self, session: Session, events: Sequence[Event]) -> None:
         """Send the session its own reports."""
+        self._all_told = True
         self._report(events, session, None)
         self._told = session
         if not session.more:
@@ -211,10 +201,10 @@ class Gateway:
 
     def hear(self, events: list[Event]) -> None:
         """Tell the owners of FIX orders what happened to them, whichever protocol caused it."""
-        if not self.orders:
-            return
-        for session in self._report(events, None, self._told):
-            session.flush()
+        if self.orders and not self._all_told:
+            for session in self._report(events, None, self._told):
+                session.flush()
+        self._all_told = False
 
     def _report(
         self, events: Sequence[Event], only: Session | None, told: Session | None
@@ -226,7 +216,10 @@ class Gateway:
             if write is None:
                 continue
             live = self.orders.get(event.order.txid)  # type: ignore[union-attr]  # every kind in it has one
-            if live is None or live.session is told or (only is not None and live.session is not only):
+            if live is None or live.session is told:
+                continue
+            if only is not None and live.session is not only:
+                self._all_told = False
                 continue
             session, before = live.session, live.cl_ord_id
             for body in write(live, event, self.exec_id):

@@ -13,12 +13,18 @@ Any build of QuickFIX 1.16 will do; nothing depends on how it was compiled (TLS 
 import atexit
 import itertools
 import logging
+import signal
+import threading
 from pathlib import Path
 from typing import Any, Protocol
 
-import quickfix
-
 from emulator.gateways.fix import wire
+
+_interrupt = signal.getsignal(signal.SIGINT)
+import quickfix  # noqa: E402 - what stands around it belongs to it
+
+if _interrupt is not None and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, _interrupt)  # importing QuickFIX sets it to its default behind Python's back
 
 _SETTINGS = {
     "ConnectionType": "acceptor",
@@ -58,14 +64,34 @@ class Handler(Protocol):
 class Core:
     """One session: a pair of CompIDs with its two sequence numbers."""
 
-    __slots__ = ("_callbacks", "_fed", "_handler", "_resending", "_session", "failed")
+    __slots__ = (
+        "_ahead",
+        "_callbacks",
+        "_fed",
+        "_handler",
+        "_next",
+        "_number",
+        "_resending",
+        "_session",
+        "failed",
+        "logged_on",
+        "moved",
+    )
 
     def __init__(self, callbacks: "_Callbacks", session: Any, handler: Handler) -> None:
         self._callbacks = callbacks
         self._session = session
         self._handler = handler
+        self._next = session.next
         self._fed: str | None = None
         self._resending = False
+        self._number = 1
+        self._ahead = False
+        """Whether ``_number`` is ahead of QuickFIX's, which is told before it says or hears anything."""
+        self.logged_on = False
+        """Whether both sides have logged on."""
+        self.moved = False
+        """Whether the last message was in its turn, or was answered."""
         self.failed = False
         """Whether something went wrong on our side; the connection is to end then."""
 
@@ -73,10 +99,11 @@ class Core:
 
     def receive(self, message: str) -> None:
         """Take one whole message; GarbledError when it is none.  Callbacks come before this returns."""
-        self._callbacks.core = self
+        self._enter()
         self._fed = message
+        self.moved = False
         try:
-            self._session.next(message, _NOW, False)
+            self._next(message, _NOW, False)
         except (quickfix.FIXException, TypeError) as error:
             raise GarbledError(str(error)) from None
         finally:
@@ -85,27 +112,29 @@ class Core:
 
     def tick(self) -> None:
         """Send the heartbeat or test request that is due; give up on a peer that is silent for too long."""
-        self._callbacks.core = self
-        self._session.next(_NOW)
+        self._enter()
+        self._next(_NOW)
 
     def logout(self, reason: str) -> None:
         """Send Logout; the session ends when it is answered, or when nobody answers."""
-        self._callbacks.core = self
+        self._enter()
         self._session.logout(reason)
-        self.tick()
+        self._next(_NOW)
         self._session.logon()  # open again for the next one
 
     def drop(self) -> None:
         """End the session at once: its connection is gone."""
-        self._callbacks.core = self
+        self._enter()
         self._session.disconnect()
 
-    # -- state ------------------------------------------------------------------------------------
+    def _enter(self) -> None:
+        """Let QuickFIX work for this session."""
+        self._callbacks.core = self
+        if self._ahead:
+            self._session.setNextSenderMsgSeqNum(self._number)
+            self._ahead = False
 
-    @property
-    def logged_on(self) -> bool:
-        """Whether both sides have logged on."""
-        return bool(self._session.isLoggedOn())
+    # -- state ------------------------------------------------------------------------------------
 
     @property
     def expected(self) -> int:
@@ -115,28 +144,30 @@ class Core:
     @property
     def next_number(self) -> int:
         """The number of our next message."""
-        return int(self._session.getExpectedSenderNum())
+        return self._number
 
     def take_number(self) -> int:
         """Return the number for an application message that is sent now."""
-        session = self._session
-        number: int = session.getExpectedSenderNum()
-        session.setNextSenderMsgSeqNum(number + 1)
+        number = self._number
+        self._number = number + 1
+        self._ahead = True
         return number
 
     def set_numbers(self, expected: int, next_number: int) -> None:
         """Go on with these sequence numbers."""
         self._session.setNextTargetMsgSeqNum(expected)
         self._session.setNextSenderMsgSeqNum(next_number)
+        self._number, self._ahead = next_number, False
 
     # -- what QuickFIX calls ----------------------------------------------------------------------
 
     def from_application(self, message: Any) -> None:
         """Hand a message over; one that waited for a gap to close comes from QuickFIX's queue."""
+        self.moved = True
         text = self._fed
         if text is not None:
             fields = wire.fields(text)
-            if int(fields["34"]) == self.expected:
+            if int(fields["34"]) == self._session.getExpectedTargetNum():
                 self._handler.application(fields, text)
                 return
         text = message.toString()
@@ -144,14 +175,19 @@ class Core:
 
     def from_admin(self, message: Any) -> None:
         """Remember that a gap fill that follows is the answer to a resend request."""
+        self.moved = True
         self._resending = message.getHeader().getField(35) == "2"
 
     def to_admin(self, message: Any) -> None:
         """Send a session-level message, or what was asked for instead of a gap fill of all of it."""
-        if self._resending and message.getHeader().getField(35) == "4":
+        self.moved = True
+        header = message.getHeader()
+        number = int(header.getField(34))
+        if self._resending and header.getField(35) == "4":
             self._resending = False
-            self._handler.resend(int(message.getHeader().getField(34)), int(message.getField(36)) - 1)
+            self._handler.resend(number, int(message.getField(36)) - 1)
             return
+        self._number = number + 1
         self._handler.say(message.toString())
 
 
@@ -169,10 +205,12 @@ class _Callbacks(quickfix.Application):  # type: ignore[misc]  # QuickFIX has no
         """Nothing to do."""
 
     def onLogon(self, _: Any) -> None:  # noqa: N802
-        """Nothing to do: who feeds the Logon looks at ``logged_on``."""
+        """Remember it."""
+        self.core.logged_on = True
 
     def onLogout(self, _: Any) -> None:  # noqa: N802
-        """Nothing to do, likewise."""
+        """Remember it."""
+        self.core.logged_on = False
 
     def toApp(self, _message: Any, _: Any) -> None:  # noqa: N802
         """Nothing to do: application messages are not sent by QuickFIX."""
@@ -231,6 +269,6 @@ class Library:
         """End all sessions.  Idempotent."""
         atexit.unregister(self.close)
         for core in self._cores:
-            core._session = None
+            core._session = core._next = None
         self._cores.clear()
         self._acceptors.clear()

@@ -16,9 +16,9 @@ from emulator.engine.events import (
     Triggered,
     TriggerMoved,
 )
-from emulator.engine.instruments import Instrument
 from emulator.engine.orders import Order, OrderType, Reason, Status
 from emulator.gateways.fix import codec
+from emulator.gateways.fix.wire import SOH as _SOH
 from emulator.gateways.fix.wire import timestamp
 from emulator.gateways.numbers import text
 
@@ -88,24 +88,17 @@ class LiveOrder:
         self.type = codec.TYPE_CODES[order.type]
 
 
-def describe(order: Order, qty: int) -> str:
+def _describe(live: LiveOrder, quantity: str, limit: str, trigger: str) -> str:
     """Return 58 of acknowledgements: ``buy 0.25 BTC/USD @ limit 64000.1``."""
-    pair = order.instrument
-    code, words = codec.TYPE_CODES[order.type], []
-    words.append(_TYPE_WORDS[code])
-    if order.trigger is not None:
-        words.append(_plain(order.trigger.price, pair))
-        if order.type.limited:
-            words.append("-> limit")
-    if order.type.limited:
-        words.append(_plain(_limit(order), pair))
-    quantity = text(qty, pair.lot_decimals).rstrip("0").rstrip(".") if pair.lot_decimals else qty
-    return f"{'buy' if order.buy else 'sell'} {quantity} {pair.symbol} @ {' '.join(words)}"
-
-
-def _plain(price: int, pair: Instrument) -> str:
-    digits = text(price, pair.price_decimals)
-    return digits.rstrip("0").rstrip(".") if pair.price_decimals else digits
+    words = _TYPE_WORDS[live.type]
+    if trigger:
+        words = f"{words} {trigger.removesuffix('.0')}"
+        if limit:
+            words += " -> limit"
+    if limit:
+        words = f"{words} {limit.removesuffix('.0')}"
+    symbol = live.order.instrument.symbol
+    return f"{'buy' if live.order.buy else 'sell'} {quantity.removesuffix('.0')} {symbol} @ {words}"
 
 
 def _limit(order: Order) -> int:
@@ -139,6 +132,7 @@ def _parts(
     leaves: int = 0,
     orig: str | None = None,
     why: str | None = None,
+    acknowledges: bool = False,
     last: str = "",
     money: str = "",
     trade: str = "",
@@ -155,21 +149,23 @@ def _parts(
     if filled:
         average = shortest(pair.average_price(cost, filled, decimals), decimals)
         done, spent = shortest(filled, size), shortest(cost, pair.exact_decimals)
-    middle = f"{live.type}" if orig is None else f"{live.type}\x0141={orig}"
-    if limit:
-        middle = f"{middle}\x0144={shortest(limit, decimals)}"
-    text_ = "" if why is None else f"\x0158={why}"
+    limit_text = shortest(limit, decimals) if limit else ""
+    trigger_text = shortest(trigger.price, decimals) if trigger is not None and trigger.price else ""
+    if acknowledges:
+        why = _describe(live, quantity, limit_text, trigger_text)
     middle = (
-        f"\x0140={middle}\x0154={live.side}\x0155={pair.symbol}{text_}\x0159={live.tif}"
-        f"\x0160={timestamp(time_ns)}{live.allocation}\x01"
+        f"\x0140={live.type}{'' if orig is None else f'{_SOH}41={orig}'}"
+        f"{f'{_SOH}44={limit_text}' if limit else ''}\x0154={live.side}\x0155={pair.symbol}"
+        f"{'' if why is None else f'{_SOH}58={why}'}\x0159={live.tif}\x0160={timestamp(time_ns)}"
+        f"{live.allocation}\x01"
     )
     if trigger is not None:
-        if trigger.price:
-            middle += f"99={shortest(trigger.price, decimals)}\x01"
+        if trigger_text:
+            middle = f"{middle}99={trigger_text}\x01"
         if trigger.fired_ns and live.type in _SET_OFF:
             rest = f"1102={shortest(trigger.fired_price, decimals)}\x01"
     if order.type is OrderType.ICEBERG:
-        rest += f"1138={shortest(order.display, size)}\x01"
+        rest = f"{rest}1138={shortest(order.display, size)}\x01"
     return _Parts(
         f"6={average}\x0111={cl_ord_id}\x0114={done}\x0117=",
         f"\x01{last}37={order.txid}\x0138={quantity}\x0139=",
@@ -185,9 +181,7 @@ def _accepted(live: LiveOrder, event: Accepted, ids: ExecIds) -> list[str]:
     """Tell that an order was taken, and, unless it is scheduled or ends at once, that it is live."""
     order = live.order
     qty = order.history[0].qty if order.history else order.qty  # a reduction may have cut it down already
-    parts = _parts(
-        live, order.opened_ns, cl_ord_id=live.cl_ord_id, qty=qty, leaves=qty, why=describe(order, qty)
-    )
+    parts = _parts(live, order.opened_ns, cl_ord_id=live.cl_ord_id, qty=qty, leaves=qty, acknowledges=True)
     pending = parts.report(ids(), PENDING_NEW, PENDING_NEW)
     if order.start_ns or order.reason is Reason.POST_ONLY:
         return [pending]
@@ -197,9 +191,7 @@ def _accepted(live: LiveOrder, event: Accepted, ids: ExecIds) -> list[str]:
 def _started(live: LiveOrder, event: Started, ids: ExecIds) -> list[str]:
     """Tell that a scheduled order is live."""
     order = live.order
-    parts = _parts(
-        live, event.time_ns, cl_ord_id=live.cl_ord_id, leaves=order.qty, why=describe(order, order.qty)
-    )
+    parts = _parts(live, event.time_ns, cl_ord_id=live.cl_ord_id, leaves=order.qty, acknowledges=True)
     return [parts.report(ids(), NEW, NEW)]
 
 

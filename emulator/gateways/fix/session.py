@@ -103,12 +103,11 @@ class Session:
     def receive(self, message: bytes) -> None:
         """Take one whole message, and answer it."""
         core = self.core
-        expected = core.expected
         try:  # without suppress(), which takes its time on an order's road
             core.receive(message.decode())
         except (GarbledError, UnicodeDecodeError) as error:
             _log.debug("FIX %s: garbled message ignored: %s", self, error)
-        if core.expected == expected:
+        if not core.moved:
             self._idle += 1
             if self._idle > MOST_IDLE_MESSAGES:
                 _log.warning("FIX %s: cut off, too many messages out of sequence", self)

@@ -10,7 +10,7 @@ from zlib import adler32
 SOH = "\x01"
 LARGEST_MESSAGE = 64 << 10
 """Bytes; who sends a larger one is cut off."""
-_BEGIN = b"8=FIX"
+_BEGIN, _FIX44 = b"8=FIX", b"8=FIX.4.4\x019="
 _HEAD = re.compile(rb"8=FIX[^\x01]{0,16}\x019=([0-9]{1,9})\x01")
 _LONGEST_HEAD = 40
 _TRAILER = 7
@@ -34,6 +34,8 @@ class Framer:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take bytes in; return the messages that are whole.  Raises TooLargeError."""
+        if not self._buffer and _is_one(data):
+            return [data]
         buffer = self._buffer + data if self._buffer else data
         messages, start = [], 0
         while True:
@@ -61,6 +63,22 @@ class Framer:
                 start += 1
         self._buffer = buffer[start:]
         return messages
+
+
+def _is_one(data: bytes) -> bool:
+    """Tell whether ``data`` is just one message, as it is when a client waits for answers."""
+    if not data.startswith(_FIX44):
+        return False
+    head = data.find(1, len(_FIX44))
+    size = data[len(_FIX44) : head]
+    return (
+        len(size) < 6
+        and size.isdigit()
+        and head + 1 + int(size) + _TRAILER == len(data)
+        and data[-_TRAILER:-4] == b"10="
+        and data[-1] == 1
+        and len(data) <= LARGEST_MESSAGE
+    )
 
 
 def _spoilt(buffer: bytes, start: int) -> bool:

@@ -68,6 +68,8 @@ class Publisher:
         for event in events:
             if type(event) is StatusChanged and event.pair is None:
                 self._status_changed(event)
+        if not self._pairs:
+            return
         changed, traded = gather(events, self._pairs)
         for pair, change in changed.items():
             self._book_changed(self._pairs[pair], change)

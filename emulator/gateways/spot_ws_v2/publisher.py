@@ -74,6 +74,8 @@ class Publisher:
         for event in events:
             if type(event) is StatusChanged:
                 self._status_changed(event)
+        if not self._pairs:
+            return
         changed, traded = gather(events, self._pairs)
         for pair, change in changed.items():
             self._book_changed(self._pairs[pair], change)
