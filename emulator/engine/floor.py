@@ -100,7 +100,8 @@ class Floor:
             price if type(price) is int else 0,
             self.now_ns,
         )
-        order.tif = command.tif if command.type.limited else TimeInForce.GTC
+        expires = command.type.triggered and command.tif is TimeInForce.GTD  # it may wait for long
+        order.tif = command.tif if command.type.limited or expires else TimeInForce.GTC
         return order
 
     def _new_order(self, command: commands.PlaceOrder, market: Market, account: Account) -> Order:

@@ -50,9 +50,12 @@ def order_fault(
         if fault is not None:
             return fault
     if order.type.limited:
-        fault = _limit_fault(order, pair, prices, now_ns)
+        fault = _limit_fault(order, pair, prices)
         if fault is not None:
             return fault
+    lasts = order.tif is TimeInForce.GTD and (order.type.limited or order.type.triggered)
+    if lasts and not now_ns < order.expire_ns <= now_ns + LONGEST_EXPIRY_NS:
+        return Reject.INVALID_EXPIRY
     if order.start_ns > now_ns + LONGEST_EXPIRY_NS:
         return Reject.INVALID_START
     if order.start_ns > now_ns and account.scheduled >= SCHEDULED_ORDERS:
@@ -71,7 +74,7 @@ def _size_fault(order: commands.PlaceOrder, pair: Instrument) -> Reject | None:
     return Reject.ORDER_MINIMUM if order.qty < pair.order_min else None
 
 
-def _limit_fault(order: commands.PlaceOrder, pair: Instrument, prices: Prices, now_ns: int) -> Reject | None:
+def _limit_fault(order: commands.PlaceOrder, pair: Instrument, prices: Prices) -> Reject | None:
     price = order.price
     if isinstance(price, Offset):
         if not order.type.triggered:
@@ -88,8 +91,6 @@ def _limit_fault(order: commands.PlaceOrder, pair: Instrument, prices: Prices, n
         return Reject.INVALID_DISPLAY
     if order.post_only and order.tif in (TimeInForce.IOC, TimeInForce.FOK):
         return Reject.INVALID_TIME_IN_FORCE
-    if order.tif is TimeInForce.GTD and not now_ns < order.expire_ns <= now_ns + LONGEST_EXPIRY_NS:
-        return Reject.INVALID_EXPIRY
     return None
 
 

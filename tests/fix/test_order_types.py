@@ -64,6 +64,18 @@ def test_gtd_expires_at_its_time(kraken: Kraken, alice: Desk, bob: Desk) -> None
     assert (report[150], report[39]) == ("I", "C")
 
 
+@pytest.mark.parametrize("fires", [False, True])
+def test_gtd_ends_the_waiting_of_a_stop(depth: Kraken, alice: Desk, fires: bool) -> None:
+    order = alice.resting(**STOP, t99="49000.0", t59="6", t126="20261102-10:01:00")
+    if fires:
+        depth.trade("0.01", "48900")
+        assert states(alice.take()) == ["D0", "F2"]
+    depth.wait(61)
+    reports = alice.take()
+    assert states(reports) == ([] if fires else ["CC"])
+    assert [report[37] for report in reports] == [order[37]] * len(reports)
+
+
 def test_a_market_order_without_enough_on_the_other_side_ends(alice: Desk, bob: Desk) -> None:
     reports = alice.ordered(t40="1", t44=None)
     assert states(reports) == ["AA", "00", "44"]
