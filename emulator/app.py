@@ -95,22 +95,30 @@ class App:
 
     async def start(self) -> None:
         """Open everything; return when every listener answers."""
-        venue = self._build_venue()
-        first_id = int.from_bytes(os.urandom(7), "big") << 8
         queue = DueQueue(asyncio.get_running_loop())
         self._stops.append(queue.close)
-        self._front = front.Server(venue, first_id, queue.until)
-        if self.settings.fix == "on":
-            self._fix = self._fix_server(venue)
-            self._fix.start()
-        # What exists now lives as long as the process: keep the collector from walking it while orders flow.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 50, 100_000)
+        gc.disable()  # what is built now lives as long as the process
+        try:
+            venue = self._build(queue)
+        finally:
+            gc.enable()
         await self._open_links(queue)
         await self._open_control(venue)
         self._ready = True
         self._in_idle_turns(venue.tape.load_days(venue.clock.now_ns()))
+
+    def _build(self, queue: DueQueue) -> Venue:
+        """Build the venue and its gateways, and keep the collector from walking them while orders flow."""
+        venue = self._build_venue()
+        first_id = int.from_bytes(os.urandom(7), "big") << 8
+        self._front = front.Server(venue, first_id, queue.until)
+        if self.settings.fix == "on":
+            self._fix = self._fix_server(venue)
+            self._fix.start()
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 50, 100_000)
+        return venue
 
     async def _open_links(self, queue: DueQueue) -> None:
         """Open the chosen link; where that fails and the choice was ours, the next best one."""

@@ -54,6 +54,8 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     price_decimals: int
     lot_decimals: int
     cost_decimals: int
+    exact_decimals: int
+    """Decimals of an exact cost."""
     tick: int
     order_min: int
     cost_min: int
@@ -66,11 +68,6 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
     leverage_sell: tuple[int, ...] = ()
     long_position_limit: int | None = None
     short_position_limit: int | None = None
-
-    @property
-    def exact_decimals(self) -> int:
-        """Decimals of an exact cost."""
-        return self.price_decimals + self.lot_decimals
 
     def quote_amount(self, cost: int) -> int:
         """Return an exact cost as an amount of the quote asset, rounded down."""
@@ -186,6 +183,7 @@ class _PairRow(msgspec.Struct, forbid_unknown_fields=True):
             price_decimals=self.price_decimals,
             lot_decimals=self.lot_decimals,
             cost_decimals=self.cost_decimals,
+            exact_decimals=exact,
             tick=scaled(self.tick_size, self.price_decimals),
             order_min=scaled(self.order_min, self.lot_decimals),
             cost_min=scaled(self.cost_min, exact),

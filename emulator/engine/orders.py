@@ -279,7 +279,7 @@ class Order:
         """
         pair = self.instrument
         if self.buy:
-            amount = rescale_ceil(cost, pair.exact_decimals, pair.quote.decimals)
+            amount = -rescale_floor(-cost, pair.exact_decimals, pair.quote.decimals)
             return amount if self.fee_in_base else amount + self._fee_ahead(cost)
         left = self.qty - self.filled
         amount = rescale_ceil(left, pair.lot_decimals, pair.base.decimals)
@@ -313,4 +313,5 @@ class Order:
         pair = self.instrument
         exact = (pair.lot_decimals if self.fee_in_base else pair.exact_decimals) + 6
         total = rescale_half_up(self.fee_exact + amount * self.rate_cap_ppm, exact, self.fee_decimals)
-        return self._fee_units(total) - self._fee_units(self.fee)
+        ahead = self._fee_units(total)
+        return ahead - self._fee_units(self.fee) if self.fee else ahead
