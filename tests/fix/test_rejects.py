@@ -1,6 +1,5 @@
 """How messages are refused: fields by Reject (3), business by BusinessMessageReject (j), in that order."""
 
-import logging
 import time
 
 import pytest
@@ -8,7 +7,6 @@ import pytest
 from emulator.engine import commands
 from emulator.engine.accounts import AccountState
 from emulator.engine.status import TradingStatus
-from emulator.gateways.fix import trading
 from tests.fix.client import new_id
 from tests.fix.desk import Desk, stamp, states
 from tests.gateways.venue import START_S, XBTUSD, Kraken
@@ -309,40 +307,3 @@ def test_types_that_kraken_does_not_have_are_rejected(alice: Desk, msg_type: str
     alice.send(msg_type, (11, new_id()), (60, stamp(time.time())))
     (refusal,) = alice.take()
     assert (refusal.type, refusal[45], refusal[372], refusal[373]) == ("3", str(number), msg_type, "11")
-
-
-# -- failures of our own --------------------------------------------------------------------------
-
-
-def test_a_handler_that_fails_is_logged_and_ends_its_own_session_only(
-    kraken: Kraken, alice: Desk, bob: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    def broken(*_: object) -> None:
-        raise ZeroDivisionError("a mistake of ours")
-
-    resting = bob.resting(t54="2", t44="60000.0")
-    monkeypatch.setitem(trading.TRADING, "H", broken)
-    with caplog.at_level(logging.ERROR):
-        assert alice.status(resting[37]) == []
-    assert "a mistake of ours" in caplog.text
-    assert alice.session.ended
-    assert not bob.session.ended
-    alice.lose()
-    monkeypatch.undo()
-    assert alice.logon().type == "A"
-    assert states(alice.ordered(t44="60000.0")) == ["AA", "00", "F2"]
-    assert states(bob.take()) == ["F2"]
-
-
-def test_a_listener_that_fails_keeps_nobody_from_the_reports(
-    kraken: Kraken, alice: Desk, bob: Desk, caplog: pytest.LogCaptureFixture
-) -> None:
-    def broken(_: object) -> None:
-        raise ZeroDivisionError("a mistake elsewhere")
-
-    kraken.venue._listeners.insert(0, broken)
-    alice.resting()
-    assert states(bob.ordered(t54="2")) == ["AA", "00", "F2"]
-    assert states(alice.take()) == ["F2"]
-    assert "a mistake elsewhere" in caplog.text
-    assert not alice.session.ended

@@ -1,0 +1,130 @@
+"""Mistakes of our own: logged, and never more than one connection's end."""
+
+import logging
+from collections.abc import Callable
+
+import pytest
+
+from emulator.gateways.access import OPEN
+from emulator.gateways.fix import reports, trading
+from emulator.gateways.fix.gateway import Gateway
+from emulator.gateways.fix.server import Connection, Server
+from tests.fix.client import Message
+from tests.fix.desk import TRADING, Desk, states
+from tests.gateways.venue import Kraken, in_loop
+
+
+def broken(*_: object, **__: object) -> None:
+    raise ZeroDivisionError("a mistake of ours")
+
+
+class Transport:
+    """What a connection writes goes to a client; nothing waits."""
+
+    def __init__(self, client: Desk) -> None:
+        self._client = client
+        self.closed = False
+        self.write = client.write
+
+    def get_extra_info(self, name: str) -> object:
+        return ("127.0.0.1", 50_000) if name == "peername" else None
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+
+class Wired(Desk):
+    """A client whose bytes go through a connection of the server."""
+
+    def __init__(self, server: Server, comp_id: str) -> None:
+        super().__init__(server.gateway, comp_id)
+        self.connection = Connection(server, TRADING, OPEN)
+        self.transport = Transport(self)
+        self.connection.connection_made(self.transport)  # type: ignore[arg-type]
+
+    def raw(self, data: bytes) -> None:
+        self.connection.data_received(data)
+
+    def hang_up(self) -> None:
+        self.connection.connection_lost(None)
+
+
+@in_loop
+async def _a_handler_fails(kraken: Kraken, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(gateway)
+    alice, bob = Wired(server, "ALICE"), Wired(server, "BOB")
+    assert (alice.logon().type, bob.logon().type) == ("A", "A")
+    resting = bob.resting(t54="2", t44="60000.0")
+    with monkeypatch.context() as patch:
+        patch.setitem(trading.TRADING, "H", broken)
+        assert alice.status(resting[37]) == []
+    assert alice.transport.closed
+    assert not bob.transport.closed
+    alice.order()
+    assert alice.take() == [], "what comes after it is not read"
+    alice.hang_up()
+    kraken.wait(1)  # nonces rise
+    again = Wired(server, "ALICE")
+    assert again.logon().type == "A"
+    assert states(again.ordered(t44="60000.0")) == ["AA", "00", "F2"]
+    assert states(bob.take()) == ["F2"]
+    for client in (again, bob):
+        client.hang_up()
+    assert not server.connections
+
+
+def test_a_handler_that_fails_is_logged_and_ends_its_own_connection_only(
+    kraken: Kraken, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.ERROR):
+        _a_handler_fails(kraken, gateway, monkeypatch)
+    assert "a mistake of ours" in caplog.text
+    assert caplog.text.count("Traceback") == 1
+
+
+@pytest.mark.parametrize("kind", ["D", "F", "G", "q"])
+def test_every_handler_is_guarded(alice: Desk, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = alice.resting()
+    monkeypatch.setitem(trading.TRADING, kind, broken)
+    act: dict[str, Callable[[], list[Message]]] = {
+        "D": alice.ordered,
+        "F": lambda: alice.canceled(order[37]),
+        "G": lambda: alice.replaced(order),
+        "q": lambda: alice.mass_cancel("7"),
+    }
+    assert act[kind]() == []
+    assert alice.session.ended
+
+
+def test_a_report_that_fails_to_be_written_harms_nobody_else(
+    kraken: Kraken, alice: Desk, bob: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    alice.resting()
+    client = kraken.client()
+    client.subscribe("trade", "BTC/USD", snapshot=False)
+    with monkeypatch.context() as patch:
+        patch.setitem(reports.WRITERS, reports.Filled, broken)
+        kraken.place("bob", "sell", "0.01", "50000")
+    assert "a mistake of ours" in caplog.text
+    assert [message["channel"] for message in client.take()] == ["trade"], "listeners go on"
+    assert not alice.session.ended
+    assert states(alice.ordered(t44="40000.0")) == ["AA", "00"]
+
+
+def test_a_listener_that_fails_keeps_nobody_from_the_reports(
+    kraken: Kraken, alice: Desk, bob: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    kraken.venue._listeners.insert(0, broken)
+    alice.resting()
+    assert states(bob.ordered(t54="2")) == ["AA", "00", "F2"]
+    assert states(alice.take()) == ["F2"]
+    assert "a mistake of ours" in caplog.text
+    assert not alice.session.ended
