@@ -2,19 +2,22 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any, NoReturn
 
 import pytest
 
+from emulator.engine.events import Filled
 from emulator.gateways.access import OPEN
 from emulator.gateways.fix import reports, trading
 from emulator.gateways.fix.gateway import Gateway
+from emulator.gateways.fix.reports import LiveOrder
 from emulator.gateways.fix.server import Connection, Server
 from tests.fix.client import Message
 from tests.fix.desk import TRADING, Desk, states
 from tests.gateways.venue import Kraken, in_loop
 
 
-def broken(*_: object, **__: object) -> None:
+def broken(*_: object, **__: object) -> NoReturn:
     raise ZeroDivisionError("a mistake of ours")
 
 
@@ -104,19 +107,30 @@ def test_every_handler_is_guarded(alice: Desk, kind: str, monkeypatch: pytest.Mo
     assert alice.session.ended
 
 
-def test_a_report_that_fails_to_be_written_harms_nobody_else(
-    kraken: Kraken, alice: Desk, bob: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_report_that_fails_to_be_written_ends_its_own_session_only(
+    kraken: Kraken,
+    gateway: Gateway,
+    alice: Desk,
+    bob: Desk,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    def broken_for_alice(live: LiveOrder, *rest: Any) -> list[str]:
+        return broken() if live.session is alice.session else write(live, *rest)
+
     alice.resting()
+    bob.resting(t44="49999.0")
     client = kraken.client()
     client.subscribe("trade", "BTC/USD", snapshot=False)
+    write = reports.WRITERS[Filled]
     with monkeypatch.context() as patch:
-        patch.setitem(reports.WRITERS, reports.Filled, broken)
-        kraken.place("bob", "sell", "0.01", "50000")
-    assert "a mistake of ours" in caplog.text
-    assert [message["channel"] for message in client.take()] == ["trade"], "listeners go on"
-    assert not alice.session.ended
-    assert states(alice.ordered(t44="40000.0")) == ["AA", "00"]
+        patch.setitem(reports.WRITERS, Filled, broken_for_alice)
+        kraken.place("carol", "sell", "0.02", "49000")
+    assert caplog.text.count("a report to ALICE") == 1
+    assert states(bob.take()) == ["F2"]
+    assert [message["channel"] for message in client.take()] == ["trade"]
+    gateway.tick()
+    assert (alice.closed, bob.closed) == (True, False)
 
 
 def test_a_listener_that_fails_keeps_nobody_from_the_reports(

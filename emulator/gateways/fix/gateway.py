@@ -222,8 +222,12 @@ class Gateway:
                 self._all_told = False
                 continue
             session, before = live.session, live.cl_ord_id
-            for body in write(live, event, self.exec_id):
-                session.post("8", body)
+            try:
+                for body in write(live, event, self.exec_id):
+                    session.post("8", body)
+            except Exception:  # a mistake of ours: this session ends, the others get their reports
+                _log.exception("a report to %s failed", session)
+                session.core.failed = session.outlet is not None
             if type(event) is Amended and live.cl_ord_id != before:
                 session.orders[live.cl_ord_id] = session.orders.pop(before)
             elif type(event) is Ended:
