@@ -5,18 +5,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from emulator.engine import commands
+from emulator.engine.accounts import Account
+from emulator.engine.instruments import Side
+from emulator.engine.orders import OrderType
 from emulator.gateways.access import OPEN
 from emulator.gateways.fix.gateway import Gateway
 from emulator.gateways.fix.logon import Member
 from emulator.gateways.fix.services import SERVICES
 from emulator.gateways.fix.session import Session
-from emulator.gateways.fix.wire import SOH, Framer, encode, password, timestamp
+from emulator.gateways.fix.wire import SOH, encode, password, timestamp
 from emulator.gateways.keys import ApiKey, fix_credentials
-from tests.fix.client import Message
-from tests.gateways.venue import SEED, Kraken
+from tests.fix.client import Message, Reader
+from tests.gateways.venue import SEED, XBTUSD, Kraken
 
 DICTIONARY = Path(__file__).parents[2] / "profiles" / "fix" / "KRAKEN-FIX44.xml"
 SYMBOL = "BTC/USD"
+HOUSE = "house"
 _SERVICES = {service.name: service for service in SERVICES}
 Fields = tuple[tuple[int, object], ...]
 
@@ -34,14 +39,14 @@ class Peer:
         self.session: Session | None = None
         self._gateway = venue.gateway
         self._key = venue.members[self.comp_id].key
-        self._framer = Framer()
+        self._reader = Reader()
         self._taken = 0
 
     # -- the connection under the session ---------------------------------------------------------
 
     def write(self, data: bytes) -> None:
         assert not self.closed
-        self.messages += [Message(raw) for raw in self._framer.feed(data)]
+        self.messages += [Message(raw) for raw in self._reader.feed(data)]
 
     def close(self) -> None:
         self.closed = True
@@ -145,6 +150,7 @@ class Venue:
         for name in self.kraken.engine.accounts:
             key = ApiKey(name, *fix_credentials(SEED, name), name="fix")
             self.members[name.upper()] = Member(name.upper(), name, key)
+        self.kraken.engine.accounts[HOUSE] = Account(HOUSE, house=True)
         self.gateway = Gateway(self.kraken.venue, self.members, DICTIONARY)
         self.gateway.publisher._soon = Session.flush  # nothing waits for the next turn of a loop: none turns
 
@@ -157,6 +163,19 @@ class Venue:
     def client(self, service: str = "spot_md", account: str = "alice") -> Peer:
         """Return a client that has not logged on."""
         return Peer(self, service, account)
+
+    def quote(self, buy: bool, price: int, qty: int = 10**6) -> None:
+        """Let the market itself, which no limit holds back, offer to trade BTC/USD; units of the pair."""
+        self.kraken.execute(
+            commands.PlaceOrder(
+                account=HOUSE,
+                pair=XBTUSD,
+                side=Side.BUY if buy else Side.SELL,
+                type=OrderType.LIMIT,
+                qty=qty,
+                price=price,
+            )
+        )
 
     def close(self) -> None:
         self.gateway.close()

@@ -123,7 +123,7 @@ turns = st.lists(st.lists(rows, min_size=1, max_size=4) | st.just([]), min_size=
 
 
 @pytest.mark.parametrize("level3", [False, True], ids=["levels", "orders"])
-@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(turns=turns)
 def test_books_follow_whatever_traders_do(turns: list[list[tuple[str, int, int, int]]], level3: bool) -> None:
     with venue() as inside:
@@ -141,27 +141,48 @@ def test_books_follow_whatever_traders_do(turns: list[list[tuple[str, int, int, 
             floor.compare()
 
 
+def pull(inside: Venue, dice: random.Random, place: int) -> None:
+    """Let the market itself take its order at the level with this place in the book back."""
+    book = inside.kraken.engine.markets[XBTUSD].book
+    side = dice.choice((book.bids, book.asks))
+    order = side.levels[side.keys[-place]].head
+    assert order is not None
+    if order.account.house:
+        events = inside.kraken.engine.cancel_house(order, inside.kraken.clock.ns)
+        inside.kraken.venue.publish(events)
+
+
 @pytest.mark.parametrize("level3", [False, True], ids=["levels", "orders"])
 def test_a_long_walk_with_deep_books_keeps_every_depth_right(inside: Venue, level3: bool) -> None:
     dice = random.Random(20260302)
     floor = Floor(inside, DEPTHS, level3=level3)
-    for offset in range(1, 1_030):
-        floor.act(floor.place(0, -offset, 20))
-        floor.act(floor.place(1, offset, -20))
+    for offset in range(1, 1_200):
+        inside.quote(buy=True, price=MIDDLE - offset, qty=40_000_000)
+        inside.quote(buy=False, price=MIDDLE + offset, qty=40_000_000)
     floor.watch()
     edges = (1, 10, 25, 100, 500, 1000)
-    for turn in range(300):
-        actions = []
-        for _ in range(dice.choice((1, 1, 1, 3))):
-            offset = max(dice.choice(edges) + dice.randint(-3, 3), -2) * dice.choice((-1, 1))
+    for turn in range(600):
+        place = max(dice.choice(edges) + dice.randint(-3, 3), 1)
+        what = dice.choice(
+            ("limit", "limit", "cancel", "cancel", "move", "resize", "market", "iceberg", "pull")
+        )
+        if what == "pull":
+            pull(inside, dice, place)
+            floor.follow()
+        else:
+            offset = place * dice.choice((-1, 1)) + dice.randint(-3, 3)
             lots = dice.randint(1, 30) * (1 if offset < 0 else -1)
-            what = dice.choice(("limit", "limit", "cancel", "cancel", "move", "resize", "market", "iceberg"))
-            actions.append(action(floor, (what, dice.randint(0, 60), offset, lots)))
-        floor.act(*actions)
+            floor.act(
+                *[
+                    action(floor, (what, dice.randint(0, 60), offset, lots))
+                    for _ in range(dice.choice((1, 1, 1, 3)))
+                ]
+            )
         if turn % 30 == 0:
             floor.compare()
     floor.compare()
-    assert all(book.updates > 50 for book in floor.books.values())
+    updates = [book.updates for book in floor.books.values()]
+    assert min(updates) > 30, updates
 
 
 def test_the_published_checksum(inside: Venue) -> None:
