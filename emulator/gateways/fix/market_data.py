@@ -109,7 +109,8 @@ def security_list(session: "Session", f: Fields, _: str) -> None:
         return
     pair = session.venue.names.symbol(f.get("55", "")) if f["559"] == _ONE else None
     refused = _list_fault(f, known=pair is not None)
-    if refused is None and len(session.requests) >= MOST_REQUESTS:
+    stands = f.get("263") == _SUBSCRIBE
+    if refused is None and stands and len(session.requests.keys() | {request_id}) > MOST_REQUESTS:
         refused = _INVALID, "Too many requests"
     if refused is not None:
         session.post("y", listings.refused_list(request_id, *refused, now_ns))
@@ -117,7 +118,7 @@ def security_list(session: "Session", f: Fields, _: str) -> None:
     markets = list(engine.markets.values()) if pair is None else [engine.markets[pair.id]]
     for body in listings.security_lists(engine, request_id, markets, now_ns):
         session.post("y", body)
-    if f.get("263") == _SUBSCRIBE:
+    if stands:
         session.requests[request_id] = "" if pair is None else pair.id
         session.gateway.publisher.listens(session)
 
