@@ -171,10 +171,11 @@ class Publisher:
             asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
-        for _ in range(min(FLUSH_CHUNK, len(self._waiting))):
-            session = self._waiting[0]
-            self._queued.discard(session)
-            session.flush()
-            self._waiting.popleft()
-        if self._waiting:
-            asyncio.get_running_loop().call_soon(self._flush)
+        try:
+            for _ in range(min(FLUSH_CHUNK, len(self._waiting))):
+                session = self._waiting.popleft()
+                self._queued.discard(session)
+                session.flush()
+        finally:  # one that cannot be written to (its journal's disk is full) must not hold the others up
+            if self._waiting:
+                asyncio.get_running_loop().call_soon(self._flush)
