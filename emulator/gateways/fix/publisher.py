@@ -137,6 +137,8 @@ class Publisher:
         """Tell of trading states: pairs in lists of instruments, the venue's in its own message."""
         engine = self._venue.engine
         for session in self._listeners:
+            if not session.core.logged_on:
+                continue
             for request_id, wanted in session.requests.items():
                 pairs = [pair for pair in engine.catalogue.pairs if wanted in ("", pair)]
                 if event.pair is not None:
@@ -152,8 +154,9 @@ class Publisher:
 
     def _broadcast(self, feed: _Feed, pair: str, body: str) -> None:
         for session, request_id in feed.subscribers:
-            self._send(session, "X", pair, request_id, body)
-            self._soon(session)
+            if session.core.logged_on:  # not when it has logged out and its connection is about to end
+                self._send(session, "X", pair, request_id, body)
+                self._soon(session)
 
     def _send(self, session: "Session", msg_type: str, pair: str, request_id: str, body: str) -> None:
         symbol = self._venue.engine.catalogue.pairs[pair].symbol
