@@ -41,6 +41,7 @@ class _RefusedError(Exception):
 
 def market_data(session: "Session", f: Fields, message: str) -> None:
     """MarketDataRequest (V)."""
+    session.asked_ns = session.venue.clock.now_ns()
     try:
         if f["263"] == _UNSUBSCRIBE:
             if f["262"] not in session.subscriptions:
@@ -103,6 +104,7 @@ _TYPES = (_SPOT, "FUT", "OPT", "TS")
 def security_list(session: "Session", f: Fields, _: str) -> None:
     """SecurityListRequest (x)."""
     request_id, engine, now_ns = f["320"], session.venue.engine, session.venue.clock.now_ns()
+    session.asked_ns = now_ns
     if f.get("263") == _UNSUBSCRIBE:
         session.requests.pop(request_id, None)
         session.gateway.publisher.listens(session)
@@ -146,6 +148,7 @@ _UNKNOWN_SESSION, _BAD_TYPE, _DUPLICATE, _ALREADY = 1, 101, 102, 103
 
 def trading_session_status(session: "Session", f: Fields, _: str) -> None:
     """TradingSessionStatusRequest (g)."""
+    session.asked_ns = session.venue.clock.now_ns()
     request_id, session_id, kind = f["335"], f["336"], f["263"]
     refused = None
     if session_id != listings.SESSION:
