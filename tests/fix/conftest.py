@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.fix.client import FixClient
-from tests.fix.inside import Venue, venue
+from tests.fix.inside import Peer, Venue, venue
+from tests.fix.reading import BOOK, SECOND
 from tests.running import Running
 
 
@@ -32,3 +33,12 @@ def inside() -> Iterator[Venue]:
     """A FIX gateway without sockets: alice, bob and carol with plenty of everything, empty books."""
     with venue() as made:
         yield made
+
+
+@pytest.fixture
+def reader(inside: Venue) -> Peer:
+    """A client of L2; the book of BTC/USD has two levels a side, each two seconds older than the next one."""
+    for side, qty, price in BOOK:
+        inside.kraken.place("bob", side, qty, price)
+        inside.kraken.clock.ns += 2 * SECOND
+    return inside.connect()

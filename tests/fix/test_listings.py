@@ -10,6 +10,7 @@ from emulator.engine.status import SYSTEM, TradingStatus
 from emulator.gateways.fix import listings, market_data
 from tests.fix.client import Message
 from tests.fix.inside import Peer, Venue
+from tests.fix.reading import body
 from tests.gateways.venue import INSTRUMENTS, XBTUSD
 
 PAIRS = json.loads(INSTRUMENTS.read_bytes())["pairs"]
@@ -31,10 +32,6 @@ def state(client: Peer, kind: object = 0, request: str = "ts1", session: str = "
     (answer,) = client.send("g", (263, kind), (335, request), (336, session))
     assert answer.type == "h"
     return answer
-
-
-def body(message: Message) -> list[tuple[int, str]]:
-    return [(int(tag), value) for tag, value in message.pairs[7:-1]]
 
 
 def set_status(inside: Venue, status: TradingStatus, pair: str | None = None) -> None:
