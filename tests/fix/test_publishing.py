@@ -114,3 +114,18 @@ def test_a_session_is_not_idle_between_two_subscriptions(inside: Venue, reader: 
     inside.gateway.tick()
     assert reader.closed
     reader.hang_up()
+
+
+def test_updates_use_no_number_of_the_sequence_that_begins_at_the_rollover(
+    inside: Venue, reader: Peer
+) -> None:
+    reader.subscribe(types="012")
+    inside.kraken.wait(12 * 3_600)
+    inside.gateway.tick()
+    assert only(reader.take())[58] == "session rollover"
+    inside.kraken.trade("0.1", "64000.6")
+    assert reader.take() == []
+    reader.hang_up()
+    inside.kraken.wait(31)
+    reader.number = 1
+    assert reader.log_on(reset=False)[34] == "1"
