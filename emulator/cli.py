@@ -122,8 +122,8 @@ def _add_deposit(deposit: argparse.ArgumentParser) -> None:
 def _add_measure(measure: argparse.ArgumentParser) -> None:
     measure.description = (
         "Start the venue on every link that works here and send real probes through every tier: TCP connect, "
-        "WebSocket ping, orders over WebSocket and REST, first answers on cold connections. Prints a table "
-        "and writes measurement.json and measurement.html."
+        "WebSocket ping, orders over WebSocket, FIX and REST, first answers on cold connections. Prints a "
+        "table and writes measurement.json and measurement.html."
     )
     add = measure.add_argument
     add("--tier", metavar="NAME[,NAME]", help="tiers to measure (default: all)")
@@ -389,6 +389,7 @@ def _measure(arguments: dict[str, Any]) -> None:
         samples=samples,
         market=arguments["market"],
         tiers_folder=arguments["tiers_folder"] or "",
+        without_fix=tuple(name for name in names if "fix" not in known[name].apis),
     )
     try:
         measurement = asyncio.run(measure(plan, _progress))

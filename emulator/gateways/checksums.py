@@ -10,18 +10,18 @@ from emulator.engine.market import Market
 LEVELS = 10
 
 
-def of_levels(market: Market) -> int:
-    """Return the checksum of price and quantity of each level."""
-    book = market.book
-    best = (*book.asks.top(LEVELS), *book.bids.top(LEVELS))
+def of_levels(market: Market, depth: int = LEVELS) -> int:
+    """Return the checksum of price and quantity of each level; fewer for who sees no more than ``depth``."""
+    book, levels = market.book, min(depth, LEVELS)
+    best = (*book.asks.top(levels), *book.bids.top(levels))
     return crc32("".join([f"{level.price}{level.qty}" for level in best]).encode())
 
 
-def of_orders(market: Market) -> int:
+def of_orders(market: Market, depth: int = LEVELS) -> int:
     """Return the checksum of price and quantity of each order of these levels, in queue order."""
-    parts = []
+    parts, levels = [], min(depth, LEVELS)
     for side in (market.book.asks, market.book.bids):
-        for level in side.top(LEVELS):
+        for level in side.top(levels):
             order = level.head
             while order is not None:
                 parts.append(f"{level.price}{order.shown}")

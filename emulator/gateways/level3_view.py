@@ -42,6 +42,28 @@ def entries(engine: SpotEngine, level: Level) -> list[Entry]:
     return found
 
 
+def _net(changes: list[Change]) -> list[Change]:
+    """Return what changes of several levels come to: an order that moved goes before it comes back.
+
+    Clients know orders by id, so it must not be added where it is before it is deleted where it was.
+    """
+    by_place: dict[int, list[Change]] = {}
+    for change in changes:
+        by_place.setdefault(change.entry.place, []).append(change)
+    gone, there = [], []
+    for steps in by_place.values():
+        first, last = steps[0], steps[-1]
+        known = first.kind != "add"
+        if last.kind in ("delete", "left"):
+            if known:
+                gone.append(last)
+        elif not known or last.kind == "modify":
+            there.append(last._replace(kind="modify" if known else "add"))
+        elif first.entry.qty != last.entry.qty:
+            there.append(last._replace(kind="modify"))  # its level left the depth, and came back
+    return gone + there
+
+
 class Level3View:
     """The best levels of both sides, order by order, as they were last published."""
 
@@ -66,7 +88,7 @@ class Level3View:
         ]
 
     def update(self, event: BookChanged) -> list[Change]:
-        """Take changed levels in; return what changed within the depth."""
+        """Take changed levels in; return what changed within the depth: first what went, then the rest."""
         changes: list[Change] = []
         for key, quantity in event.changes:
             buy = key > 0
@@ -82,7 +104,7 @@ class Level3View:
                 gone = view.pushed_out[0]
                 price = gone * side.sign
                 changes += [Change("left", buy, price, entry) for entry in self._published.pop(gone, [])]
-        return changes
+        return changes if len(event.changes) == 1 else _net(changes)
 
     def _of_level(self, side: BookSide, key: int) -> list[Change]:
         """Return what leads from what was published of a level to what it is."""

@@ -30,8 +30,10 @@ SETTLE_S = 1.0
 NEAR_US, FAR_US = 1_000, 10_000
 SPACINGS_US = {"near": 300, "middle": 2_000, "far": 5_000}
 """Between messages: near tiers are polled for, as a client there does; far ones have many under way."""
-COLD_THEORY_RTTS = {"rest": 3, "websocket": 4}
-"""TCP, TLS 1.3, then the request; or the upgrade and the subscription."""
+COLD_THEORY_RTTS = {"rest": 3, "websocket": 4, "fix": 3}
+"""TCP, TLS 1.3, then the request; or the upgrade and the subscription; or the Logon."""
+SERVER_NAME, FIX_SERVER_NAME = "api.kraken.com", "colo-london.vip-fix.kraken.com"
+TIMEOUT_S = 30
 
 Progress = Callable[[str, float], None]
 
@@ -44,6 +46,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     samples: int = 1_000
     market: str = "off"
     tiers_folder: str = ""
+    without_fix: tuple[str, ...] = ()
+    """Tiers where FIX is not offered."""
 
 
 class Measured(msgspec.Struct, kw_only=True):
@@ -151,8 +155,12 @@ async def _rung(plan: Plan, name: str, done: Progress) -> list[Measured]:
             def step(what: str, share: float, place: int = place, tier: str = tier) -> None:
                 done(f"{name}: {tier}, {what}", (place + share) / len(ways_in))
 
-            account = endpoints["accounts"][place % len(endpoints["accounts"])]["spot"]
-            rows.append(await _tier(plan, prober, tier, path, at, requests.Account(**account), step))
+            account = endpoints["accounts"][place % len(endpoints["accounts"])]
+            spot, fix = requests.Account(**account["spot"]), None
+            if "fix" in at and tier not in plan.without_fix:
+                mine = account["fix"]
+                fix = requests.FixAccount(mine["key"], mine["secret"], mine["sender_comp_id"])
+            rows.append(await _tier(plan, prober, tier, path, at, spot, fix, step))
     return rows
 
 
@@ -163,12 +171,12 @@ async def _tier(
     path: str,
     at: dict[str, Any],
     account: requests.Account,
+    fix: requests.FixAccount | None,
     step: Progress,
 ) -> Measured:
     rtt_us = at["rtt_us"]
-    plain, tls = urlsplit(at["rest"]), urlsplit(at["tls"]["rest"])
-    there = {"host": plain.hostname, "port": plain.port, "timeout_s": 30, "rtt_us": rtt_us}
-    secure = {"host": tls.hostname, "port": tls.port, "ca": at["tls"]["ca"], "server_name": "api.kraken.com"}
+    plain = urlsplit(at["rest"])
+    there = {"host": plain.hostname, "port": plain.port, "timeout_s": TIMEOUT_S, "rtt_us": rtt_us}
     measured = Measured(
         tier=tier, path=path, rtt_us=rtt_us, floor_us=at["floor_us"], reachable_us=at["reachable_us"]
     )
@@ -182,26 +190,52 @@ async def _tier(
     step("WebSocket ping", 0.1)
     job = {"kind": "websocket", **there, **paced, "path": "/v2", "messages": requests.pings(plan.samples)}
     measured.probes["ping"] = Figures.of((await prober.run(job))["took_us"])
-    step("order over WebSocket", 0.3)
+    step("order over WebSocket", 0.25)
     token = await _token(there, account)
     job["messages"] = requests.websocket_orders(plan.samples, token)
     measured.probes["websocket_order"] = Figures.of(_accepted(await prober.run(job))[0::2])
-    step("Time over REST", 0.6)
+    if fix is not None:
+        step("order over FIX", 0.45)
+        job = {"kind": "fix", **there, **_fix_place(at), **paced, **fix.session(plan.samples)}
+        measured.probes["fix_order"] = Figures.of(_accepted(await prober.run(job))[0::2])
+    step("Time over REST", 0.65)
     job = {"kind": "http", **there, "requests": [requests.TIME] * (fewer + 1), "pause_us": 500}
     measured.probes["rest_time"] = Figures.of((await prober.run(job))["took_us"][1:])  # the first is cold
-    step("order over REST", 0.7)
+    step("order over REST", 0.75)
     job = {"kind": "http", **there, "requests": list(account.rest_orders(fewer)), "pause_us": 500}
     measured.probes["rest_order"] = Figures.of(_accepted(await prober.run(job))[0::2])
     step("first answers", 0.9)
-    few = max(3, fewer // 10)
-    for api, more in (
-        ("rest", {"request": requests.TIME}),
-        ("websocket", {"request": requests.subscription(), "path": "/v2"}),
-    ):
-        job = {"kind": "cold", **there, **secure, **more, "count": few}
-        parts = (await prober.run(job))["parts_us"]
-        measured.cold[api] = {part: Figures.of(took).p50_us for part, took in parts.items()}
+    measured.cold = await _cold(prober, at, fix, max(3, fewer // 10))
     return measured
+
+
+async def _cold(
+    prober: Prober, at: dict[str, Any], fix: requests.FixAccount | None, count: int
+) -> dict[str, dict[str, float]]:
+    """Measure first answers, each API's `count` times; give the medians of their parts."""
+    tls = urlsplit(at["tls"]["rest"])
+    secure = {"kind": "cold", "ca": at["tls"]["ca"], "timeout_s": TIMEOUT_S, "rtt_us": at["rtt_us"]}
+    there = {**secure, "host": tls.hostname, "port": tls.port, "server_name": SERVER_NAME, "count": count}
+    asked = {
+        "rest": {"request": requests.TIME},
+        "websocket": {"request": requests.subscription(), "path": "/v2"},
+    }
+    took_us = {api: (await prober.run({**there, **more}))["parts_us"] for api, more in asked.items()}
+    if fix is not None:
+        took_us["fix"] = {}
+        there = {**secure, **_fix_place(at), "server_name": FIX_SERVER_NAME, "count": 1}
+        for _ in range(count):  # a Logon is good for a moment, and once
+            for part, (part_us,) in (await prober.run({**there, **fix.session()}))["parts_us"].items():
+                took_us["fix"].setdefault(part, []).append(part_us)
+    return {
+        api: {part: Figures.of(took).p50_us for part, took in parts.items()} for api, parts in took_us.items()
+    }
+
+
+def _fix_place(at: dict[str, Any]) -> dict[str, Any]:
+    """Give where FIX orders go, with TLS and without."""
+    place = urlsplit(f"//{at['fix']['spot_trading']}")
+    return {"host": place.hostname, "port": place.port}
 
 
 def _accepted(result: dict[str, Any]) -> list[float]:

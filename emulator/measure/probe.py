@@ -23,6 +23,9 @@ Result = dict[str, Any]
 
 _REQ_ID = re.compile(rb'"req_id":\s*(\d+)')
 _REFUSED = re.compile(rb'"success":\s*false|"error":\s*\[\s*"')
+_FIX_HEAD = re.compile(rb"8=FIX\.4\.4\x019=([0-9]{1,7})\x01")
+_FIX_TRAILER = len("10=000\x01")
+_LOGON, _LOGOUT, _REPORT, _REJECT, _BUSINESS_REJECT = b"A", b"5", b"8", b"3", b"j"
 _RST = struct.pack("ii", 1, 0)
 _READ_BYTES = 1 << 18
 _MOST_BYTES = 64 << 20
@@ -34,7 +37,7 @@ class Failed(Exception):  # noqa: N818 - what became of a job
 
 
 class Connection:
-    """A TCP connection, over TLS or not, that reads whole HTTP answers and WebSocket frames."""
+    """A TCP connection, over TLS or not, that reads whole HTTP answers, WebSocket frames and FIX messages."""
 
     def __init__(self, job: Job, *, secure: bool = False) -> None:
         self.patience_s = float(job.get("timeout_s", _PATIENCE_S))
@@ -140,6 +143,48 @@ class Connection:
         self._buffer = buffer[start:]
         return whole
 
+    def fix_messages(self) -> list[bytes]:
+        """Return the FIX messages that are complete; what is between them is none."""
+        buffer, start, whole = self._buffer, 0, []
+        while (head := _FIX_HEAD.search(buffer, start)) is not None:
+            end = head.end() + int(head[1]) + _FIX_TRAILER
+            if len(buffer) < end:
+                break
+            whole.append(buffer[head.start() : end])
+            start = end
+        self._buffer = buffer[start:]
+        return whole
+
+    def log_on(self, logon: str) -> None:
+        """Begin a FIX session."""
+        self.await_answer()
+        self.send(logon.encode())
+        while True:
+            for message in self.fix_messages():
+                msg_type = _field(message, 35)
+                if msg_type == _LOGON:
+                    return
+                if msg_type == _LOGOUT:
+                    raise Failed(f"the logon was refused: {_text(message)}")
+            self.more()
+
+    def log_out(self, logout: str) -> None:
+        """End a FIX session in order, so that the next logon is not its duplicate."""
+        self.await_answer()
+        self.send(logout.encode())
+        while not any(_field(message, 35) == _LOGOUT for message in self.fix_messages()):
+            self.more()
+
+
+def _field(message: bytes, tag: int) -> bytes:
+    """Return a FIX message's first field of this tag, nothing when there is none."""
+    return message.partition(b"\x01%d=" % tag)[2].partition(b"\x01")[0]
+
+
+def _text(message: bytes) -> str:
+    """Return what a FIX message says to people, or else the whole of it."""
+    return (_field(message, 58) or message.replace(b"\x01", b"|")).decode("utf-8", "replace")
+
 
 def _since_us(began_ns: int) -> float:
     return round((time.monotonic_ns() - began_ns) / 1000, 1)
@@ -156,7 +201,7 @@ def connect(job: Job) -> Result:
 
 
 class _Answers:
-    """When each message was sent and answered; the n-th message and its answer say ``"req_id": n``."""
+    """When each message was sent and answered; they are numbered from 1."""
 
     def __init__(self, count: int) -> None:
         self.sent_ns = [0] * (count + 1)
@@ -165,20 +210,72 @@ class _Answers:
         self.refused = 0
         self.first_refusal = ""
 
-    def take(self, frame: bytes, at_ns: int) -> None:
-        found = _REQ_ID.search(frame)
-        number = int(found[1]) if found else 0
+    def take(self, number: int, at_ns: int) -> bool:
+        """Take an answer to a message; tell whether it is the first one."""
         if not 0 < number < len(self.sent_ns) or not self.sent_ns[number] or self.took_us[number - 1]:
-            return
+            return False
         self.took_us[number - 1] = round((at_ns - self.sent_ns[number]) / 1000, 1)
         self.answered += 1
-        if _REFUSED.search(frame):
-            self.refused += 1
-            self.first_refusal = self.first_refusal or frame.decode("utf-8", "replace")
+        return True
+
+    def refuse(self, text: str, count: int = 1) -> None:
+        """Count refusals, and keep the first one's text."""
+        self.refused += count
+        self.first_refusal = self.first_refusal or text
+
+    def end(self, text: str) -> None:
+        """Refuse all that has no answer: none will come."""
+        self.refuse(text, len(self.took_us) - self.answered)
+        self.answered = len(self.took_us)
 
 
-def websocket(job: Job) -> Result:
-    """Time the answers to ``messages`` on one connection to ``path``.
+class _OverWebSocket:
+    """Messages as text frames: the n-th and its answer say ``"req_id": n``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.send = connection.send_text
+        self._frames = connection.frames
+
+    def take(self, answers: _Answers, at_ns: int) -> None:
+        """Take the answers that have come."""
+        for frame in self._frames():
+            found = _REQ_ID.search(frame)
+            if answers.take(int(found[1]) if found else 0, at_ns) and _REFUSED.search(frame):
+                answers.refuse(frame.decode("utf-8", "replace"))
+
+
+class _OverFix:
+    """Orders over FIX: an answer has its message's ClOrdID, a Reject its number; a Logout ends it all."""
+
+    def __init__(self, connection: Connection, messages: list[str]) -> None:
+        self._send = connection.send
+        self._messages = connection.fix_messages
+        sent = [(place, message.encode()) for place, message in enumerate(messages, 1)]
+        ids = {_field(message, 11): place for place, message in sent}
+        numbers = {_field(message, 34): place for place, message in sent}
+        self._references = {_REPORT: (11, ids), _BUSINESS_REJECT: (379, ids), _REJECT: (45, numbers)}
+        self.ended = False
+
+    def send(self, message: str) -> None:
+        """Send a message."""
+        self._send(message.encode())
+
+    def take(self, answers: _Answers, at_ns: int) -> None:
+        """Take the answers that have come: of several reports of an order the first one."""
+        for message in self._messages():
+            msg_type = _field(message, 35)
+            if msg_type == _LOGOUT:
+                answers.end(_text(message))
+                self.ended = True
+            elif msg_type in self._references:
+                tag, places = self._references[msg_type]
+                first = answers.take(places.get(_field(message, tag), 0), at_ns)
+                if first and msg_type != _REPORT:
+                    answers.refuse(_text(message))
+
+
+def _timed(job: Job, connection: Connection, over: _OverWebSocket | _OverFix) -> Result:
+    """Send ``messages`` and time their answers.
 
     Message i is sent i times ``spacing_us`` after the first, however many answers are under way; with spacing
     0 each waits for the answer to the one before it. ``spin`` polls the socket instead of sleeping.
@@ -186,38 +283,56 @@ def websocket(job: Job) -> Result:
     messages, spacing_ns = job["messages"], round(job["spacing_us"] * 1000)
     answers, spin = _Answers(len(messages)), bool(job.get("spin"))
     now_ns = time.monotonic_ns
+    waiting = select.poll()
+    waiting.register(connection.end, select.POLLIN)
+    begun_ns = now_ns()
+    sent = 0
+    while answers.answered < len(messages):
+        due_ns = begun_ns + sent * spacing_ns if spacing_ns or answers.answered == sent else None
+        if sent < len(messages) and due_ns is not None and now_ns() >= due_ns:
+            sent += 1
+            if answers.answered == sent - 1:
+                connection.await_answer()
+            answers.sent_ns[sent] = now_ns()
+            over.send(messages[sent - 1])
+            continue
+        if answers.answered == sent:
+            connection.await_answer()  # nobody is waited for, so nobody is late
+        until_ns = connection.until_ns
+        if sent < len(messages) and due_ns is not None:
+            until_ns = min(due_ns, until_ns)
+        # poll(2) knows milliseconds only: what is nearer is polled for.
+        if waiting.poll(0 if spin else max(0, (until_ns - now_ns()) // 1_000_000)):
+            connection.more()
+            heard_ns = now_ns()
+            before = answers.answered
+            over.take(answers, heard_ns)
+            if answers.answered > before:
+                connection.await_answer()
+        elif answers.answered < sent and now_ns() > connection.until_ns:
+            raise connection.silent()
+    return {"took_us": answers.took_us, "refused": answers.refused, "first_refusal": answers.first_refusal}
+
+
+def websocket(job: Job) -> Result:
+    """Time the answers to ``messages`` on one connection to ``path``, paced as ``_timed`` says."""
     with Connection(job) as connection:
         connection.upgrade(job["path"])
-        waiting = select.poll()
-        waiting.register(connection.end, select.POLLIN)
-        begun_ns = now_ns()
-        sent = 0
-        while answers.answered < len(messages):
-            due_ns = begun_ns + sent * spacing_ns if spacing_ns or answers.answered == sent else None
-            if sent < len(messages) and due_ns is not None and now_ns() >= due_ns:
-                sent += 1
-                if answers.answered == sent - 1:
-                    connection.await_answer()
-                answers.sent_ns[sent] = now_ns()
-                connection.send_text(messages[sent - 1])
-                continue
-            if answers.answered == sent:
-                connection.await_answer()  # nobody is waited for, so nobody is late
-            until_ns = connection.until_ns
-            if sent < len(messages) and due_ns is not None:
-                until_ns = min(due_ns, until_ns)
-            # poll(2) knows milliseconds only: what is nearer is polled for.
-            if waiting.poll(0 if spin else max(0, (until_ns - now_ns()) // 1_000_000)):
-                connection.more()
-                heard_ns = now_ns()
-                before = answers.answered
-                for frame in connection.frames():
-                    answers.take(frame, heard_ns)
-                if answers.answered > before:
-                    connection.await_answer()
-            elif answers.answered < sent and now_ns() > connection.until_ns:
-                raise connection.silent()
-    return {"took_us": answers.took_us, "refused": answers.refused, "first_refusal": answers.first_refusal}
+        return _timed(job, connection, _OverWebSocket(connection))
+
+
+def fix(job: Job) -> Result:
+    """Time the first answers to ``messages`` between ``logon`` and ``logout``, paced as ``_timed`` says.
+
+    All are whole FIX messages, numbered; nothing is sent besides, so the Logon must ask for rare heartbeats.
+    """
+    with Connection(job) as connection:
+        connection.log_on(job["logon"])
+        over = _OverFix(connection, job["messages"])
+        result = _timed(job, connection, over)
+        if not over.ended:
+            connection.log_out(job["logout"])
+    return result
 
 
 def http(job: Job) -> Result:
@@ -241,7 +356,8 @@ def cold(job: Job) -> Result:
     """Time the parts of a first answer on fresh TLS connections, without resumption, ``count`` times.
 
     With ``path``, ``request`` is sent as a WebSocket message and its answer is the first frame of type
-    "snapshot"; else it is a whole HTTP request.
+    "snapshot"; else it is a whole HTTP request. With ``logon`` that is sent over FIX, and, when it has been
+    answered, ``logout``.
     """
     parts: dict[str, list[float]] = {"connect": [], "tls": [], "upgrade": [], "answer": []}
     for _ in range(job["count"]):
@@ -257,16 +373,21 @@ def cold(job: Job) -> Result:
                 connection.send_text(job["request"])
                 while not any(b'"type":"snapshot"' in frame for frame in connection.frames()):
                     connection.more()
+            elif "logon" in job:
+                connection.log_on(job["logon"])
             else:
                 connection.send(job["request"].encode())
                 connection.http_body()
             parts["answer"].append(_since_us(began_ns))
+            if "logout" in job:
+                connection.log_out(job["logout"])
     return {"parts_us": {name: took for name, took in parts.items() if took}}
 
 
 KINDS: dict[str, Callable[[Job], Result]] = {
     "connect": connect,
     "websocket": websocket,
+    "fix": fix,
     "http": http,
     "cold": cold,
 }

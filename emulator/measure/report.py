@@ -15,8 +15,10 @@ PROBES = {
     "ping": "WebSocket ping",
     "rest_time": "Time, REST",
     "websocket_order": "order → ack, WebSocket",
+    "fix_order": "order → ack, FIX",
     "rest_order": "order → ack, REST",
 }
+PLOTTED = {"websocket_order": "WebSocket", "fix_order": "FIX"}
 NOTES = {"stream": " (TCP connects at once; the first bytes wait a round trip more instead)"}
 REST_NOTE = (
     "Answers over REST take what the tier's profile adds to the RTT, an estimate; it is in their error."
@@ -182,17 +184,21 @@ def _table(table: Sequence[Row]) -> str:
 
 def _of_tier(name: str, series: Sequence[tuple[str, Measured]]) -> str:
     stated_us = series[0][1].rtt_us
-    orders = [(rung, tier.probes["websocket_order"]) for rung, tier in series]
     stated = f", published {time_text(stated_us)}" if stated_us else ""
     legend = "".join(
         f'<span><i style="background:{color}"></i>{escape(rung)}</span>'
-        for (rung, _), color in zip(orders, COLORS, strict=False)
+        for (rung, _), color in zip(series, COLORS, strict=False)
     )
-    return (
-        f"<h2>{escape(name)}: order → ack over WebSocket{stated}</h2><p class=legend>{legend}</p>"
-        f"<div class=plots>{_plot(orders, stated_us, _histogram, 'share of orders')}"
-        f"{_plot(orders, stated_us, _ecdf, 'orders answered within')}</div>{_budget(series)}"
-    )
+    parts = [f"<h2>{escape(name)}: order → ack{stated}</h2><p class=legend>{legend}</p>"]
+    for probe, api in PLOTTED.items():
+        orders = [(rung, tier.probes[probe]) for rung, tier in series if probe in tier.probes]
+        if orders:
+            parts.append(
+                f"<h3>over {api}</h3><div class=plots>"
+                f"{_plot(orders, stated_us, _histogram, f'share of orders over {api}')}"
+                f"{_plot(orders, stated_us, _ecdf, f'orders over {api} answered within')}</div>"
+            )
+    return "".join(parts) + _budget(series)
 
 
 Points = list[tuple[float, float]]

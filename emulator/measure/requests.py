@@ -1,6 +1,6 @@
 """What the probes send: orders far from the market, and their cancellation, in Kraken's own form.
 
-Signing: docs.kraken.com/exchange/guides/rest/authentication.
+Signing: docs.kraken.com/exchange/guides/rest/authentication; over FIX, reference: FIX 1.6.
 """
 
 from __future__ import annotations
@@ -13,8 +13,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import urlencode
 
+from emulator.gateways.fix import wire
+
 PAIR, SYMBOL = "XBTUSD", "BTC/USD"
 PRICE, VOLUME = 1000.0, 0.001
+FIX_TARGET = "KRAKEN-TRD"
 TIME = "GET /0/public/Time HTTP/1.1\r\nHost: api.kraken.com\r\n\r\n"
 
 
@@ -45,6 +48,51 @@ class Account:
         for number in range(count):
             yield self.signed("AddOrder", **order, cl_ord_id=_name("r", number))
             yield self.signed("CancelOrder", cl_ord_id=_name("r", number))
+
+
+class FixAccount:
+    """A FIX key of the endpoints file, and sessions of its SenderCompID; each numbers anew."""
+
+    def __init__(self, key: str, secret: str, sender_comp_id: str) -> None:
+        self._key = key
+        self._secret = base64.b64decode(secret)
+        self._sender = sender_comp_id
+        self._nonce_ms = 0
+        self._id_us = 0
+
+    def session(self, count: int = 0) -> dict[str, str | list[str]]:
+        """Give a `logon`, `messages` with `count` orders, each cancelled behind itself, and a `logout`.
+
+        The venue takes the Logon for 5 s only; heartbeats come every hour. ClOrdIDs are times in
+        microseconds, and increase from session to session too.
+        """
+        stamp = wire.timestamp(time.time_ns())
+        self._id_us = max(self._id_us, time.time_ns() // 10**3)
+        messages = []
+        for number in range(2, 2 * count + 2, 2):
+            order, cancellation = self._id_us + number, self._id_us + number + 1
+            terms = {54: 1, 55: SYMBOL, 60: stamp}
+            limit = {38: VOLUME, 40: 2, 44: PRICE, 59: 1}
+            messages += [
+                self._message("D", number, stamp, {11: order, **limit, **terms}),
+                self._message("F", number + 1, stamp, {11: cancellation, 41: order, **terms}),
+            ]
+        self._id_us += 2 * count + 2
+        logout = self._message("5", 2 * count + 2, stamp, {})
+        return {"messages": messages, "logout": logout, "logon": self._logon()}
+
+    def _logon(self) -> str:
+        now_ns = time.time_ns()
+        self._nonce_ms = max(self._nonce_ms + 1, now_ns // 10**6)
+        nonce = str(self._nonce_ms)
+        signed = wire.password(self._secret, self._key, self._sender, FIX_TARGET, "1", nonce)
+        fields = {98: 0, 108: 3600, 141: "Y", 553: self._key, 554: signed, 5025: nonce}
+        return self._message("A", 1, wire.timestamp(now_ns), fields)
+
+    def _message(self, msg_type: str, number: int, stamp: str, fields: Mapping[int, object]) -> str:
+        head = {35: msg_type, 34: number, 49: self._sender, 52: stamp, 56: FIX_TARGET}
+        spelled = (f"{tag}={value}{wire.SOH}" for tag, value in (*head.items(), *sorted(fields.items())))
+        return wire.encode("".join(spelled)).decode()
 
 
 def websocket_orders(count: int, token: str, *, cancelled: str = "each") -> list[str]:

@@ -2,9 +2,9 @@
 
     python -m tests.clients.quickfix_trader SETTINGS.json
 
-Settings: ``place`` (host:port), ``target``, ``comp_id``, ``key``, ``secret`` (none for market data), ``ca`` (none
-for plain TCP), ``dictionary``, ``reset``.  A line of standard input is ``TYPE|tag=value|…`` to send, ``logout``, or
-``drop``; each message that comes is a line of standard output, ``logon`` and ``logout`` among them.
+Settings: ``place`` (host:port), ``target``, ``comp_id``, ``key``, ``secret`` (none for market data), ``ca``
+(none for plain TCP), ``dictionary``, ``reset``.  A line of standard input is ``TYPE|tag=value|…`` to send,
+``logout``, or ``drop``; each message that comes is a line of standard output, as are ``logon`` and ``logout``.
 """
 
 import base64

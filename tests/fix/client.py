@@ -1,15 +1,40 @@
 """A FIX client of our own: blocking sockets, strict reading, nothing done by itself."""
 
+import re
 import socket
 import ssl
 import time
 from collections.abc import Iterable
 from typing import Any
 
-from emulator.gateways.fix.wire import SOH, Framer, encode, pairs, password
+from emulator.gateways.fix.wire import SOH, encode, pairs, password
 
 PATIENCE_S = 20.0
 _last_id = [0]
+_HEAD = re.compile(rb"8=FIX\.4\.4\x019=(\d+)\x01")
+_TRAILER = 7
+
+
+class Reader:
+    """Cuts a stream into messages of any length: 9 and 10 must be right, and nothing may stand in between."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take bytes in; return the messages that are whole."""
+        buffer, at, found = self._buffer + data, 0, []
+        while head := _HEAD.match(buffer, at):
+            end = head.end() + int(head[1]) + _TRAILER
+            if len(buffer) < end:
+                break
+            message = buffer[at:end]
+            assert message[-_TRAILER:] == b"10=%03d\x01" % (sum(message[:-_TRAILER]) % 256), message
+            found.append(message)
+            at = end
+        self._buffer = buffer[at:]
+        assert b"8=FIX.4.4\x019=".startswith(self._buffer[:12]), self._buffer
+        return found
 
 
 class Message:
@@ -78,7 +103,7 @@ class FixClient:
         self.target = target
         self.number = 1
         self.messages: list[Message] = []
-        self._framer = Framer()
+        self._reader = Reader()
         self._waiting: list[Message] = []
         self._end: socket.socket = socket.create_connection((host, int(port)), timeout=PATIENCE_S)
         self._end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -170,7 +195,7 @@ class FixClient:
 
     def _more(self) -> bool:
         data = self._end.recv(1 << 16)
-        for raw in self._framer.feed(data):
+        for raw in self._reader.feed(data):
             message = Message(raw)
             self._waiting.append(message)
             self.messages.append(message)

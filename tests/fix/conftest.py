@@ -8,6 +8,8 @@ import pytest
 from emulator.gateways.fix.gateway import Gateway
 from tests.fix.client import FixClient
 from tests.fix.desk import Desk, fix_gateway
+from tests.fix.inside import Peer, Venue, venue
+from tests.fix.reading import BOOK, SECOND
 from tests.gateways.venue import Client, Kraken
 from tests.running import Running
 
@@ -19,8 +21,8 @@ def connect(quiet_venue: Running) -> Iterator[Callable[..., FixClient]]:
 
     def make(account: dict[str, Any], service: str = "spot_trading", **options: Any) -> FixClient:
         target = "KRAKEN-TRD" if service == "spot_trading" else "KRAKEN-MD"
-        venue = options.pop("venue", quiet_venue)
-        client = FixClient(venue.tier()["fix"][service], account, target, **options)
+        at = options.pop("venue", quiet_venue)
+        client = FixClient(at.tier()["fix"][service], account, target, **options)
         clients.append(client)
         return client
 
@@ -69,3 +71,19 @@ def bob(desk: Callable[..., Desk]) -> Desk:
 def client(kraken: Kraken) -> Client:
     """A WebSocket client of the same venue."""
     return kraken.client()
+
+
+@pytest.fixture
+def inside() -> Iterator[Venue]:
+    """A FIX gateway without sockets: alice, bob and carol with plenty of everything, empty books."""
+    with venue() as made:
+        yield made
+
+
+@pytest.fixture
+def reader(inside: Venue) -> Peer:
+    """A client of L2; the book of BTC/USD has two levels a side, each two seconds older than the next one."""
+    for side, qty, price in BOOK:
+        inside.kraken.place("bob", side, qty, price)
+        inside.kraken.clock.ns += 2 * SECOND
+    return inside.connect()

@@ -12,8 +12,8 @@ from urllib.parse import urlencode
 
 from emulator.gateways.access import OPEN, Entrance, guarded
 from emulator.gateways.front import server as front
-from emulator.gateways.tls import over_tls
 from emulator.gateways.keys import demo_credentials, sign
+from emulator.gateways.tls import over_tls
 from emulator.link import stream
 from emulator.link.tiers import Tier
 from emulator.link.timer import DueQueue

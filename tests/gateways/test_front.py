@@ -14,8 +14,8 @@ from websockets.asyncio.client import connect
 
 from emulator.gateways import websocket as ws_server
 from emulator.gateways.hosts import HOSTNAMES
-from emulator.gateways.tls import Authority
 from emulator.gateways.keys import demo_credentials, sign
+from emulator.gateways.tls import Authority
 from tests.gateways.sockets import GET_TIME, PING, PING_REQUEST, PONG, TEXT, UPGRADE, masked, serving
 from tests.gateways.venue import SEED, START_S, in_loop
 

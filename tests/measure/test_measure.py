@@ -13,10 +13,12 @@ import pytest
 import trustme
 from websockets.asyncio.server import serve
 
-from emulator.measure import prober, report
+from emulator.gateways.fix.wire import Framer, encode, fields, sound
+from emulator.measure import prober, report, requests
 from emulator.measure.command import Measured, Measurement, Plan, Rung
 from emulator.measure.figures import Figures, quantile
 from emulator.measure.prober import ProbeError, Prober
+from emulator.settings import PROFILES
 from tests.running import COMMAND, ROOT, environment, wait_until
 
 PATIENCE_S = 60
@@ -280,6 +282,226 @@ def test_a_cold_start_is_told_in_its_parts(tmp_path):
     )
 
 
+# Orders over FIX
+
+SECRET = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw=="
+FIX = {"kind": "fix", "spacing_us": 0, "timeout_s": 20}
+
+
+def session(orders=1):
+    return requests.FixAccount("EMU-FIX-KEY-0001", SECRET, "EMUTEST").session(orders)
+
+
+def told(msg_type, **more):
+    """Give a message of the venue's: `told("8", t11=5)`."""
+    parts = (f"{name[1:]}={value}\x01" for name, value in {"t35": msg_type, **more}.items())
+    return encode("".join(parts))
+
+
+def said(text):
+    return fields(text if isinstance(text, str) else text.decode())
+
+
+def by_the_book(message):
+    """Answer as a venue does that takes every order."""
+    match message["35"]:
+        case "A" | "5" as msg_type:
+            return told(msg_type)
+        case "D":
+            return told("8", t11=message["11"], t150="A") + told("8", t11=message["11"], t150="0")
+        case "F":
+            return told("8", t11=message["11"], t41=message["41"], t150="4")
+
+
+def over_fix(job, answer=by_the_book, *, context=None, piece=1 << 16):
+    """Have a job done against a server that gives `answer` of each message's fields; None hangs up."""
+
+    async def serve_one(reader, writer):
+        framer, replies = Framer(), []
+        with contextlib.closing(writer), contextlib.suppress(ConnectionResetError):
+            while None not in replies and (data := await reader.read(1 << 16)):
+                replies = [answer(said(message)) for message in framer.feed(data)]
+                for reply in filter(None, replies):
+                    for place in range(0, len(reply), piece):
+                        writer.write(reply[place : place + piece])
+                        await asyncio.sleep(0)
+
+    async def scenario():
+        server = await asyncio.start_server(serve_one, "127.0.0.1", 0, ssl=context)
+        async with server, Prober() as probe:
+            port = server.sockets[0].getsockname()[1]
+            return await probe.run({"host": "127.0.0.1", "port": port, **FIX, **job})
+
+    return asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S))
+
+
+def test_the_logon_has_the_password_of_the_reference(monkeypatch):
+    monkeypatch.setattr(requests.time, "time_ns", lambda: 1_767_225_600_000 * 10**6)
+    logon = said(session()["logon"])
+    assert logon["554"] == (
+        "3s/ptCoxKmS0gTKW0xOVi5YZkwmyVLWACRjm/mKBW4rI94QI07eHF9+D7bYBeCRrUIhr2btYwtfKMZB489Vozg=="
+    )
+    assert (logon["34"], logon["5025"], logon["141"]) == ("1", "1767225600000", "Y")
+
+
+def test_sessions_are_numbered_and_no_id_or_nonce_comes_twice_or_goes_back():
+    account = requests.FixAccount("key", SECRET, "EMUTEST")
+    sessions = [account.session(3) for _ in range(5)]
+    for each in sessions:
+        texts = [each["logon"], *each["messages"], each["logout"]]
+        assert [said(text)["34"] for text in texts] == [str(place) for place in range(1, 9)]
+        assert all(sound(text.encode()) for text in texts)
+        assert [said(text)["35"] for text in texts] == ["A", *["D", "F"] * 3, "5"]
+        for order, cancellation in zip(each["messages"][0::2], each["messages"][1::2], strict=True):
+            assert said(cancellation)["41"] == said(order)["11"]
+    ids = [int(said(text)["11"]) for each in sessions for text in each["messages"]]
+    nonces = [int(said(each["logon"])["5025"]) for each in sessions]
+    for numbers in (ids, nonces):
+        assert numbers == sorted(set(numbers))
+    assert ids[-1] < 10**18
+
+
+@pytest.mark.parametrize("spacing_us", [0, 100])
+@pytest.mark.parametrize("spin", [False, True])
+def test_each_order_is_matched_with_its_first_report_whatever_comes_between(spacing_us, spin):
+    def answer(message):
+        noise = told("0") + b"garbage 8=FIX" + told("8", t11="7", t150="A") + told("j", t379="7")
+        return noise + by_the_book(message)
+
+    result = over_fix({**session(20), "spacing_us": spacing_us, "spin": spin}, answer)
+    assert len(result["took_us"]) == 40
+    assert min(result["took_us"]) > 0
+    assert result["refused"] == 0
+
+
+def test_reports_may_come_late_and_in_another_order():
+    job, waiting = session(3), []
+
+    def answer(message):
+        if message["35"] not in "DF":
+            return by_the_book(message)
+        waiting.append(by_the_book(message))
+        if len(waiting) < 6:
+            return b""
+        return b"".join(reversed(waiting))
+
+    took_us = over_fix({**job, "spacing_us": 2_000}, answer)["took_us"]
+    assert took_us == sorted(took_us, reverse=True)
+    assert took_us[0] >= 10_000
+
+
+def test_a_message_in_pieces_is_one():
+    assert len(over_fix(session(2), piece=1)["took_us"]) == 4
+
+
+REFUSALS = {
+    "business": lambda m: told("j", t45=0, t58="EOrder:Insufficient funds", t379=m["11"], t380=0),
+    "session": lambda m: told("3", t45=m["34"], t58="EOrder:Insufficient funds", t371=54),
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_refused_orders_are_counted_and_the_first_text_is_kept(kind):
+    def answer(message):
+        return (REFUSALS[kind] if message["34"] in ("4", "5") else by_the_book)(message)
+
+    result = over_fix(session(3), answer)
+    assert (result["refused"], result["first_refusal"]) == (2, "EOrder:Insufficient funds")
+    assert min(result["took_us"]) > 0
+
+
+def test_a_logout_refuses_all_that_has_no_answer():
+    def answer(message):
+        return told("5", t58="session rollover") if message["34"] == "4" else by_the_book(message)
+
+    result = over_fix(session(3), answer)
+    assert (result["refused"], result["first_refusal"]) == (4, "session rollover")
+
+
+def refusing(message):
+    return told("5", t58="authentication failure")
+
+
+def logging_on(then):
+    """Take the Logon; give `then` of whatever follows."""
+    return lambda message: told("A") if message["35"] == "A" else then
+
+
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        (refusing, "the logon was refused: authentication failure"),
+        (lambda _: None, "closed the connection|Broken pipe|reset"),
+        (logging_on(None), "closed the connection|Broken pipe|reset"),
+        (lambda _: b"", r"no answer within 0\.3 s"),
+        (logging_on(b""), r"no answer within 0\.3 s"),
+        (logging_on(told("0")), r"no answer within 0\.3 s"),
+        (lambda _: b"\x00\xff8=FIX.4.4\x019=garbage", r"no answer within 0\.3 s"),
+        (lambda m: b"" if m["35"] == "5" else by_the_book(m), r"no answer within 0\.3 s"),
+    ],
+)
+def test_a_session_that_comes_to_nothing_is_one_line(answer, complaint):
+    with pytest.raises(ProbeError, match=complaint) as caught:
+        over_fix({**session(2), "timeout_s": 0.3}, answer)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_cold_start_over_fix_ends_with_the_logon_and_logs_out(tmp_path):
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("fix.kraken.com").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    heard = []
+
+    def answer(message):
+        heard.append(message["35"])
+        return by_the_book(message)
+
+    job = {"kind": "cold", "ca": str(tmp_path / "ca.pem"), "server_name": "fix.kraken.com", "count": 1}
+    parts = over_fix({**job, **session(0)}, answer, context=context)["parts_us"]
+    assert {name: len(took) for name, took in parts.items()} == dict.fromkeys(("connect", "tls", "answer"), 1)
+    assert heard == ["A", "5"]
+
+
+@pytest.fixture
+def at_the_venue(quiet_venue):
+    """Have sessions of one account done at a real venue, one after the other, with a probe's process each."""
+    host, _, port = quiet_venue.tier()["fix"]["spot_trading"].rpartition(":")
+    names = quiet_venue.next_member()["fix"]
+
+    def run(change=lambda session: session, secret=names["secret"]):
+        account = requests.FixAccount(names["key"], secret, names["sender_comp_id"])
+
+        async def scenario():
+            async with Prober() as probe:
+                job = {**FIX, "host": host, "port": int(port), **change(account.session(5))}
+                return await probe.run(job)
+
+        return asyncio.run(asyncio.wait_for(scenario(), PATIENCE_S))
+
+    return run
+
+
+def test_the_venue_takes_one_session_after_the_other(at_the_venue):
+    for _ in range(3):
+        result = at_the_venue()
+        assert (len(result["took_us"]), result["refused"]) == (10, 0), result
+
+
+def test_the_venue_refuses_a_wrong_password(at_the_venue):
+    with pytest.raises(ProbeError, match="the logon was refused: authentication failure"):
+        at_the_venue(secret=SECRET)
+
+
+def test_what_the_venue_refuses_is_counted(at_the_venue):
+    def too_large(session):
+        texts = [text.partition("\x0135=")[2].rpartition("10=")[0] for text in session["messages"]]
+        larger = [encode("35=" + text.replace("\x0138=0.001", "\x0138=1000000")).decode() for text in texts]
+        return {**session, "messages": larger}
+
+    result = at_the_venue(too_large)
+    assert (result["refused"], result["first_refusal"]) == (10, "EOrder:Insufficient funds")
+
+
 # The report
 
 
@@ -306,6 +528,23 @@ def test_the_text_has_every_probe_its_error_and_what_the_machine_cannot_do():
     assert "link netem: not measured: no <module>" in text
     assert "3.75" in text
     assert "so the nearest it can be is 270 µs" in text
+
+
+def test_fix_is_told_and_drawn_as_websocket_is():
+    measured = measurement()
+    (tier,) = measured.rungs[0].tiers
+    tier.probes["fix_order"] = Figures.of([210.0 + place % 50 for place in range(1_000)])
+    tier.cold["fix"] = {"connect": 200.0, "tls": 300.0, "answer": 250.0}
+    text = report.as_text(measured)
+    (row,) = [line for line in text.splitlines() if "order → ack, FIX" in line]
+    assert "+17.25% (+34 µs)" in row
+    (row,) = [line for line in text.splitlines() if " fix " in line]
+    assert "750 µs" in row
+    assert "3.75" in row
+    page = report.as_html(measured)
+    assert page.count("<svg") == 4
+    assert "share of orders over FIX" in page
+    assert "fix, packet" in page
 
 
 def test_errors_are_in_microseconds_however_large():
@@ -362,11 +601,35 @@ def test_it_measures_and_writes_both_files(tmp_path):
     (rung,) = written["rungs"]
     assert [row["tier"] for row in rung["tiers"]] == ["local", "aws"]
     near, far = rung["tiers"]
-    assert set(far["probes"]) == {"connect", "ping", "rest_time", "websocket_order", "rest_order"}
-    assert len(far["probes"]["websocket_order"]["samples_us"]) == 20
-    assert far["probes"]["websocket_order"]["p50_us"] >= 1_700 > near["probes"]["connect"]["min_us"]
-    assert set(far["cold"]) == {"rest", "websocket"}
+    orders = {"websocket_order", "fix_order", "rest_order"}
+    assert set(near["probes"]) == set(far["probes"]) == {"connect", "ping", "rest_time"} | orders
+    for name in ("websocket_order", "fix_order"):
+        assert len(far["probes"][name]["samples_us"]) == 20
+        assert far["probes"][name]["p50_us"] >= 1_700 > near["probes"]["connect"]["min_us"]
+    assert set(far["cold"]) == {"rest", "websocket", "fix"}
+    assert set(far["cold"]["fix"]) == {"connect", "tls", "answer"}
     assert "<svg" in (tmp_path / "measurement.html").read_text()
+
+
+def test_a_tier_that_does_not_offer_fix_has_no_rows_of_it(tmp_path):
+    profile = (PROFILES / "tiers" / "local.toml").read_text().replace('"local"', '"web"')
+    (tmp_path / "web.toml").write_text(profile.replace(', "fix"]', "]"))
+    arguments = ["--tier", "web", "--tiers-folder", str(tmp_path), "--link", "stream", "--samples", "5"]
+    done = subprocess.run(
+        [*COMMAND, "measure", *arguments, "--output", str(tmp_path)],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "FIX" not in done.stdout
+    (rung,) = json.loads((tmp_path / "measurement.json").read_bytes())["rungs"]
+    (row,) = rung["tiers"]
+    assert "websocket_order" in row["probes"]
+    assert set(row["cold"]) == {"rest", "websocket"}
+    assert "over FIX" not in (tmp_path / "measurement.html").read_text()
 
 
 @pytest.mark.parametrize(

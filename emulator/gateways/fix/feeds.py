@@ -75,7 +75,8 @@ class BookFeed:
                 rows.append(f"279={DELETE}\x01{entry}")
         if not rows:
             return None
-        return f"268={len(rows)}\x01{''.join(rows)}5041={checksums.of_levels(self._market)}\x01"
+        checksum = checksums.of_levels(self._market, self._depth)
+        return f"268={len(rows)}\x01{''.join(rows)}5041={checksum}\x01"
 
 
 class Level3Feed:
@@ -106,7 +107,8 @@ class Level3Feed:
             rows.append(f"279={_LEVEL3_ACTIONS[kind]}\x01{row}")
         if not rows:
             return None
-        return f"268={len(rows)}\x01{''.join(rows)}5041={checksums.of_orders(self._market)}\x01"
+        checksum = checksums.of_orders(self._market, self._view.depth)
+        return f"268={len(rows)}\x01{''.join(rows)}5041={checksum}\x01"
 
     def _row(self, *, buy: bool, price: int, id_: str, quantity: int, time_ns: int) -> str:
         pair = self._market.instrument

@@ -133,7 +133,7 @@ class Gateway:
         return (
             not session.service.trading
             and not (session.subscriptions or session.requests or session.status_requests)
-            and now_ns - session.logged_on_ns > IDLE_NS
+            and now_ns - max(session.logged_on_ns, session.asked_ns) > IDLE_NS
         )
 
     def _roll_over(self, now_ns: int) -> None:

@@ -41,6 +41,7 @@ class _RefusedError(Exception):
 
 def market_data(session: "Session", f: Fields, message: str) -> None:
     """MarketDataRequest (V)."""
+    session.asked_ns = session.venue.clock.now_ns()
     try:
         if f["263"] == _UNSUBSCRIBE:
             if f["262"] not in session.subscriptions:
@@ -103,13 +104,15 @@ _TYPES = (_SPOT, "FUT", "OPT", "TS")
 def security_list(session: "Session", f: Fields, _: str) -> None:
     """SecurityListRequest (x)."""
     request_id, engine, now_ns = f["320"], session.venue.engine, session.venue.clock.now_ns()
+    session.asked_ns = now_ns
     if f.get("263") == _UNSUBSCRIBE:
         session.requests.pop(request_id, None)
         session.gateway.publisher.listens(session)
         return
     pair = session.venue.names.symbol(f.get("55", "")) if f["559"] == _ONE else None
     refused = _list_fault(f, known=pair is not None)
-    if refused is None and len(session.requests) >= MOST_REQUESTS:
+    stands = f.get("263") == _SUBSCRIBE
+    if refused is None and stands and len(session.requests.keys() | {request_id}) > MOST_REQUESTS:
         refused = _INVALID, "Too many requests"
     if refused is not None:
         session.post("y", listings.refused_list(request_id, *refused, now_ns))
@@ -117,7 +120,7 @@ def security_list(session: "Session", f: Fields, _: str) -> None:
     markets = list(engine.markets.values()) if pair is None else [engine.markets[pair.id]]
     for body in listings.security_lists(engine, request_id, markets, now_ns):
         session.post("y", body)
-    if f.get("263") == _SUBSCRIBE:
+    if stands:
         session.requests[request_id] = "" if pair is None else pair.id
         session.gateway.publisher.listens(session)
 
@@ -145,6 +148,7 @@ _UNKNOWN_SESSION, _BAD_TYPE, _DUPLICATE, _ALREADY = 1, 101, 102, 103
 
 def trading_session_status(session: "Session", f: Fields, _: str) -> None:
     """TradingSessionStatusRequest (g)."""
+    session.asked_ns = session.venue.clock.now_ns()
     request_id, session_id, kind = f["335"], f["336"], f["263"]
     refused = None
     if session_id != listings.SESSION:

@@ -137,6 +137,8 @@ class Publisher:
         """Tell of trading states: pairs in lists of instruments, the venue's in its own message."""
         engine = self._venue.engine
         for session in self._listeners:
+            if not session.core.logged_on:
+                continue
             for request_id, wanted in session.requests.items():
                 pairs = [pair for pair in engine.catalogue.pairs if wanted in ("", pair)]
                 if event.pair is not None:
@@ -152,8 +154,9 @@ class Publisher:
 
     def _broadcast(self, feed: _Feed, pair: str, body: str) -> None:
         for session, request_id in feed.subscribers:
-            self._send(session, "X", pair, request_id, body)
-            self._soon(session)
+            if session.core.logged_on:  # not when it has logged out and its connection is about to end
+                self._send(session, "X", pair, request_id, body)
+                self._soon(session)
 
     def _send(self, session: "Session", msg_type: str, pair: str, request_id: str, body: str) -> None:
         symbol = self._venue.engine.catalogue.pairs[pair].symbol
@@ -171,10 +174,11 @@ class Publisher:
             asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
-        for _ in range(min(FLUSH_CHUNK, len(self._waiting))):
-            session = self._waiting[0]
-            self._queued.discard(session)
-            session.flush()
-            self._waiting.popleft()
-        if self._waiting:
-            asyncio.get_running_loop().call_soon(self._flush)
+        try:
+            for _ in range(min(FLUSH_CHUNK, len(self._waiting))):
+                session = self._waiting.popleft()
+                self._queued.discard(session)
+                session.flush()
+        finally:  # one that cannot be written to (its journal's disk is full) must not hold the others up
+            if self._waiting:
+                asyncio.get_running_loop().call_soon(self._flush)

@@ -69,6 +69,8 @@ class Session:
         self.requests: dict[str, str] = {}
         """Standing requests for lists and states, by id: what they are for (a pair, or nothing for all)."""
         self.status_requests: dict[str, None] = {}
+        self.asked_ns = 0
+        """When it last asked for market data, lists or states."""
         self.logged_on_ns = 0
         self._handlers = TRADING if service.trading else MARKET_DATA
         self._clean = False
