@@ -93,12 +93,13 @@ def probes_of(stack: ExitStack) -> dict[str, Probe]:
         "FIX, bare QuickFIX acceptor": probes.FixOrders(quickfix, None),
         "FIX, emulator": probes.FixOrders(fix_port_of(venue), venue["accounts"][1]),
         "FIX, emulator, market on": probes.FixOrders(fix_port_of(busy), busy["accounts"][1]),
-        "FIX, emulator, New + Fill": probes.FixFills(fix_port_of(venue), *venue["accounts"][2:4]),
+        "FIX, emulator, New + Fill": probes.FixFills(fix_port_of(venue), venue["accounts"][2], port, token),
     }
 
 
 YARDSTICKS = {
     "FIX": "FIX, bare QuickFIX acceptor",
+    "FIX, emulator, New + Fill": "FIX, emulator",
     "WebSocket": "WebSocket, bare websockets",
     "REST": "REST, bare aiohttp",
 }
@@ -123,7 +124,7 @@ def main() -> None:
     print(f"order→ack, {options.rounds} rounds of {options.orders}, {pinned}\n")
     print(f"{'':34}{'min µs':>8}{'p50 µs':>8}{'p99 µs':>8}{'min/bare':>10}{'p50/bare':>10}{'p99/bare':>10}")
     for name, triples in figures.items():
-        bare_name = YARDSTICKS.get(name.partition(",")[0], "")
+        bare_name = YARDSTICKS.get(name) or YARDSTICKS.get(name.partition(",")[0], "")
         middle = "".join(f"{statistics.median(column):8.0f}" for column in zip(*triples, strict=True))
         ratios = "".join(f"{ratio(triples, figures.get(bare_name), column):>10}" for column in range(3))
         print(f"{name:34}{middle}{ratios}")

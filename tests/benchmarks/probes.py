@@ -105,11 +105,11 @@ def echo(port: int, count: int) -> list[int]:
     return timed(count, lambda _: connection.socket.sendall(payload), receive)
 
 
-def order_frame(number: int, token: str) -> bytes:
+def order_frame(number: int, token: str, side: str = "buy") -> bytes:
     """Return an ``add_order`` request whose order rests."""
     params = {
         "order_type": "limit",
-        "side": "buy",
+        "side": side,
         "symbol": "BTC/USD",
         "order_qty": msgspec.Raw(b"0.01000000"),
         "limit_price": msgspec.Raw(b"50000.1"),
@@ -221,23 +221,30 @@ class FixOrders:
 
 
 class FixFills:
-    """FIX orders that trade at once: until the report of the fill, which comes after those of the order."""
+    """FIX orders that trade at once: until the report of the fill, which comes after those of the order.
 
-    def __init__(self, port: int, maker: dict, taker: dict) -> None:
-        self._maker, self._taker = FixOrders(port, maker), FixOrders(port, taker)
+    What they trade with was placed over WebSocket: one order, three reports.
+    """
+
+    def __init__(self, port: int, taker: dict, websocket_port: int, token: str) -> None:
+        self._taker = FixOrders(port, taker)
+        self._maker = Connection(websocket_port)
+        self._maker.upgrade()
+        self._maker.frame()  # status
+        self._token = token
 
     def __call__(self, count: int) -> list[int]:
         """Return round trips in nanoseconds."""
         taken = []
         for number in range(count):  # the two take turns at buying, so that neither runs out of funds
-            self._maker.send(self._maker.order(1 + number % 2))
-            self._maker.until(b"\x01150=0\x01")
-            order = self._taker.order(2 - number % 2)
+            self._maker.send_frame(order_frame(number, self._token, "buy" if number % 2 else "sell"))
+            reply = self._maker.frame()
+            assert b'"success":true' in reply, reply
+            order = self._taker.order(2 if number % 2 else 1)
             began = time.perf_counter_ns()
             self._taker.send(order)
             self._taker.until(b"\x01150=F\x01")
             taken.append(time.perf_counter_ns() - began)
-            self._maker.until(b"\x01150=F\x01")
         return taken
 
 

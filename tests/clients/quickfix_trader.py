@@ -4,7 +4,7 @@
 
 Settings: ``place`` (host:port), ``target``, ``comp_id``, ``key``, ``secret`` (none for market data), ``ca``
 (none for plain TCP), ``dictionary``, ``reset``.  A line of standard input is ``TYPE|tag=value|…`` to send,
-``logout``, or ``drop``; each message that comes is a line of standard output, as are ``logon`` and ``logout``.
+``logout``, or ``drop``; what comes is a line of standard output each, as are ``logon`` and ``logout``.
 """
 
 import base64

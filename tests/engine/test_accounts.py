@@ -269,6 +269,7 @@ class TestRecords:
 
     def test_only_so_many_closed_orders_and_entries_are_kept_the_newest(self, venue, monkeypatch):
         monkeypatch.setattr(history, "HISTORY", 3)
+        monkeypatch.setattr(history, "BATCH", 1)
         orders = [venue.buy("alice", "1", "60000") for _ in range(5)]
         for order in orders:
             venue.cancel(order)
