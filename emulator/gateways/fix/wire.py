@@ -11,11 +11,11 @@ SOH = "\x01"
 LARGEST_MESSAGE = 64 << 10
 """Bytes; who sends a larger one is cut off."""
 _BEGIN, _FIX44 = b"8=FIX", b"8=FIX.4.4\x019="
-_HEAD = re.compile(rb"8=FIX[^\x01]{0,16}\x019=([0-9]{1,9})\x01")
+_HEAD = re.compile(rb"8=FIX[^\x01=]{0,16}\x019=([0-9]{1,9})\x01")
 _LONGEST_HEAD = 40
 _TRAILER = 7
 """Bytes of ``10=123`` and its end."""
-_WHEN = re.compile(r"(\d{4})(\d{2})(\d{2})-(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?")
+_WHEN = re.compile(r"(\d{4})(\d{2})(\d{2})-(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?", re.ASCII)
 _SURE, _SURE_ASCII = 256, 515
 """Bytes whose sum is below that, whatever they are."""
 
