@@ -82,6 +82,8 @@ class Gateway:
         member = self._members.get(fields.get("49", ""))
         if fields.get("35") != "A" or fields.get("56") != service.target or not wire.sound(message):
             return None
+        if fields.get("108", "").startswith("-"):  # which QuickFIX would answer before it hangs up
+            return None
         if member is None or self.venue.clock.now_ns() < self._open_again_ns:
             _log.info("FIX logon of %.32r at %s refused: %s", fields.get("49"), service.target,
                       "unknown SenderCompID" if member is None else "session rollover")  # fmt: skip
