@@ -60,6 +60,9 @@ class Handler(Protocol):
     def resend(self, first: int, last: int) -> None:
         """Send messages again, or gap-fill them."""
 
+    def restart(self) -> None:
+        """Forget what was sent: numbers begin at 1 again."""
+
 
 class Core:
     """One session: a pair of CompIDs with its two sequence numbers."""
@@ -84,7 +87,8 @@ class Core:
         self._handler = handler
         self._next = session.next
         self._fed: str | None = None
-        self._resending = False
+        self._resending: int | None = None
+        """Where what a ResendRequest asks for begins, while it is being answered."""
         self._number = 1
         self._ahead = False
         """Whether ``_number`` is ahead of QuickFIX's, which is told before it says or hears anything."""
@@ -108,7 +112,7 @@ class Core:
             raise GarbledError(str(error)) from None
         finally:
             self._fed = None
-            self._resending = False
+            self._resending = None
 
     def tick(self) -> None:
         """Send the heartbeat or test request that is due; give up on a peer that is silent for too long."""
@@ -174,18 +178,23 @@ class Core:
         self._handler.application(wire.fields(text), text)
 
     def from_admin(self, message: Any) -> None:
-        """Remember that a gap fill that follows is the answer to a resend request."""
+        """Remember that a gap fill that follows is the answer to a resend request; see numbers restart."""
         self.moved = True
-        self._resending = message.getHeader().getField(35) == "2"
+        kind = message.getHeader().getField(35)
+        if kind == "2":
+            self._resending = int(message.getField(7))
+        elif kind == "A" and message.isSetField(141) and message.getField(141) == "Y":
+            self._handler.restart()
 
     def to_admin(self, message: Any) -> None:
         """Send a session-level message, or what was asked for instead of a gap fill of all of it."""
         self.moved = True
         header = message.getHeader()
         number = int(header.getField(34))
-        if self._resending and header.getField(35) == "4":
-            self._resending = False
-            self._handler.resend(number, int(message.getField(36)) - 1)
+        if self._resending is not None and header.getField(35) == "4":
+            # QuickFIX takes 0 for none, and a number for the gap fill: that is taken back.
+            first, self._resending, self._ahead = max(self._resending, 1), None, True
+            self._handler.resend(first, int(message.getField(36)) - 1)
             return
         self._number = number + 1
         self._handler.say(message.toString())

@@ -88,19 +88,19 @@ class Session:
     def attach(self, outlet: Outlet, logon: bytes, fields: Mapping[str, str]) -> bool:
         """Log on over a new connection; tell whether that went well."""
         self.outlet = outlet
-        self._clean = False
+        self.more = self._clean = False
         self._idle = 0
-        if fields.get("141") == "Y":
-            self._forget_sent()
-        if fields.get("5030") == "Y":
-            self.cl_ord_ids.reset()
-        self.keep_orders = fields.get("8674") == "1"
-        self.logons += 1
-        self.logged_on_ns = self.venue.clock.now_ns()
         self.receive(logon)
         if not self.core.logged_on:
             self.outlet = None
-        return self.outlet is not None
+            return False
+        if fields.get("5030") == "Y":
+            self.cl_ord_ids.reset()
+            self._save()
+        self.keep_orders = fields.get("8674") == "1"
+        self.logons += 1
+        self.logged_on_ns = self.venue.clock.now_ns()
+        return True
 
     def receive(self, message: bytes) -> None:
         """Take one whole message, and answer it."""
@@ -153,7 +153,7 @@ class Session:
             self.flush()
             self.core.drop()
             outlet.close()
-        self._forget_sent()
+        self.restart()
         self.core.set_numbers(1, 1)
         self._save()
 
@@ -262,7 +262,8 @@ class Session:
             self._journal.write_numbers(*numbers)
             self._written = numbers
 
-    def _forget_sent(self) -> None:
+    def restart(self) -> None:
+        """Forget what was sent: numbers begin at 1 again."""
         self._outbox.clear()
         if self._journal is not None:
             self._journal.clear()
