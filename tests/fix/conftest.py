@@ -8,6 +8,7 @@ import pytest
 from emulator.gateways.fix.gateway import Gateway
 from tests.fix.client import FixClient
 from tests.fix.desk import Desk, fix_gateway
+from tests.fix.in_process import Floor
 from tests.fix.inside import Peer, Venue, venue
 from tests.fix.reading import BOOK, SECOND
 from tests.gateways.venue import Client, Kraken
@@ -87,3 +88,11 @@ def reader(inside: Venue) -> Peer:
         inside.kraken.place("bob", side, qty, price)
         inside.kraken.clock.ns += 2 * SECOND
     return inside.connect()
+
+
+@pytest.fixture
+def floor() -> Iterator[Floor]:
+    """A venue without sockets, whose clock is turned by hand."""
+    made = Floor()
+    yield made
+    made.gateway.close()

@@ -16,13 +16,6 @@ from tests.running import running
 FAILURE = "authentication failure"
 
 
-@pytest.fixture
-def floor():
-    floor = Floor()
-    yield floor
-    floor.gateway.close()
-
-
 def refused(client: Direct, *fields: tuple[int, object], number: int = 1, reset: bool = False) -> None:
     """Log on with these fields; the answer must be the Logout of a failure, and the end."""
     client.number = number
