@@ -178,13 +178,13 @@ class Session:
             self._out.append(message)
 
     def flush(self) -> None:
-        """Write what is to be sent."""
+        """Write what is to be sent; what is on the wire has been written down before."""
+        if self._journal is not None:
+            self._save()
         if self._out:
             out, self._out = self._out, []
             if self.outlet is not None:
                 self.outlet.write(out[0] if len(out) == 1 else b"".join(out))
-        if self._journal is not None:
-            self._save()
 
     def say(self, message: str) -> None:
         """Send a session-level message of QuickFIX, in Kraken's words."""
