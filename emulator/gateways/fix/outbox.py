@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from emulator.gateways.fix.wire import Framer, fields
+from emulator.gateways.fix.wire import Framer, TooLargeError, fields, sound
 
 MOST_MESSAGES = 8_192
 MOST_BYTES = 4 << 20
@@ -56,12 +56,17 @@ class Journal:
         self._sent = os.open(folder / f"{name}.sent", flags | os.O_APPEND, 0o600)
 
     def read(self) -> tuple[tuple[int, ...], list[tuple[int, bytes]]]:
-        """Return the numbers that were last written (none when the file is new) and the sent messages."""
+        """Return the numbers that were last written and the sent messages, as far as they can be read."""
         numbers = os.pread(self._numbers, 256, 0).split()
+        if not all(map(bytes.isdigit, numbers)):
+            numbers = []
         size = os.fstat(self._sent).st_size
         begin = max(size - 2 * MOST_BYTES, 0)
-        messages = Framer().feed(os.pread(self._sent, size - begin, begin))
-        sent = [(int(fields(message.decode())["34"]), message) for message in messages]
+        try:
+            messages = Framer().feed(os.pread(self._sent, size - begin, begin))
+        except TooLargeError:
+            messages = []
+        sent = [(int(fields(message.decode())["34"]), message) for message in messages if sound(message)]
         return tuple(int(number) for number in numbers), sent
 
     def write_numbers(self, *numbers: int) -> None:
