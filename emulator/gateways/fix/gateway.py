@@ -65,7 +65,8 @@ class Gateway:
         self._run = f"{started[:6]}{started[7]}"
         """What ids of reports begin with: another one after a restart."""
         self._reports = 0
-        self._rollover_ns = _next_rollover(venue.clock.now_ns())
+        self.rollover_ns = _next_rollover(venue.clock.now_ns())
+        """When all sequences begin anew next."""
         self._open_again_ns = 0
         venue.listen(self.hear)
 
@@ -120,7 +121,7 @@ class Gateway:
     def tick(self) -> None:
         """Do what is due once a second."""
         now_ns = self.venue.clock.now_ns()
-        if now_ns >= self._rollover_ns:
+        if now_ns >= self.rollover_ns:
             self._roll_over(now_ns)
         for session in self.sessions.values():
             outlet = session.outlet
@@ -140,8 +141,8 @@ class Gateway:
 
     def _roll_over(self, now_ns: int) -> None:
         _log.info("FIX session rollover")
-        self._open_again_ns = self._rollover_ns + ROLLOVER_TAKES_NS
-        self._rollover_ns = _next_rollover(now_ns)
+        self._open_again_ns = self.rollover_ns + ROLLOVER_TAKES_NS
+        self.rollover_ns = _next_rollover(now_ns)
         for session in self.sessions.values():
             session.roll_over(logout="session rollover")
 

@@ -247,8 +247,11 @@ class Session:
         name = f"{self.service.name}-{self.comp_id}"
         self._journal = Journal(folder, name)
         numbers, sent = self._journal.read()
-        if len(numbers) == 3:
-            expected, next_number, self.cl_ord_ids.highest = numbers
+        if len(numbers) == 4:
+            expected, next_number, self.cl_ord_ids.highest, rollover_ns = numbers
+            if rollover_ns != self.gateway.rollover_ns:  # there has been one meanwhile
+                self.restart()
+                return
             self.core.set_numbers(expected, next_number)
             self._written = numbers
             for number, message in sent:
@@ -257,7 +260,8 @@ class Session:
     def _save(self) -> None:
         if self._journal is None:
             return
-        numbers = (self.core.expected, self.core.next_number, self.cl_ord_ids.highest)
+        core, gateway = self.core, self.gateway
+        numbers = (core.expected, core.next_number, self.cl_ord_ids.highest, gateway.rollover_ns)
         if numbers != self._written:
             self._journal.write_numbers(*numbers)
             self._written = numbers
