@@ -1,0 +1,210 @@
+"""What is left of FIX sessions after the venue has stopped, in order or not (``--state``)."""
+
+import signal
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from emulator.gateways.fix.wire import fields
+from tests.fix.client import FixClient, Message
+from tests.fix.in_process import Floor
+from tests.gateways.venue import Kraken
+from tests.running import running
+
+
+@contextmanager
+def venue_with_state(accounts_profile: str, folder: Path, *more: str) -> Any:
+    arguments = ("--market", "off", "--accounts", accounts_profile, "--state-folder", str(folder))
+    with running(*arguments, *more) as venue:
+        yield venue
+
+
+def log_on(venue: Any, member: dict[str, Any], number: int, *more: tuple[int, object]) -> tuple[Any, Message]:
+    client = FixClient(venue.tier()["fix"]["spot_trading"], member, "KRAKEN-TRD")
+    client.number = number
+    return client, client.logon(*more, reset=False)
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_a_session_goes_on_after_a_restart(accounts_profile, tmp_path, how):
+    with venue_with_state(accounts_profile, tmp_path, "--state") as venue:
+        member = venue.next_member()
+        client, _ = log_on(venue, member, 1, (8674, 1))
+        order = client.order()
+        reports = client.reports(2)
+        client.sync()
+        if how == signal.SIGKILL:
+            venue.process.kill()
+            venue.process.wait()
+        else:
+            venue.stop(how)
+        said = client.rest()
+        client.close()
+    number = 5 + len(said)
+    with venue_with_state(accounts_profile, tmp_path, "--state") as venue:
+        client, answer = log_on(venue, member, 4)
+        assert (answer.type, answer[34]) == ("A", str(number))
+        client.send("2", (7, 1), (16, 0))
+        again = [client.read() for _ in range(4)]
+        assert [m.get(36) or m[34] for m in again] == ["2", "2", "3", str(number + 1)]
+        assert [m[17] for m in again[1:3]] == [report[17] for report in reports]
+        # The order is gone with the venue that had it, but its id stays used.
+        client.order(t11=order)
+        assert client.read()[371] == "11"
+        client.order()
+        client.reports(2)
+        client.close()
+
+
+def test_without_state_a_session_begins_anew(accounts_profile, tmp_path):
+    with venue_with_state(accounts_profile, tmp_path) as venue:
+        member = venue.next_member()
+        client, _ = log_on(venue, member, 1)
+        order = client.order()
+        client.reports(2)
+        client.logout()
+        client.close()
+    assert not (tmp_path / "fix").exists()
+    with venue_with_state(accounts_profile, tmp_path) as venue:
+        client, answer = log_on(venue, member, 1)
+        assert (answer.type, answer[34]) == ("A", "1")
+        client.order(t11=order)
+        client.reports(2)
+        client.close()
+
+
+# -- in process -----------------------------------------------------------------------------------
+
+
+def restarted(floor: Floor, folder: Path) -> Floor:
+    """Stop a venue in order and start it again, at the same time."""
+    floor.gateway.close()
+    return again_at(floor, folder)
+
+
+def again_at(floor: Floor, folder: Path) -> Floor:
+    kraken = Kraken()
+    kraken.clock.ns = floor.kraken.clock.ns
+    new = Floor(kraken, state_folder=folder)
+    new._nonce = floor._nonce
+    return new
+
+
+def test_each_session_has_numbers_of_its_own(tmp_path):
+    floor = Floor(state_folder=tmp_path)
+    for name, orders in (("ALICE", 1), ("BOB", 3)):
+        client = floor.trader(name)
+        for _ in range(orders):
+            client.order()
+        client.send("5")
+    listener = floor.client("ALICE", "spot_md")
+    listener.logon()
+    listener.send("5")
+    floor = restarted(floor, tmp_path)
+    for name, service, number, theirs in (
+        ("ALICE", "spot_trading", 4, "5"),
+        ("BOB", "spot_trading", 6, "9"),
+        ("ALICE", "spot_md", 3, "3"),
+    ):
+        client = floor.client(name, service)
+        client.number = number
+        assert client.logon(reset=False)[34] == theirs
+    floor.gateway.close()
+
+
+def test_a_reset_forgets_what_an_earlier_run_has_sent(tmp_path):
+    floor = Floor(state_folder=tmp_path)
+    floor.trader().order()
+    floor = restarted(floor, tmp_path)
+    client = floor.trader()
+    client.send("2", (7, 1), (16, 0))
+    assert [m.get(36) for m in client.take()] == ["2"]
+    client.close()
+    floor = restarted(floor, tmp_path)
+    client = floor.client()
+    client.number = 3
+    assert client.logon(reset=False)[34] == "2"
+    client.send("2", (7, 1), (16, 0))
+    assert [m.get(36) for m in client.take()] == ["3"]
+    floor.gateway.close()
+
+
+def test_numbers_are_written_down_before_they_are_on_the_wire(tmp_path):
+    floor = Floor(state_folder=tmp_path)
+    client = floor.trader()
+    seen = []
+
+    def write(data: bytes) -> None:
+        (file,) = tmp_path.glob("spot_trading-ALICE*.numbers")
+        seen.append((int(fields(data.decode())["34"]), int(file.read_text().split()[1])))
+
+    client.outlet.write = write
+    client.order()
+    client.send("1", (112, "x"))
+    assert seen
+    assert all(sent < written for sent, written in seen)
+    floor.gateway.close()
+
+
+@pytest.mark.parametrize("what", [b"", b"garbage", b"1 2", b"x y z", b"\x00" * 62])
+def test_a_damaged_file_of_numbers_does_not_keep_the_client_out(tmp_path, what):
+    floor = Floor(state_folder=tmp_path)
+    floor.trader().order()
+    floor.gateway.close()
+    (file,) = tmp_path.glob("*.numbers")
+    file.write_bytes(what)
+    (sent,) = tmp_path.glob("*.sent")
+    sent.write_bytes(b"8=FIX.4.4\x019=12\x01half" + sent.read_bytes()[10:])
+    floor = again_at(floor, tmp_path)
+    assert floor.trader().session is not None
+    floor.gateway.close()
+
+
+def test_a_report_that_was_half_written_does_not_hide_the_others(tmp_path):
+    floor = Floor(state_folder=tmp_path)
+    client = floor.trader()
+    client.order()
+    client.order()
+    client.send("5")
+    floor.gateway.close()
+    (sent,) = tmp_path.glob("*.sent")
+    sent.write_bytes(sent.read_bytes()[:-30])
+    floor = again_at(floor, tmp_path)
+    client = floor.client()
+    client.number = 5
+    assert client.logon(reset=False).type == "A"
+    client.send("2", (7, 1), (16, 5))
+    assert [m.get(36) or m[34] for m in client.take()] == ["2", "2", "3", "4", "6"]
+    # What is written after the half one can be read too.
+    client.order()
+    client.close()
+    floor = restarted(floor, tmp_path)
+    client = floor.client()
+    client.number = 8
+    client.logon(reset=False)
+    client.send("2", (7, 7), (16, 9))
+    assert [m[34] for m in client.take() if m.type == "8"] == ["8", "9"]
+    floor.gateway.close()
+
+
+def test_what_is_kept_on_disk_is_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr("emulator.gateways.fix.outbox.MOST_MESSAGES", 50)
+    monkeypatch.setattr("emulator.gateways.fix.outbox._LARGEST_FILE", 50_000)
+    floor = Floor(state_folder=tmp_path)
+    client = floor.trader()
+    for _ in range(400):
+        client.order(t44="1.0", t38="0.01", t55="BTC/NIX")
+    client.send("5")
+    (sent,) = tmp_path.glob("*.sent")
+    assert sent.stat().st_size < 60_000
+    floor = restarted(floor, tmp_path)
+    client = floor.client()
+    client.number = 403
+    client.logon(reset=False)
+    client.send("2", (7, 1), (16, 0))
+    fill, *kept = client.take()
+    assert fill[36] == "352"
+    assert [m.type for m in kept] == ["j"] * 50 + ["4"]
+    floor.gateway.close()
