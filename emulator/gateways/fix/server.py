@@ -180,7 +180,7 @@ class Connection(asyncio.Protocol):
                 continue
             session.more = place < last
             session.receive(message)
-            if session.ended:
+            if self._closing or session.ended:
                 self.close()
                 return
         self._left = messages[last + 1 :]

@@ -203,6 +203,7 @@ class Session:
             number = place + 1
         if number <= last:
             self._fill_gap(number, last + 1, stamp)
+        self.flush()  # one small request can ask for much: a batch of them is not gathered
 
     def _fill_gap(self, number: int, next_number: int, stamp: str) -> None:
         head = f"35=4\x0134={number}\x0143=Y{self._ours}{stamp}{self._theirs}"
