@@ -89,11 +89,12 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 
 def over_tls(
-    factory: Callable[[], asyncio.BaseProtocol], context: ssl.SSLContext
+    factory: Callable[[], asyncio.BaseProtocol], context: ssl.SSLContext, handshake_s: float | None = None
 ) -> Callable[[], asyncio.BaseProtocol]:
     """Return a factory whose protocols speak TLS below those of ``factory``.
 
-    It stands above the link, so that TLS handshakes take the tier's round trips.
+    It stands above the link, so that TLS handshakes take the tier's round trips.  ``handshake_s`` bounds how
+    long these may take; asyncio's own bound is a minute.
     """
 
     def protocol() -> asyncio.BaseProtocol:
@@ -104,6 +105,7 @@ def over_tls(
             None,  # type: ignore[arg-type]  # nobody waits for the handshake
             server_side=True,
             call_connection_made=True,
+            ssl_handshake_timeout=handshake_s,
         )
 
     return protocol

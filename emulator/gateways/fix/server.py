@@ -14,7 +14,7 @@ from emulator.gateways.fix.session import Session
 from emulator.gateways.tls import over_tls
 
 LOGON_TIMEOUT_S = 10.0
-"""How long a client may take to log on, TLS included."""
+"""How long a client may take to log on; before that, to say its first word, and for TLS."""
 MOST_CONNECTIONS = 1_024
 MOST_UNSENT = 16 << 20
 """Bytes that may wait for a slow client before it is cut off."""
@@ -49,7 +49,7 @@ class Server:
         def connection() -> Connection:
             return Connection(self, service, entrance)
 
-        secure = over_tls(connection, context)
+        secure = over_tls(connection, context, LOGON_TIMEOUT_S)
         return lambda: Door(None if self.tls_only else connection, secure)
 
     def start(self) -> None:
