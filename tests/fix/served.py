@@ -1,0 +1,81 @@
+"""The FIX server on real ports in a thread of this process, so that its bounds can be set by a test."""
+
+import asyncio
+import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from emulator.gateways.access import OPEN
+from emulator.gateways.fix.server import Server
+from emulator.gateways.fix.services import SERVICES
+from emulator.gateways.keys import fix_credentials
+from tests.fix.client import FixClient
+from tests.fix.in_process import Floor
+from tests.gateways.venue import SEED
+from tests.running import wait_until
+
+
+class Client(FixClient):
+    """A client whose nonces follow the venue's clock."""
+
+    def __init__(self, served: "Served", name: str = "ALICE", service: str = "spot_trading") -> None:
+        key, secret = fix_credentials(SEED, name.lower())
+        account = {"fix": {"key": key, "secret": secret, "sender_comp_id": name}}
+        target = "KRAKEN-TRD" if service == "spot_trading" else "KRAKEN-MD"
+        super().__init__(served.places[service], account, target)
+        self._served = served
+        served.clients.append(self)
+
+    def credentials(self, number: int, nonce: int | None = None) -> list[tuple[int, object]]:
+        return super().credentials(number, nonce or self._served.floor.next_nonce())
+
+
+class Served:
+    """A server that listens, and its clients."""
+
+    def __init__(self, floor: Floor, server: Server, places: dict[str, str]) -> None:
+        self.floor = floor
+        self.server = server
+        self.places = places
+        self.clients: list[FixClient] = []
+
+    def client(self, name: str = "ALICE", service: str = "spot_trading") -> Client:
+        return Client(self, name, service)
+
+
+@contextmanager
+def serving(floor: Floor) -> Iterator[Served]:
+    """Serve ``floor``; everything is closed at the end."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    server = Server(floor.gateway)
+    listeners: list[asyncio.Server] = []
+
+    async def begin() -> dict[str, str]:
+        places = {}
+        for service in SERVICES:
+            factory = server.protocols(service, OPEN, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+            listener = await loop.create_server(factory, "127.0.0.1", 0)
+            listeners.append(listener)
+            places[service.name] = f"127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        server.start()
+        return places
+
+    async def end() -> None:
+        for listener in listeners:
+            listener.close()
+        server.close()
+
+    served = Served(floor, server, asyncio.run_coroutine_threadsafe(begin(), loop).result())
+    try:
+        yield served
+    finally:
+        for client in served.clients:
+            client.close()
+        asyncio.run_coroutine_threadsafe(end(), loop).result()
+        wait_until(lambda: not server.connections, 10, "the end of all connections")
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
