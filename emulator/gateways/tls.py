@@ -89,7 +89,7 @@ def _write(path: Path, content: bytes, mode: int) -> None:
 
 
 def over_tls(
-    factory: Callable[[], asyncio.BaseProtocol], context: ssl.SSLContext, handshake_s: float | None = None
+    factory: Callable[[], asyncio.BaseProtocol], context: ssl.SSLContext, handshake_s: int | None = None
 ) -> Callable[[], asyncio.BaseProtocol]:
     """Return a factory whose protocols speak TLS below those of ``factory``.
 

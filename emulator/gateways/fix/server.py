@@ -13,7 +13,7 @@ from emulator.gateways.fix.services import Service
 from emulator.gateways.fix.session import Session
 from emulator.gateways.tls import over_tls
 
-LOGON_TIMEOUT_S = 10.0
+LOGON_TIMEOUT_S = 10
 """How long a client may take to log on; before that, to say its first word, and for TLS."""
 MOST_CONNECTIONS = 1_024
 MOST_UNSENT = 16 << 20
