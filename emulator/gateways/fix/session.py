@@ -5,6 +5,8 @@ numbered and kept, and sent again when they are asked for.
 """
 
 import logging
+import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -27,8 +29,9 @@ if TYPE_CHECKING:
     from emulator.gateways.fix.publisher import Subscription
 
 MOST_IDLE_MESSAGES = 1_000
-"""Messages in a row that do not bring the session forward (out of turn, duplicates); then it is cut off."""
-_LOGOUT = b"\x0135=5\x01"
+"""Messages that do not bring the session forward (out of turn, duplicates); then it is cut off."""
+_LOGOUT, _SEQUENCE_RESET = b"\x0135=5\x01", b"\x0135=4\x01"
+_NUMBER = re.compile(rb"\x0134=([0-9]{1,18})\x01")
 _REJECT = "\x0135=3\x01"
 _HEAD_BYTES = 48
 _log = logging.getLogger(__name__)
@@ -74,7 +77,7 @@ class Session:
         self.logged_on_ns = 0
         self._handlers = TRADING if service.trading else MARKET_DATA
         self._clean = False
-        self._idle = 0
+        self._idle = self._gap_ends = 0
         self._out: list[bytes] = []
         self._ours, self._theirs = f"\x0149={service.target}\x0152=", f"\x0156={comp_id}\x01"
         self._outbox = Outbox()
@@ -89,7 +92,7 @@ class Session:
         """Log on over a new connection; tell whether that went well."""
         self.outlet = outlet
         self.more = self._clean = False
-        self._idle = 0
+        self._idle = self._gap_ends = 0
         self.receive(logon)
         if not self.core.logged_on:
             self.outlet = None
@@ -109,16 +112,27 @@ class Session:
             core.receive(message.decode())
         except (GarbledError, UnicodeDecodeError) as error:
             _log.debug("FIX %s: garbled message ignored: %s", self, error)
-        if not core.moved:
-            self._idle += 1
-            if self._idle > MOST_IDLE_MESSAGES:
-                _log.warning("FIX %s: cut off, too many messages out of sequence", self)
-                core.drop()
-        else:
-            self._idle = 0
+        if not core.moved or self._idle:
+            self._count_idle(message)
         if not self.more or not core.logged_on:
             self._clean = not core.logged_on and _LOGOUT in message[:_HEAD_BYTES]
             self.flush()
+
+    def _count_idle(self, message: bytes) -> None:
+        """Count messages that were ignored or wait for their turn; begin anew when none waits any more."""
+        if self.core.moved:
+            if _SEQUENCE_RESET in message[:_HEAD_BYTES]:
+                self._gap_ends = sys.maxsize  # what it has skipped QuickFIX keeps: no beginning anew
+            elif self.core.expected > self._gap_ends:
+                self._idle = 0
+            return
+        number = _NUMBER.search(message)
+        if number is not None:
+            self._gap_ends = max(self._gap_ends, int(number[1]))
+        self._idle += 1
+        if self._idle > MOST_IDLE_MESSAGES:
+            _log.warning("FIX %s: cut off, too many messages out of sequence", self)
+            self.core.drop()
 
     @property
     def ended(self) -> bool:
