@@ -1,9 +1,11 @@
 """Venues that the FIX tests of one process share, and clients that end with their test."""
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from emulator.gateways.fix.gateway import Gateway
 from tests.fix.client import FixClient
@@ -13,6 +15,10 @@ from tests.fix.inside import Peer, Venue, venue
 from tests.fix.reading import BOOK, SECOND
 from tests.gateways.venue import Client, Kraken
 from tests.running import Running
+
+settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("local"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 @pytest.fixture
