@@ -10,7 +10,7 @@ from emulator.gateways.fix.services import SERVICES
 from emulator.gateways.fix.session import Session
 from emulator.gateways.fix.wire import Framer
 from emulator.gateways.keys import ApiKey, fix_credentials
-from tests.fix.client import FixClient, Message
+from tests.fix.client import FixClient, Message, Reader
 from tests.gateways.venue import SEED, Kraken
 
 DICTIONARY = Path(__file__).parents[2] / "profiles" / "fix" / "KRAKEN-FIX44.xml"
@@ -46,7 +46,7 @@ class Direct(FixClient):
         self.outlet = Outlet()
         self.session: Session | None = None
         self._floor = floor
-        self._framer, self._incoming = Framer(), Framer()
+        self._reader, self._incoming = Reader(), Framer()
         self._waiting: list[Message] = []
 
     def raw(self, data: bytes) -> None:
@@ -75,7 +75,7 @@ class Direct(FixClient):
 
     def _more(self) -> bool:
         data, self.outlet.written = self.outlet.written, b""
-        for raw in self._framer.feed(data):
+        for raw in self._reader.feed(data):
             message = Message(raw)
             self._waiting.append(message)
             self.messages.append(message)
