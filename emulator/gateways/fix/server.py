@@ -144,6 +144,7 @@ class Connection(asyncio.Protocol):
         server = self._server
         if len(server.connections) >= MOST_CONNECTIONS or not self._entrance.offers("fix"):
             _log.warning("FIX connection refused")
+            self._closing = True  # what it has said already is not heard
             self._transport.abort()
             return
         server.connections.add(self)
@@ -217,6 +218,10 @@ class Connection(asyncio.Protocol):
         self._server.connections.discard(self)
         if self._timer is not None:
             self._timer.cancel()
+        self._leave()
+
+    def _leave(self) -> None:
+        """Let the session go: its client may log on again over another connection."""
         session, self._session = self._session, None
         if session is not None and session.outlet is self:
             session.detach()
@@ -236,6 +241,7 @@ class Connection(asyncio.Protocol):
         """End the connection when all that was written is out, but do not wait for that for long."""
         if not self._closing:
             self._closing = True
+            self._leave()  # over TLS the end of the connection itself waits for the client
             self._transport.close()
             if self._timer is not None:
                 self._timer.cancel()
