@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from emulator.gateways.access import OPEN
@@ -34,14 +34,25 @@ class Client(FixClient):
 class Served:
     """A server that listens, and its clients."""
 
-    def __init__(self, floor: Floor, server: Server, places: dict[str, str]) -> None:
+    def __init__(
+        self, floor: Floor, server: Server, places: dict[str, str], loop: asyncio.AbstractEventLoop
+    ) -> None:
         self.floor = floor
         self.server = server
         self.places = places
         self.clients: list[FixClient] = []
+        self._loop = loop
 
     def client(self, name: str = "ALICE", service: str = "spot_trading") -> Client:
         return Client(self, name, service)
+
+    def call(self, function: Callable[[], None]) -> None:
+        """Call a function where the server works; return when it has returned."""
+
+        async def calling() -> None:
+            function()
+
+        asyncio.run_coroutine_threadsafe(calling(), self._loop).result()
 
 
 @contextmanager
@@ -68,7 +79,7 @@ def serving(floor: Floor) -> Iterator[Served]:
             listener.close()
         server.close()
 
-    served = Served(floor, server, asyncio.run_coroutine_threadsafe(begin(), loop).result())
+    served = Served(floor, server, asyncio.run_coroutine_threadsafe(begin(), loop).result(), loop)
     try:
         yield served
     finally:

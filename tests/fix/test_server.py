@@ -58,6 +58,7 @@ def test_connections_beyond_the_most_are_refused_until_one_leaves(served, monkey
     refused = served.client("DAVE")
     refused.send("A", (98, 0), (108, 30), *refused.credentials(1))
     assert refused.rest() == []
+    assert ("spot_trading", "DAVE") not in served.floor.gateway.sessions
     clients[0].logout()
     wait_until(lambda: len(served.server.connections) == 2, 10, "one has left")
     assert served.client("DAVE").logon().type == "A"
@@ -144,6 +145,27 @@ def test_a_logout_amid_a_read_ends_it_there(served):
     )
     assert [message.type for message in client.rest()] == ["8", "8", "5"]
     assert len(served.floor.accounts["alice"].open) == 1
+
+
+def test_nothing_is_published_to_a_session_that_has_rolled_over(served):
+    client = served.client("ALICE", "spot_md")
+    client.logon()
+    wanted = [(146, 1), (55, "BTC/USD"), (262, "a"), (263, 1), (264, 10), (267, 2), (269, 0), (269, 1)]
+    client.send("V", *wanted)
+    assert client.read().type == "W"
+    floor = served.floor
+
+    def roll_over() -> None:
+        floor.kraken.clock.ns = floor.gateway.rollover_ns
+        floor.gateway.tick()
+        # The connection is still there, and has bytes to send, when this happens.
+        floor.kraken.place("bob", "sell", "1", "50000")
+
+    served.call(roll_over)
+    assert [message.type for message in client.rest()] == ["5"]
+    floor.kraken.clock.ns += 31 * 10**9
+    again = served.client("ALICE", "spot_md")
+    assert again.logon(reset=False)[34] == "1"
 
 
 def test_nothing_of_this_is_an_error(served, caplog):

@@ -1,5 +1,7 @@
 """How sessions end, and what becomes of their orders (reference: FIX 1.8 and 1.10)."""
 
+import ssl
+
 import pytest
 
 from tests.fix.client import FixClient, Message
@@ -28,6 +30,17 @@ def test_logout_is_answered_and_the_connection_closed(quiet_venue, connect):
     client.logon()
     answer = client.logout()
     assert (answer[34], answer.get(58)) == ("2", None)
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_who_was_logged_out_may_log_on_at_once(quiet_venue, connect, secure):
+    context = ssl.create_default_context(cafile=quiet_venue.tier()["tls"]["ca"]) if secure else None
+    member = quiet_venue.next_member()
+    for _ in range(5):
+        client = connect(member, "spot_md", context=context)
+        assert client.logon().type == "A"
+        client.send("5")
+        assert client.until("5").type == "5"  # and its own end of the connection stays open
 
 
 def test_orders_outlive_a_logout(floor):
