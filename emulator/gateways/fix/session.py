@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import quote
 
 from emulator.engine.commands import CancelOrder
 from emulator.engine.events import Event
@@ -259,8 +260,7 @@ class Session:
 
     def _go_on(self, folder: Path) -> None:
         """Go on where an earlier run has left off."""
-        name = f"{self.service.name}-{self.comp_id}"
-        self._journal = Journal(folder, name)
+        self._journal = Journal(folder, quote(f"{self.service.name}-{self.comp_id}", safe=""))
         numbers, sent = self._journal.read()
         if len(numbers) == 4:
             expected, next_number, self.cl_ord_ids.highest, rollover_ns = numbers
