@@ -31,9 +31,11 @@ if TYPE_CHECKING:
 
 MOST_IDLE_MESSAGES = 1_000
 """Messages that do not bring the session forward (out of turn, duplicates); then it is cut off."""
+GOODBYE_NS = 2 * 10**9
+"""How long a client may take to answer a Logout."""
 _LOGOUT, _SEQUENCE_RESET = b"\x0135=5\x01", b"\x0135=4\x01"
 _NUMBER = re.compile(rb"\x0134=([0-9]{1,18})\x01")
-_REJECT = "\x0135=3\x01"
+_REJECT, _GOODBYE = "\x0135=3\x01", "\x0135=5\x01"
 _HEAD_BYTES = 48
 _log = logging.getLogger(__name__)
 
@@ -78,7 +80,7 @@ class Session:
         self.logged_on_ns = 0
         self._handlers = TRADING if service.trading else MARKET_DATA
         self._clean = False
-        self._idle = self._gap_ends = 0
+        self._idle = self._gap_ends = self._goodbye_ns = 0
         self._out: list[bytes] = []
         self._ours, self._theirs = f"\x0149={service.target}\x0152=", f"\x0156={comp_id}\x01"
         self._outbox = Outbox()
@@ -93,7 +95,7 @@ class Session:
         """Log on over a new connection; tell whether that went well."""
         self.outlet = outlet
         self.more = self._clean = False
-        self._idle = self._gap_ends = 0
+        self._idle = self._gap_ends = self._goodbye_ns = 0
         self.receive(logon)
         if not self.core.logged_on:
             self.outlet = None
@@ -157,6 +159,8 @@ class Session:
     def tick(self) -> None:
         """Do what is due once a second: heartbeats, test requests, giving up."""
         self.core.tick()
+        if self._goodbye_ns and self.venue.clock.now_ns() - self._goodbye_ns > GOODBYE_NS:
+            self.core.drop()  # QuickFIX does so by itself, but not when there are no heartbeats
         self.flush()
 
     def roll_over(self, *, logout: str | None) -> None:
@@ -205,6 +209,8 @@ class Session:
         """Send a session-level message of QuickFIX, in Kraken's words."""
         if _REJECT in message[:_HEAD_BYTES]:
             message = self.gateway.reworded(message)
+        elif _GOODBYE in message[:_HEAD_BYTES]:
+            self._goodbye_ns = self.venue.clock.now_ns()
         self._out.append(message.encode())
 
     def resend(self, first: int, last: int) -> None:
