@@ -152,6 +152,15 @@ def test_other_comp_ids_amid_a_session_are_rejected_and_end_it(floor, comp_id, t
     assert not floor.accounts["alice"].open
 
 
+@pytest.mark.parametrize("heartbeat", [30, 0])
+def test_who_does_not_answer_the_logout_is_dropped(quiet_venue, connect, heartbeat):
+    client = connect(quiet_venue.next_member(), "spot_md")
+    client.logon(heartbeat=heartbeat)
+    client.comp_id = "SOMEBODY-ELSE"
+    client.send("0")
+    assert [message.type for message in client.rest()] == ["3", "5"]
+
+
 def out_of_turn(client: Direct, count: int) -> None:
     for _ in range(count):
         client.send("1", (112, "x"))

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from emulator.gateways.fix.logon import Member
 from emulator.gateways.fix.wire import fields
 from tests.fix.client import FixClient, Message
 from tests.fix.in_process import Floor
@@ -112,6 +113,22 @@ def test_each_session_has_numbers_of_its_own(tmp_path):
         client.number = number
         assert client.logon(reset=False)[34] == theirs
     floor.gateway.close()
+
+
+@pytest.mark.parametrize("comp_id", ["A/B", "../A", "..", "%2F", "a b".replace(" ", "~")])
+def test_any_comp_id_can_be_kept(tmp_path, comp_id):
+    folder, floor = tmp_path / "fix", None
+    for number in (1, 2):
+        floor = again_at(floor, folder) if floor else Floor(state_folder=folder)
+        key = floor.members["ALICE"].key
+        floor.members[comp_id] = Member(comp_id, "alice", key)
+        client = floor.client("ALICE")
+        client.comp_id, client.number = comp_id, number
+        assert client.logon(reset=False)[34] == str(number)
+        client.close()
+        floor.gateway.close()
+    assert len(list(folder.iterdir())) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["fix"]
 
 
 def test_a_reset_forgets_what_an_earlier_run_has_sent(tmp_path):

@@ -319,6 +319,29 @@ def test_reports_of_the_time_without_a_connection_are_numbered_and_can_be_fetche
     assert (fill.type, fill[34], fill[36]) == ("4", "6", "7")
 
 
+def test_what_waited_for_its_turn_is_forgotten_with_the_connection(floor):
+    client = floor.trader("ALICE", (8674, 1))
+    client.number = 4
+    client.order()
+    client.close()
+    again = floor.client()
+    again.number = 2
+    assert again.logon(reset=False).type == "A"
+    for _ in range(3):
+        again.send("1", (112, "x"))
+    assert [m.type for m in again.take()] == ["0", "0", "0"]
+    assert open_orders(floor) == 0
+
+
+def test_what_is_missing_is_asked_for_over_each_connection(floor):
+    for number in (5, 8):
+        client = floor.client()
+        client.number = number
+        client.logon(reset=False)
+        assert [(m.type, m[7]) for m in client.take()] == [("2", "1")]
+        client.close()
+
+
 def test_numbers_go_on_over_connections(floor):
     client = floor.trader()
     client.send("5")
