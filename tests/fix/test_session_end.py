@@ -60,8 +60,9 @@ def test_what_comes_after_a_logout_is_not_heard(floor):
     assert [message.type for message in client.take()] == ["5"]
 
 
-def test_stopping_the_venue_says_goodbye_to_everybody(accounts_profile):
-    with running("--market", "off", "--accounts", accounts_profile) as venue:
+@pytest.mark.parametrize("tier", ["local", "tokyo"])
+def test_stopping_the_venue_says_goodbye_to_everybody(accounts_profile, tier):
+    with running("--tier", tier, "--market", "off", "--accounts", accounts_profile) as venue:
         at, members = venue.tier()["fix"], [venue.next_member() for _ in range(5)]
         clients = [FixClient(at["spot_trading"], member, "KRAKEN-TRD") for member in members]
         clients.append(FixClient(at["spot_md"], members[0], "KRAKEN-MD"))
@@ -73,6 +74,7 @@ def test_stopping_the_venue_says_goodbye_to_everybody(accounts_profile):
             (goodbye,) = client.rest()
             assert (goodbye.type, goodbye[34], goodbye[58]) == ("5", "2", "the venue stops")
             client.close()
+        assert clients[0].messages[0].type == "A"
         assert silent.rest() == []
         silent.close()
 
