@@ -17,6 +17,9 @@ pytestmark = pytest.mark.client
 DICTIONARY = PROFILES / "fix" / "KRAKEN-FIX44.xml"
 PATIENCE_S = 40.0
 ORDER = "38=0.02|40=2|44=50000.0|54=1|55=BTC/USD|59=1|60=20260101-00:00:00.000"
+TRADE = ORDER.replace("BTC/USD", "BTC/GBP").replace("50000.0", "40000.0")
+LATE_TRADE = ORDER.replace("BTC/USD", "ETH/GBP").replace("50000.0", "2000.0")
+"""Orders in pairs of their own: the venue is shared with tests that leave orders behind."""
 
 
 class Trader:
@@ -122,13 +125,13 @@ def test_two_traders_trade_with_each_other(quiet_venue, start):
     maker, taker = start(quiet_venue.next_member()), start(quiet_venue.next_member())
     for trader in (maker, taker):
         trader.wait_for("logon")
-    maker.send(f"D|11={order_id()}|" + ORDER.replace("54=1", "54=2"))
+    maker.send(f"D|11={order_id()}|" + TRADE.replace("54=1", "54=2"))
     maker.wait_for("|150=0|")
-    taker.send(f"D|11={order_id()}|" + ORDER)
+    taker.send(f"D|11={order_id()}|{TRADE}")
     bought = taker.wait_for("|150=F|", "|39=2|", "|5050=1|")
     sold = maker.wait_for("|150=F|", "|39=2|", "|5050=0|")
     assert field(bought, 527) == field(sold, 527)
-    assert float(field(bought, 137)) == pytest.approx(1000 * 0.004)
+    assert float(field(bought, 137)) == pytest.approx(800 * 0.004)
     for trader in (maker, taker):
         trader.end()
 
@@ -140,11 +143,11 @@ def test_reports_that_were_missed_are_sent_again(quiet_venue, start, tmp_path):
     store.mkdir()
     trader = start(member, store=str(store), reset=False)
     trader.wait_for("logon")
-    trader.send(f"D|11={order_id()}|" + ORDER.replace("50000.0", "49000.0"))
+    trader.send(f"D|11={order_id()}|{LATE_TRADE}")
     new = trader.wait_for("|150=0|")
     trader.end()  # in order: the order stays
     other.wait_for("logon")
-    other.send(f"D|11={order_id()}|" + ORDER.replace("54=1", "54=2").replace("50000.0", "49000.0"))
+    other.send(f"D|11={order_id()}|" + LATE_TRADE.replace("54=1", "54=2"))
     other.wait_for("|150=F|")
     other.end()
     back = start(member, store=str(store), reset=False)
@@ -173,13 +176,13 @@ def test_books_and_trades(quiet_venue, start):
     reader, trader = start(quiet_venue.next_member(), "spot_md"), start(quiet_venue.next_member())
     for client in (reader, trader):
         client.wait_for("logon")
-    reader.send("x|320=list|559=0|55=ADA/USD")
-    reader.wait_for("|35=y|", "|55=ADA/USD|", "|5032=1|")
-    reader.send("V|262=book|263=1|264=10|265=1|266=Y|267=3|269=0|269=1|269=2|146=1|55=ADA/USD")
-    reader.wait_for("|35=W|", "|55=ADA/USD|", "|262=book|")
-    trader.send(f"D|11={order_id()}|38=50|40=2|44=0.5|54=1|55=ADA/USD|59=1|60=20260101-00:00:00")
-    reader.wait_for("|35=X|", "|279=0|", "|269=0|", "|270=0.5|", "|5041=")
-    reader.send("V|262=bad|263=1|264=7|267=2|269=0|269=1|146=1|55=ADA/USD")
+    reader.send("x|320=list|559=0|55=LTC/USDT")
+    reader.wait_for("|35=y|", "|55=LTC/USDT|", "|5032=1|")
+    reader.send("V|262=book|263=1|264=10|265=1|266=Y|267=3|269=0|269=1|269=2|146=1|55=LTC/USDT")
+    reader.wait_for("|35=W|", "|55=LTC/USDT|", "|262=book|")
+    trader.send(f"D|11={order_id()}|38=1|40=2|44=50|54=1|55=LTC/USDT|59=1|60=20260101-00:00:00")
+    reader.wait_for("|35=X|", "|279=0|", "|269=0|", "|270=50.0|", "|5041=")
+    reader.send("V|262=bad|263=1|264=7|267=2|269=0|269=1|146=1|55=LTC/USDT")
     reader.wait_for("|35=Y|", "|262=bad|", "|281=5|")
     for client in (reader, trader):
         client.end()
