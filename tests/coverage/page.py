@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from emulator.gateways.fix.market_data import MARKET_DATA
+from emulator.gateways.fix.trading import TRADING
 from emulator.gateways.spot_rest import endpoints
 from emulator.gateways.spot_ws_v1.channels import CHANNELS as V1
 from emulator.gateways.spot_ws_v1.trading import METHODS as EVENTS
@@ -20,6 +22,7 @@ _HEAD = """# Coverage
 
 What Kraken documents for Spot, and what is here. Written by `python -m tests.coverage` from the tables of
 endpoints, channels and methods; a test fails when it is stale, and when a row that is served is in no test.
+Parameters of FIX messages are tags; what sessions do is in [fix.md](fix.md).
 
 `yes`: it does what the documents say. `taken`: it is accepted and has no effect, for the reason given.
 """
@@ -84,6 +87,19 @@ def literals(folder: str) -> frozenset[str]:
                 found.add(node.value)
             elif isinstance(node, ast.keyword) and node.arg:
                 found.add(node.arg)
+    return frozenset(found)
+
+
+@functools.cache
+def tags(folder: str) -> frozenset[str]:
+    """Return every FIX tag in the Python files of a folder: as a number, or as a keyword ``t18``."""
+    found: set[str] = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and type(node.value) is int:
+                found.add(str(node.value))
+            elif isinstance(node, ast.keyword) and node.arg and node.arg.startswith("t"):
+                found.add(node.arg[1:])
     return frozenset(found)
 
 
@@ -166,6 +182,15 @@ def v1_event_rows() -> list[Row]:
     ]
 
 
+def fix_rows() -> list[Row]:
+    """Return the messages of FIX; their parameters are tags."""
+    table = TRADING | MARKET_DATA
+    return [
+        Row(name, words, name[0] in table, strings(table[name[0]]) if name[0] in table else frozenset())
+        for name, words in reference.FIX.items()
+    ]
+
+
 SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "REST, public": public_rows,
     "REST, private": private_rows,
@@ -173,6 +198,7 @@ SECTIONS: dict[str, Callable[[], list[Row]]] = {
     "WebSocket v2, methods": method_rows,
     "WebSocket v1, channels": v1_channel_rows,
     "WebSocket v1, trading": v1_event_rows,
+    "FIX": fix_rows,
 }
 
 

@@ -123,7 +123,22 @@ EVENTS_V1 = {
     "cancelAllOrdersAfter": "timeout",
 }
 
+FIX = {
+    "D NewOrderSingle": "11 18 38 40 44 54 55 59 -60 62 78 79 99 126 168 388 1138 5001 7928",
+    "F OrderCancelRequest": "11 37 41 -54 -55 -60",
+    "G OrderCancelReplaceRequest": "11 18 37 38 40 41 44 54 55 59 -60 62 99 1138",
+    "H OrderStatusRequest": "11 37 -54 -55 -60",
+    "q OrderMassCancelRequest": "11 55 -60 530",
+    "V MarketDataRequest": "55 262 263 264 265 266 269",
+    "x SecurityListRequest": "55 167 263 320 559",
+    "g TradingSessionStatusRequest": "263 335 336",
+}
+"""Messages of clients and their tags, but for session messages; what counts groups is left out."""
+
 NOTES = {
+    "54": "an order is known by its id",
+    "55": "an order is known by its id",
+    "60": "must be there; the venue's own time counts",
     "country_code": "every pair can be traded from everywhere",
     "rebase_multiplier": "there are no tokenised assets",
     "rebased": "there are no tokenised assets",

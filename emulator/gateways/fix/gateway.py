@@ -144,7 +144,7 @@ class Gateway:
         self._open_again_ns = self.rollover_ns + ROLLOVER_TAKES_NS
         self.rollover_ns = _next_rollover(now_ns)
         for session in self.sessions.values():
-            session.roll_over(logout="session rollover")
+            session.roll_over("session rollover")
 
     def close(self) -> None:
         """End all sessions, in order as far as that can be said."""

@@ -163,11 +163,11 @@ class Session:
             self.core.drop()  # QuickFIX does so by itself, but not when there are no heartbeats
         self.flush()
 
-    def roll_over(self, *, logout: str | None) -> None:
+    def roll_over(self, reason: str) -> None:
         """Begin both sequences anew; who is connected is logged out."""
         outlet = self.outlet
-        if outlet is not None and logout is not None:
-            self.core.logout(logout)
+        if outlet is not None:
+            self.core.logout(reason)
             self._clean = True
             self.flush()
             self.core.drop()
