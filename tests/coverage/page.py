@@ -92,14 +92,16 @@ def literals(folder: str) -> frozenset[str]:
 
 @functools.cache
 def tags(folder: str) -> frozenset[str]:
-    """Return every FIX tag in the Python files of a folder: as a number, or as a keyword ``t18``."""
+    """Return every FIX tag in the Python files of a folder: as a number, or as a name ``t18``."""
     found: set[str] = set()
     for path in (ROOT / folder).rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Constant) and type(node.value) is int:
                 found.add(str(node.value))
-            elif isinstance(node, ast.keyword) and node.arg and node.arg.startswith("t"):
-                found.add(node.arg[1:])
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(node.value.removeprefix("t"))
+            elif isinstance(node, ast.keyword) and node.arg:
+                found.add(node.arg.removeprefix("t"))
     return frozenset(found)
 
 
