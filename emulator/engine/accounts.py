@@ -80,6 +80,15 @@ class Account:
         self.vip = vip
         self.house = house
         self.state = state
+        self.master = name
+        """The account that this one is a subaccount of, or itself."""
+        self.margin_allowance_usd = margin_allowance_usd
+        """Most that the account's positions may be worth together, in whole USD; None for no limit."""
+        self._volume_base = volume_usd
+        self.clear()
+
+    def clear(self) -> None:
+        """Let the account own nothing and have done nothing."""
         self.balances: dict[str, int] = {}
         self.holds: dict[str, int] = {}
         self.open: dict[str, Order] = {}
@@ -95,13 +104,9 @@ class Account:
         """What is in earn strategies, by strategy."""
         self.futures: dict[str, int] = {}
         """Balances of the futures wallet."""
-        self.master = name
-        """The account that this one is a subaccount of, or itself."""
         self.positions: dict[str, Position] = {}
         """Open positions by id, oldest first."""
         self.closed_positions: dict[str, Position] = {}
-        self.margin_allowance_usd = margin_allowance_usd
-        """Most that the account's positions may be worth together, in whole USD; None for no limit."""
         self.margin_check_queued = False
         self.margin_seen = (0, 0)
         """How many ledger entries and trades there had been when the margin level was last looked at."""
@@ -113,7 +118,6 @@ class Account:
         """When the dead man's switch fires; 0 when it is off."""
         self.cancel_after_queued_ns = 0
         """When the engine next looks at the switch; 0 when it does not."""
-        self._volume_base = volume_usd
         self._volume_days: dict[int, int] = {}
 
     def available(self, asset: str) -> int:
@@ -169,6 +173,10 @@ class Account:
             if not same:
                 del self.by_userref[order.userref]
         remember(self.closed, order.txid, order)
+
+    def find_open(self, txid: str | None, cl_ord_id: str | None) -> Order | None:
+        """Return an open order by its txid, or by its client order id when there is none."""
+        return self.open.get(txid) if txid is not None else self.by_cl_ord_id.get(cl_ord_id or "")
 
     def find(self, txid: str) -> Order | None:
         """Return an order by txid, open or ended."""

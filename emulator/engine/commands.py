@@ -6,7 +6,7 @@ Prices and quantities are integers in the pair's units; times are nanoseconds si
 import msgspec
 
 from emulator.engine.instruments import Side
-from emulator.engine.orders import OrderType, SelfTrade, TimeInForce
+from emulator.engine.orders import OrderType, Reason, SelfTrade, TimeInForce
 from emulator.engine.status import TradingStatus
 from emulator.engine.triggers import Offset, Reference
 
@@ -203,6 +203,73 @@ class SetStatus(msgspec.Struct, frozen=True, gc=False):
     pair: str | None = None
 
 
+# -- what tests make happen (see ``managed``) ------------------------------------------------------------
+
+
+class SetBalances(msgspec.Struct, frozen=True, gc=False):
+    """Make balances these, all or none: ``(asset, amount in units of its decimals)``."""
+
+    account: str
+    balances: tuple[tuple[str, int], ...]
+
+
+class SetBook(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Make the orders of the ``house`` account in a pair these: ``(price, quantity)`` of each level."""
+
+    house: str
+    pair: str
+    bids: tuple[tuple[int, int], ...] = ()
+    asks: tuple[tuple[int, int], ...] = ()
+    adds: bool = False
+    """Whether these come on top of what the house has there, which otherwise goes."""
+    match: bool = False
+    """Whether they may trade with orders that they cross."""
+
+
+class PrintTrade(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Let the ``house`` trade with itself at ``price``; ``side`` is the taker's.  The book stays as it is."""
+
+    house: str
+    pair: str
+    side: Side
+    price: int
+    qty: int
+    through: bool = False
+    """Whether clients' orders with better prices are filled first; without it they forbid the trade."""
+
+
+class FillOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Fill an open order against the ``house``; one that waits is set off first.
+
+    ``qty`` None is all that remains.  ``price`` None is the order's limit, else what it waits for, else the
+    last price.
+    """
+
+    house: str
+    account: str
+    txid: str | None = None
+    cl_ord_id: str | None = None
+    qty: int | None = None
+    price: int | None = None
+
+
+class EndOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """End an open order for a reason: ``EXPIRED`` lets it expire, the others cancel it."""
+
+    account: str
+    txid: str | None = None
+    cl_ord_id: str | None = None
+    reason: Reason = Reason.USER
+
+
+class Reset(msgspec.Struct, frozen=True, gc=False):
+    """Begin anew: clients own what ``deposits`` give them and have done nothing yet; ids go on."""
+
+    deposits: tuple[Deposit, ...]
+    keeps_market: bool = False
+    """Whether the house's orders and the last prices stay."""
+
+
 Command = (
     PlaceOrder
     | AmendOrder
@@ -219,4 +286,10 @@ Command = (
     | Allocate
     | SetIndex
     | SetStatus
+    | SetBalances
+    | SetBook
+    | PrintTrade
+    | FillOrder
+    | EndOrder
+    | Reset
 )

@@ -59,6 +59,8 @@ class Reject(Enum):
     POST_ONLY = auto()
     LIMIT_ONLY = auto()
     REDUCE_ONLY = auto()
+    WOULD_TRADE = auto()
+    """Only commands of tests: clients' orders are in the way."""
 
 
 class Rejected(msgspec.Struct, frozen=True, gc=False):
@@ -183,6 +185,10 @@ class StatusChanged(msgspec.Struct, frozen=True, gc=False):
     time_ns: int
 
 
+class Done(msgspec.Struct, frozen=True, gc=False):
+    """Answer to commands of tests; what they did follows."""
+
+
 class CancelledAll(msgspec.Struct, frozen=True, gc=False):
     """Answer to CancelAll; an ``Ended`` for each order follows."""
 
@@ -213,6 +219,7 @@ Event = (
     | Traded
     | BookChanged
     | StatusChanged
+    | Done
     | CancelledAll
     | CancelAfterSet
 )

@@ -305,18 +305,22 @@ class Floor:
         """Let an order that has waited for its price go on as a market or a limit order."""
         trigger = order.trigger
         assert trigger is not None  # noqa: S101 - only such orders are in the queue
-        trigger.fired_ns = self.now_ns
-        trigger.fired_price = rules.reference_price(market, trigger.reference)
-        if order.limit_offset is not None:
-            tick = order.instrument.tick
-            order.price = max(order.limit_offset.from_(trigger.price, tick), tick)
-        self._out.append(events.Triggered(order, self.now_ns))
+        self._set_going(order, trigger, rules.reference_price(market, trigger.reference))
         if not order.leverage:
             refund = order.hold
             if self._funds_fault(order, market, refund) is not None:
                 self._finish(order, Status.CANCELED, Reason.INSUFFICIENT_FUNDS)
                 return
         self._run(order, market)
+
+    def _set_going(self, order: Order, trigger: Trigger, seen: int) -> None:
+        """Let the trigger of an order fire because the reference is ``seen`` at its price."""
+        trigger.fired_ns = self.now_ns
+        trigger.fired_price = seen
+        if order.limit_offset is not None:
+            tick = order.instrument.tick
+            order.price = max(order.limit_offset.from_(trigger.price, tick), tick)
+        self._out.append(events.Triggered(order, self.now_ns))
 
     def _place_close(self, primary: Order, quantity: int, price: int, market: Market) -> None:
         """Place the order that a fill of ``primary`` calls for."""

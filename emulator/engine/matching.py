@@ -61,15 +61,16 @@ def match(book: Book, taker: Order, limit: int | None, now_ns: int, listener: Li
             if taker.self_trade is not SelfTrade.CANCEL_OLDEST:
                 return Reason.SELF_TRADE
             continue
-        _trade(book, taker, maker, now_ns, listener)
+        trade(book, taker, maker, maker.price, now_ns, listener)
     return None
 
 
-def _trade(book: Book, taker: Order, maker: Order, now_ns: int, listener: Listener) -> None:
+def trade(book: Book, taker: Order, maker: Order, price: int, now_ns: int, listener: Listener) -> None:
+    """Trade ``taker`` with as much of a resting ``maker`` as is shown."""
     quantity = taker.qty - taker.filled
     if maker.shown < quantity:
         quantity = maker.shown
-    listener.traded(taker, maker, maker.price, quantity)
+    listener.traded(taker, maker, price, quantity)
     if maker.shown > quantity:
         book.reduce(maker, quantity, now_ns)
         return

@@ -14,9 +14,9 @@ from emulator.engine.accounts import Account
 from emulator.engine.events import Event, Reject
 from emulator.engine.instruments import Catalogue
 from emulator.engine.limits import LIMITS
+from emulator.engine.managed import Managed
 from emulator.engine.market import Market
 from emulator.engine.orders import Order, OrderType, Reason, Status
-from emulator.engine.positions import Positions
 from emulator.engine.status import SYSTEM, TradingStatus
 from emulator.engine.triggers import Offset
 
@@ -24,7 +24,7 @@ BATCH = range(2, 16)
 """How many orders a batch may hold."""
 
 
-class SpotEngine(Positions):
+class SpotEngine(Managed):
     """Kraken's spot engine: carries out commands on the trading floor (see ``Floor`` for its options)."""
 
     def __init__(self, catalogue: Catalogue, accounts: Iterable[Account], **options: Any) -> None:
@@ -45,6 +45,12 @@ class SpotEngine(Positions):
             commands.Allocate: self._move_funds(self.wallets.allocate),
             commands.SetIndex: self._set_index,
             commands.SetStatus: self._set_status,
+            commands.SetBalances: self._set_balances,
+            commands.SetBook: self._set_book,
+            commands.PrintTrade: self._print_trade,
+            commands.FillOrder: self._fill_order,
+            commands.EndOrder: self._end_order,
+            commands.Reset: self._reset,
         }
 
     # -- the interface -----------------------------------------------------------------------------
@@ -53,7 +59,7 @@ class SpotEngine(Positions):
         """Carry out ``command`` and return what happened, in order.
 
         The answer to the command is the first event of the kinds Accepted, Rejected, Amended,
-        CancelledAll, CancelAfterSet, or the Ended of a CancelOrder.
+        CancelledAll, CancelAfterSet, Done, or the Ended of a CancelOrder.
         """
         self.now_ns = now_ns
         out: list[Event] = []
@@ -185,14 +191,9 @@ class SpotEngine(Positions):
 
     # -- cancelling --------------------------------------------------------------------------------
 
-    def _find_open(self, account: Account, txid: str | None, cl_ord_id: str | None) -> Order | None:
-        if txid is not None:
-            return account.open.get(txid)
-        return account.by_cl_ord_id.get(cl_ord_id or "")
-
     def _cancel(self, command: commands.CancelOrder) -> None:
         account = self.accounts[command.account]
-        order = self._find_open(account, command.txid, command.cl_ord_id)
+        order = account.find_open(command.txid, command.cl_ord_id)
         if order is None:
             self._refuse(Reject.UNKNOWN_ORDER)
             return
@@ -260,7 +261,7 @@ class SpotEngine(Positions):
 
     def _amend(self, command: commands.AmendOrder) -> None:
         account = self.accounts[command.account]
-        order = self._find_open(account, command.txid, command.cl_ord_id)
+        order = account.find_open(command.txid, command.cl_ord_id)
         if order is None:
             self._refuse(self._late(command.deadline_ns) or Reject.UNKNOWN_ORDER)
             return

@@ -32,6 +32,10 @@ class Timers:
             heapq.heapify(self._heap)
             self._bound = max(MOST_DEAD, 2 * len(self._heap))
 
+    def clear(self) -> None:
+        """Forget all of it."""
+        self._heap.clear()
+
     def due(self) -> list[int]:
         """Return the times of all timers, sorted."""
         return sorted(timer[0] for timer in self._heap)

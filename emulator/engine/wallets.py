@@ -122,6 +122,12 @@ class Wallets:
         text += text[2:4]
         return f"{text[:7]}-{text[7:13]}-{text[13:]}"
 
+    def adjust(self, account: "Account", asset: str, amount: int) -> None:
+        """Make a balance ``amount``, by a ledger entry of the difference."""
+        change = amount - account.balances.get(asset, 0)
+        if change:
+            self._post(account, self._refid("T"), "adjustment", asset, change, 0)
+
     # -- deposits and withdrawals -----------------------------------------------------------------
 
     def deposit(self, command: commands.Deposit) -> None:

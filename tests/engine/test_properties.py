@@ -21,7 +21,7 @@ from emulator.engine.book import Book
 from emulator.engine.events import Event
 from emulator.engine.instruments import Catalogue, Side, rescale_floor
 from emulator.engine.limits import AccountTier
-from emulator.engine.orders import Order, OrderType, SelfTrade, Status, TimeInForce
+from emulator.engine.orders import Order, OrderType, Reason, SelfTrade, Status, TimeInForce
 from emulator.engine.spot import SpotEngine
 from tests.engine.conftest import INSTRUMENTS
 from tests.engine.venue import DAY_NS, SECOND_NS, START_NS, event_text, queue, state_of
@@ -45,6 +45,7 @@ ANSWERS = (
     events.Amended,
     events.CancelledAll,
     events.CancelAfterSet,
+    events.Done,
     events.Ended,
     events.Posted,
 )
@@ -78,6 +79,8 @@ lots = st.sampled_from([3, 3, 4, 5, 7, 9, 12, 18, 2])
 """Quantities in thirds of the pair's minimum: two are refused."""
 dust = st.sampled_from([0, 0, 1, 4_321, 33_333])
 which = st.integers(0, 1 << 16)
+levels = st.tuples(st.integers(0, 2), lots)
+"""How many ticks from the middle, and how much."""
 rarely = st.sampled_from([False] * 7 + [True])
 iceberg = {"type": OrderType.ICEBERG}
 order_kinds = st.sampled_from(
@@ -141,6 +144,7 @@ class AnySession(RuleBasedStateMachine):
         self.now_ns = START_NS
         self.steps: list[tuple[Any, int]] = []
         self.told: list[str] = []
+        self.last: list[Event] = []
         self.pairs: list[str] = []
         self.client_orders: list[Order] = []
         self.house_orders: list[Order] = []
@@ -281,6 +285,96 @@ class AnySession(RuleBasedStateMachine):
             case _:
                 self.time_passes(amount * SECOND_NS)
 
+    # -- what tests make happen -------------------------------------------------------------------
+
+    @rule(account=clients, asset=st.sampled_from(list(FUNDS)), units=st.integers(0, 1 << 30))
+    def balance_is_set(self, account, asset, units) -> None:
+        change = units - self.engine.accounts[account].balances.get(asset, 0)
+        if self.succeeds(commands.SetBalances(account, ((asset, units),))):
+            self.deposited[asset] += change
+
+    @rule(
+        pair=which, below=st.lists(levels, max_size=3), above=st.lists(levels, max_size=3),
+        adds=st.booleans(), match=st.booleans(),
+    )  # fmt: skip
+    def book_is_seeded(self, pair, below, above, adds, match) -> None:
+        pair = self.pairs[pair % len(self.pairs)]
+
+        def rows(wanted, sign):
+            return tuple((self.price(pair, sign * tick), self.quantity(pair, lot, 0)) for tick, lot in wanted)
+
+        bids, asks = rows(below, -1), rows(above, 1)
+        done = self.succeeds(
+            commands.SetBook(house="house", pair=pair, bids=bids, asks=asks, adds=adds, match=match)
+        )
+        if done and not adds and not match:
+            book = self.engine.markets[pair].book
+            orders = [order for row in queues(book) for order in row if order.account.house]
+            house: Counter[int] = Counter()
+            for order in orders:
+                house[order.price if order.buy else -order.price] += order.remaining
+            wanted: Counter[int] = Counter()
+            for price, qty in bids:
+                wanted[price] += qty
+            for price, qty in asks:
+                wanted[-price] += qty
+            assert house == wanted
+
+    @rule(pair=which, side=sides, lot=lots, tick=ticks, through=st.booleans())
+    def trade_is_printed(self, pair, side, lot, tick, through) -> None:
+        pair = self.pairs[pair % len(self.pairs)]
+        price = self.price(pair, tick)
+        qty = self.quantity(pair, lot, 0)
+        open_before = len([order for order in self.client_orders if order.status is Status.OPEN])
+        if self.succeeds(
+            commands.PrintTrade(house="house", pair=pair, side=side, price=price, qty=qty, through=through)
+        ):
+            assert self.engine.markets[pair].last_price == price
+            if not through:
+                still_open = [order for order in self.client_orders if order.status is Status.OPEN]
+                assert len(still_open) == open_before
+
+    @precondition(lambda self: self.client_orders)
+    @rule(which=which, part=st.sampled_from([None, None, 1, 2, 3]), better=st.sampled_from([0, 0, 1, -1]))
+    def order_is_filled(self, which, part, better) -> None:
+        order = self.pick(which)
+        qty = None if part is None else max(order.remaining // part, 1)
+        price = order.price - better * order.instrument.tick if better else None
+        left, open_ = order.remaining, order.status is Status.OPEN
+        command = commands.FillOrder(
+            house="house", account=order.account.name, txid=order.txid, qty=qty, price=price
+        )
+        if self.succeeds(command):
+            assert order.remaining == (left - qty if qty is not None else 0)
+        elif open_ and better != (-1 if order.buy else 1):
+            raise AssertionError("an open order can be filled at its limit or better")
+
+    @precondition(lambda self: self.client_orders)
+    @rule(which=which, reason=st.sampled_from([Reason.USER, Reason.EXPIRED]))
+    def order_is_ended(self, which, reason) -> None:
+        order = self.pick(which)
+        if self.succeeds(commands.EndOrder(account=order.account.name, txid=order.txid, reason=reason)):
+            assert order.reason is reason
+
+    @rule(keeps_market=st.booleans(), seldom=rarely)
+    def everything_begins_anew(self, keeps_market, seldom) -> None:
+        if not seldom:
+            return
+        deposits = tuple(commands.Deposit(name, asset, u) for name in CLIENTS for asset, u in FUNDS.items())
+        assert self.succeeds(commands.Reset(deposits, keeps_market))
+        self.deposited = Counter({asset: units * len(CLIENTS) for asset, units in FUNDS.items()})
+        for name in CLIENTS:
+            account = self.engine.accounts[name]
+            assert {entry.type for entry in account.ledger.values()} == {"deposit"}
+            assert not any((account.open, account.closed, account.trades))
+        if not keeps_market:
+            assert not any(self.displayed.values())
+
+    def succeeds(self, command: commands.Command) -> bool:
+        """Send a command; tell whether it was carried out."""
+        self.send(command)
+        return not any(isinstance(event, events.Rejected) for event in self.last)
+
     def deposit(self, account: str, asset: str, units: int) -> None:
         self.deposited[asset] += units
         self.send(commands.Deposit(account, asset, units))
@@ -319,7 +413,7 @@ class AnySession(RuleBasedStateMachine):
         target, old = self.amended(command)
         tape, fills = expected_trades(self.engine, command)
         filled_before = {order.seq: order.filled for order, _ in fills}
-        heard = self.perform(command)
+        self.last = heard = self.perform(command)
         if any(isinstance(event, events.Rejected) for event in heard):
             assert len(heard) == 1
             assert state_of(self.engine) == before, "a rejected command changes nothing"
