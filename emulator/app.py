@@ -18,6 +18,7 @@ from emulator import settings as settings_
 from emulator.calibration import Calibration
 from emulator.clock import Clock
 from emulator.control import server as control
+from emulator.control.managed import ManagedControl
 from emulator.control.venue import VenueControl
 from emulator.endpoints import Endpoint, as_text, as_values, remove, write_atomically
 from emulator.engine.accounts import Account
@@ -201,8 +202,13 @@ class App:
         """Open the port by which links are changed while clients are connected."""
         settings = self.settings
         live = Live(self.listeners[0].link, self.tiers, [at.link for at in self.listeners[1:]])
+        control_ = VenueControl(venue)
         self._control = control.Server(
-            live, VenueControl(venue), settings_.PROFILES / "schedules", settings.host
+            live,
+            control_,
+            ManagedControl(venue, control_),
+            settings_.PROFILES / "schedules",
+            settings.host,
         )
         port = 0 if settings.ports == "auto" else settings.control_port
         try:

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import msgspec
 from aiohttp import web
 
+from emulator.control.managed import ManagedControl
 from emulator.control.venue import VenueControl, VenueError
 from emulator.link.listener import LinkError
 from emulator.link.live import ChangeError, Live, Path
@@ -36,9 +37,12 @@ class Refused(Exception):  # noqa: N818 - what became of a request
 class Server:
     """Answers `/control/…`."""
 
-    def __init__(self, live: Live, venue: VenueControl, schedules: FilePath, host: str) -> None:
+    def __init__(
+        self, live: Live, venue: VenueControl, managed: ManagedControl, schedules: FilePath, host: str
+    ) -> None:
         self._live = live
         self._venue = venue
+        self._managed = managed
         self._schedules = schedules
         self._hosts = LOOPBACK | {host}
         self._http = web.Server(self._answer, access_log=None)
@@ -53,6 +57,7 @@ class Server:
             "links": self._links_call,
             "venue": self._venue_call,
             "accounts": self._accounts_call,
+            "orders": self._orders_call,
         }
 
     async def listen(self, host: str, port: int) -> asyncio.Server:
@@ -90,9 +95,9 @@ class Server:
         return await area(request, parts[2:])
 
     async def _venue_call(self, request: web.BaseRequest, target: list[str]) -> Any:
-        """Answer `/control/venue`, or `/control/venue/PAIR`."""
+        """Answer `/control/venue`, `/control/venue/PAIR`, and its `book` and `trades`."""
         if len(target) > 1:
-            raise Refused(404, "not found: a pair is meant at most")
+            return await self._market_call(request, *target[:2], further=target[2:])
         pair = target[0] if target else None
         if request.method == "GET":
             return self._venue.show(pair)
@@ -100,13 +105,42 @@ class Server:
             raise Refused(405, "the method must be GET or PATCH")
         return self._venue.set(pair, await _json(request))
 
+    async def _market_call(
+        self, request: web.BaseRequest, pair: str, what: str, *, further: list[str]
+    ) -> Any:
+        """Answer `/control/venue/PAIR/book` and `/control/venue/PAIR/trades`."""
+        methods = {"book": ("GET", "PUT", "POST"), "trades": ("POST",)}.get(what)
+        if methods is None or further:
+            raise Refused(404, "not found: a pair has a book and trades")
+        if request.method not in methods:
+            raise Refused(405, f"the method must be {' or '.join(methods)}")
+        if request.method == "GET":
+            return self._managed.show_book(pair)
+        body = await _json(request)
+        if what == "trades":
+            return self._managed.print_trade(pair, body)
+        return self._managed.seed_book(pair, body, adds=request.method == "POST")
+
+    async def _orders_call(self, request: web.BaseRequest, target: list[str]) -> Any:
+        """Answer `/control/orders/ID/fill`, `…/expire` and `…/cancel`."""
+        managed = self._managed
+        acts = {"fill": managed.fill, "expire": managed.expire, "cancel": managed.cancel}
+        act = acts.get(target[1]) if len(target) == 2 else None
+        if act is None:
+            raise Refused(404, f"not found: an order's id and {', '.join(acts)} are meant")
+        if request.method != "POST":
+            raise Refused(405, "the method must be POST")
+        return act(target[0], await _json(request, optional=True))
+
     async def _accounts_call(self, request: web.BaseRequest, target: list[str]) -> Any:
-        """Answer `/control/accounts/NAME` and `/control/accounts/NAME/deposits`."""
+        """Answer `/control/accounts/NAME`, its `balances` and its `deposits`."""
         if len(target) == 1 and request.method == "GET":
             return self._venue.show_account(target[0])
         if len(target) == 2 and target[1] == "deposits" and request.method == "POST":
             return self._venue.deposit(target[0], await _json(request))
-        raise Refused(404, "not found: GET an account, or POST to its deposits")
+        if len(target) == 2 and target[1] == "balances" and request.method == "PUT":
+            return self._managed.set_balances(target[0], await _json(request))
+        raise Refused(404, "not found: GET an account, PUT its balances, or POST to its deposits")
 
     async def _links_call(self, request: web.BaseRequest, target: list[str]) -> Any:
         """Answer `/control/links…`."""
@@ -194,10 +228,13 @@ async def _text(request: web.BaseRequest) -> str:
         raise Refused(400, "the body is not UTF-8") from None
 
 
-async def _json(request: web.BaseRequest) -> dict[str, Any]:
+async def _json(request: web.BaseRequest, *, optional: bool = False) -> dict[str, Any]:
     if _own_type(request) != JSON:
         raise Refused(415, f"the Content-Type must be {JSON}")
+    body = await _text(request)
+    if optional and not body:
+        return {}
     try:
-        return msgspec.json.decode(await _text(request), type=dict[str, Any])
+        return msgspec.json.decode(body, type=dict[str, Any])
     except msgspec.DecodeError as error:
         raise Refused(400, str(error)) from None

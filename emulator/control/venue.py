@@ -43,7 +43,7 @@ class VenueControl:
         """Return the venue's status and the pairs that differ from the usual, or one pair."""
         engine = self._venue.engine
         if pair is not None:
-            return self._pair(self._find(pair))
+            return self._show_pair(self.pair(pair))
         changed = {
             market.instrument.altname: market.status.value
             for market in engine.markets.values()
@@ -57,7 +57,7 @@ class VenueControl:
             change = msgspec.convert(body, _Change)
         except msgspec.ValidationError as error:
             raise VenueError(str(error)) from None
-        found = None if pair is None else self._find(pair)
+        found = None if pair is None else self.pair(pair)
         if change.status is not None:
             known = SYSTEM if found is None else frozenset(TradingStatus)
             names = sorted(status.value for status in known)
@@ -73,7 +73,7 @@ class VenueControl:
 
     def show_account(self, name: str) -> Any:
         """Return an account's balances."""
-        assets, account = self._venue.engine.catalogue.assets, self._account(name)
+        assets, account = self._venue.engine.catalogue.assets, self.account(name)
         balances = {
             assets[asset].altname: text(amount, assets[asset].decimals)
             for asset, amount in account.balances.items()
@@ -86,9 +86,7 @@ class VenueControl:
             wanted = msgspec.convert(body, _Deposit)
         except msgspec.ValidationError as error:
             raise VenueError(str(error)) from None
-        account, asset = self._account(name), self._venue.names.asset(wanted.asset)
-        if asset is None:
-            raise VenueError(f"unknown asset {wanted.asset!r}")
+        account, asset = self.account(name), self.asset(wanted.asset)
         methods = self._venue.offers.of(asset)
         known = [method for method in methods if wanted.method in (None, method.name)]
         if wanted.method is not None and not known:
@@ -105,19 +103,28 @@ class VenueControl:
         self._execute(command)
         return self.show_account(name)
 
-    def _account(self, name: str) -> Account:
+    def account(self, name: str) -> Account:
+        """Return a client's account by its name."""
         account = self._venue.engine.accounts.get(name)
         if account is None or account.house:
             raise VenueError(f"unknown account {name!r}")
         return account
 
-    def _find(self, name: str) -> Instrument:
+    def asset(self, name: str) -> Asset:
+        """Return an asset by any of its names."""
+        asset = self._venue.names.asset(name)
+        if asset is None:
+            raise VenueError(f"unknown asset {name!r}")
+        return asset
+
+    def pair(self, name: str) -> Instrument:
+        """Return a pair by any of its names."""
         pair = self._venue.names.pair(name)
         if pair is None:
             raise VenueError(f"unknown pair {name!r}")
         return pair
 
-    def _pair(self, pair: Instrument) -> Any:
+    def _show_pair(self, pair: Instrument) -> Any:
         market = self._venue.engine.markets[pair.id]
         index = text(market.index_price, pair.price_decimals) if market.index_price else None
         return {"pair": pair.altname, "status": market.status.value, "index": index}

@@ -52,6 +52,7 @@ REJECT_TEXT = {
     Reject.POST_ONLY: "EService:Market in post_only mode",
     Reject.LIMIT_ONLY: "EService:Market in limit_only mode",
     Reject.REDUCE_ONLY: "EService:Market in reduce_only mode",
+    Reject.WOULD_TRADE: "EOrder:Post only order",  # no client meets it
 }
 
 BAD_ARGUMENTS = "EGeneral:Invalid arguments"
