@@ -307,7 +307,7 @@ class App:
         self._stops.append(venue.close)
         if profile is not None:
             market = SyntheticMarket(engine, MARKET_ACCOUNT, profile, settings.seed, venue.publish)
-            driver = Driver(market, clock.now_ns)
+            driver = Driver(market, clock)
             driver.start()
             self._stops.append(driver.stop)
         return venue

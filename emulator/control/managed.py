@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from emulator.clock import PPM
 from emulator.control.venue import VenueControl, VenueError
 from emulator.engine.accounts import Account
 from emulator.engine.commands import Command, EndOrder, FillOrder, PrintTrade, SetBalances, SetBook
@@ -19,6 +20,8 @@ from emulator.engine.orders import Order, Reason
 from emulator.gateways.numbers import rfc3339, text, units
 from emulator.gateways.venue import Venue
 
+LONGEST_STEP_S = 366 * 86_400
+LARGEST_SCALE = 1_000
 SHOWN_LEVELS = 1_000
 """Levels of each side that an answer shows."""
 _REASONS = {reason.value: reason for reason in Reason if reason is not Reason.EXPIRED}
@@ -51,6 +54,11 @@ class _End(msgspec.Struct, forbid_unknown_fields=True):
 class _Cancel(msgspec.Struct, forbid_unknown_fields=True):
     account: str | None = None
     reason: str = Reason.USER.value
+
+
+class _Turn(msgspec.Struct, forbid_unknown_fields=True):
+    step_s: float | None = None
+    scale: float | None = None
 
 
 class ManagedControl:
@@ -192,6 +200,32 @@ class ManagedControl:
         if reason is None:
             raise VenueError(f"unknown reason {wanted.reason!r}; there are {', '.join(_REASONS)}")
         return self._end(id_, wanted.account, reason)
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def show_clock(self) -> Any:
+        """Return the venue's time, and how it goes."""
+        clock = self._venue.clock
+        return {
+            "time": rfc3339(clock.now_ns(), 9),
+            "ahead_s": round(clock.ahead_ns / 1e9, 3),
+            "scale": clock.scale_ppm / PPM,
+        }
+
+    def turn_clock(self, body: dict[str, Any]) -> Any:
+        """Let time pass at once, or as fast as is wanted from now on."""
+        wanted, clock = _read(body, _Turn), self._venue.clock
+        if wanted.step_s is not None and not 0 <= wanted.step_s <= LONGEST_STEP_S:
+            raise VenueError(f"step_s: from 0 to {LONGEST_STEP_S} is meant, a year of seconds")
+        if wanted.scale is not None and not 0 <= wanted.scale <= LARGEST_SCALE:
+            raise VenueError(f"scale: from 0 to {LARGEST_SCALE} is meant")
+        if wanted.scale is not None:
+            clock.set_scale(round(wanted.scale * PPM))
+        if wanted.step_s is not None:
+            clock.step(round(wanted.step_s * 10**9))
+        return self.show_clock()
+
+    # -- inside ------------------------------------------------------------------------------------
 
     def _end(self, id_: str, account: str | None, reason: Reason) -> Any:
         order = self._order(id_, account)

@@ -58,6 +58,7 @@ class Server:
             "venue": self._venue_call,
             "accounts": self._accounts_call,
             "orders": self._orders_call,
+            "clock": self._clock_call,
         }
 
     async def listen(self, host: str, port: int) -> asyncio.Server:
@@ -131,6 +132,16 @@ class Server:
         if request.method != "POST":
             raise Refused(405, "the method must be POST")
         return act(target[0], await _json(request, optional=True))
+
+    async def _clock_call(self, request: web.BaseRequest, target: list[str]) -> Any:
+        """Answer `/control/clock`."""
+        if target:
+            raise Refused(404, "not found: there is one clock")
+        if request.method == "GET":
+            return self._managed.show_clock()
+        if request.method != "POST":
+            raise Refused(405, "the method must be GET or POST")
+        return self._managed.turn_clock(await _json(request))
 
     async def _accounts_call(self, request: web.BaseRequest, target: list[str]) -> Any:
         """Answer `/control/accounts/NAME`, its `balances` and its `deposits`."""

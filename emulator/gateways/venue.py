@@ -57,6 +57,7 @@ class Venue:
         self._listeners: list[Listener] = [tape.hear]
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due_ns: int | None = None
+        clock.listen(self._turned)
 
     def listen(self, listener: Listener) -> None:
         """Let ``listener`` hear every batch of events from now on."""
@@ -106,9 +107,14 @@ class Venue:
         """Wake up when the engine next wants to (expiry, dead man's switch)."""
         self.close()
         self._timer_due_ns = due = self.engine.deadline()
-        if due is not None:
-            delay_s = max(due - self.clock.now_ns(), 0) / 1e9
+        delay_s = None if due is None else self.clock.seconds_until(due)
+        if delay_s is not None:
             self._timer = asyncio.get_running_loop().call_later(delay_s, self._wake)
+
+    def _turned(self) -> None:
+        """Let happen what is due by the clock's new time, and wait anew for the rest."""
+        self.close()
+        self._wake()
 
     def _wake(self) -> None:
         self._timer_due_ns = None

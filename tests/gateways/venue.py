@@ -51,6 +51,15 @@ class Clock:
     def now_ns(self) -> int:
         return self.ns
 
+    def seconds_until(self, due_ns: int) -> float:
+        return max(due_ns - self.ns, 0) / 1e9
+
+    def near(self, time_ns: int, within_ns: int) -> bool:
+        return abs(time_ns - self.ns) <= within_ns
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Nothing turns it but the test, which lets happen what is due."""
+
 
 class Digits(str):
     """A JSON number with a fraction, as it stands on the wire; a JSON string is a plain ``str``."""

@@ -3,6 +3,7 @@
 import re
 from collections import deque
 
+from emulator.clock import Clock
 from emulator.gateways.fix.refusals import INCORRECT_VALUE, SessionRejectError
 
 LONGEST_INTEGER = 18
@@ -26,7 +27,7 @@ class ClOrdIds:
         self._used: set[str] = set()
         self._order: deque[str] = deque()
 
-    def take(self, value: str, now_ns: int) -> None:
+    def take(self, value: str, clock: Clock) -> None:
         """Use an id; SessionRejectError when it is none or not new."""
         if len(value) <= LONGEST_INTEGER and value.isascii() and value.isdigit():
             number = int(value)
@@ -38,7 +39,7 @@ class ClOrdIds:
             raise _refused("ClOrdID invalid value")
         value = value.lower()
         made_ns = int(value[:8] + value[9:13], 16) * _UNIT_NS
-        if abs(made_ns - now_ns) > WINDOW_NS:
+        if not clock.near(made_ns, WINDOW_NS):
             raise _refused(_OUT_OF_DATE)
         if value in self._used:
             raise _refused("ClOrdID invalid value (not unique)")

@@ -69,6 +69,7 @@ class Gateway:
         """When all sequences begin anew next."""
         self._open_again_ns = 0
         venue.listen(self.hear)
+        venue.clock.listen(self.tick)
 
     # -- sessions ---------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from emulator.clock import Clock
 from emulator.engine.accounts import AccountState
 from emulator.gateways.access import Entrance
 from emulator.gateways.errors import VenueError
@@ -55,13 +56,14 @@ def check(
         raise LogonRefusedError(str(error)) from None
     if not service.trading:
         return
-    why = _credentials_fault(member, f, address, now_ns)
+    why = _credentials_fault(member, f, address, venue.clock)
     venue.limits.authenticated(address, now_ns, well=why is None)
     if why is not None:
         raise LogonRefusedError(why)
 
 
-def _credentials_fault(member: Member, f: Mapping[str, str], address: str, now_ns: int) -> str | None:
+def _credentials_fault(member: Member, f: Mapping[str, str], address: str, clock: Clock) -> str | None:
+    now_ns = clock.now_ns()
     key = member.key
     username, password, nonce = f.get("553"), f.get("554", ""), f.get("5025", "")
     if username != key.key:
@@ -73,7 +75,7 @@ def _credentials_fault(member: Member, f: Mapping[str, str], address: str, now_n
     expected = wire.password(key.secret, key.key, f["49"], f["56"], f.get("34", ""), nonce)
     if not hmac.compare_digest(expected.encode(), password.encode()):
         return "EAPI:Invalid signature (554)"
-    if abs(int(nonce) * 10**6 - now_ns) > NONCE_WINDOW_NS:
+    if not clock.near(int(nonce) * 10**6, NONCE_WINDOW_NS):
         return "EAPI:Invalid nonce (5025 is more than 5 s from the venue's time)"
     if not key.take_nonce(int(nonce)):
         return "EAPI:Invalid nonce (5025 is not above the last one)"

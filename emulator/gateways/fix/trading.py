@@ -22,7 +22,7 @@ def new_order(session: "Session", f: Fields, _: str) -> None:
     venue, account = session.venue, session.account
     now_ns = venue.clock.now_ns()
     codec.check_fields(f)
-    session.cl_ord_ids.take(f["11"], now_ns)
+    session.cl_ord_ids.take(f["11"], venue.clock)
     check_state(account.state, trades=True)
     pair = venue.names.symbol(f["55"])
     if pair is None:
@@ -34,7 +34,7 @@ def new_order(session: "Session", f: Fields, _: str) -> None:
 
 def cancel(session: "Session", f: Fields, _: str) -> None:
     """OrderCancelRequest (F): an order of this CompID, by OrderID or, without one, by its last ClOrdID."""
-    session.cl_ord_ids.take(f["11"], session.venue.clock.now_ns())
+    session.cl_ord_ids.take(f["11"], session.venue.clock)
     if "37" not in f and "41" not in f:
         raise missing("OrderID", 37)
     live = _named(session, f.get("37"), f.get("41"))
@@ -49,7 +49,7 @@ def replace(session: "Session", f: Fields, _: str) -> None:
     venue = session.venue
     now_ns = venue.clock.now_ns()
     codec.check_fields(f)
-    session.cl_ord_ids.take(f["11"], now_ns)
+    session.cl_ord_ids.take(f["11"], venue.clock)
     check_state(session.account.state, trades=True)
     live = session.orders.get(f["41"])
     if live is None or live.order.txid != f["37"]:
@@ -77,7 +77,7 @@ def mass_cancel(session: "Session", f: Fields, _: str) -> None:
 
     When some cannot be cancelled (maintenance), one refusal follows the reports of the others.
     """
-    session.cl_ord_ids.take(f["11"], session.venue.clock.now_ns())
+    session.cl_ord_ids.take(f["11"], session.venue.clock)
     scope, orders = f["530"], list(session.orders.values())
     if scope == _THIS_SESSION_BY_SYMBOL:
         symbol = f.get("55")

@@ -1,0 +1,161 @@
+"""The venue's clock: stepped ahead, at another scale, still, and back to real time."""
+
+import asyncio
+import time
+
+import pytest
+
+from emulator import clock as clock_module
+from emulator.clock import PPM, Clock
+from emulator.engine.commands import CancelAllAfter, PlaceOrder
+from emulator.engine.events import Ended, Event
+from emulator.engine.instruments import Side
+from emulator.engine.orders import OrderType
+from emulator.market.driver import Driver
+from tests.gateways.venue import XBTUSD, Kraken, StillVenue
+
+SECOND = 10**9
+HOUR = 3_600 * SECOND
+ORDER = {"side": Side.BUY, "type": OrderType.LIMIT, "qty": 10**8, "price": 500_000}
+
+
+@pytest.fixture
+def real(monkeypatch):
+    """Real time that moves only when told."""
+
+    class Real:
+        ns = 1_700_000_000 * SECOND
+
+    monkeypatch.setattr(clock_module.time, "time_ns", lambda: Real.ns)
+    return Real
+
+
+def test_it_tells_the_real_time_and_never_runs_backwards(real):
+    clock = Clock()
+    assert clock.now_ns() == real.ns
+    real.ns -= SECOND
+    assert clock.now_ns() == real.ns + SECOND
+    assert not clock.turned
+
+
+def test_a_step_lets_time_pass_at_once(real):
+    clock = Clock()
+    clock.step(HOUR)
+    real.ns += SECOND
+    assert clock.now_ns() == real.ns + HOUR
+    assert clock.ahead_ns == HOUR
+
+
+@pytest.mark.parametrize(("scale", "passed"), [(60.0, 600), (0.5, 5), (0.0, 0)])
+def test_a_scale_lets_time_pass_faster_slower_or_not_at_all(real, scale, passed):
+    clock = Clock()
+    begin = clock.now_ns()
+    clock.set_scale(round(scale * PPM))
+    real.ns += 10 * SECOND
+    assert clock.now_ns() == begin + passed * SECOND
+    clock.step(HOUR)
+    clock.set_scale(PPM)
+    real.ns += SECOND
+    assert clock.now_ns() == begin + (passed + 1) * SECOND + HOUR
+
+
+def test_how_long_to_wait_follows_the_scale(real):
+    clock = Clock()
+    due = clock.now_ns() + 60 * SECOND
+    assert clock.seconds_until(due) == 60
+    clock.set_scale(60 * PPM)
+    assert clock.seconds_until(due) == 1
+    clock.set_scale(0)
+    assert clock.seconds_until(due) is None
+    assert clock.seconds_until(due - 60 * SECOND) == 0
+
+
+def test_a_reset_leads_back_to_real_time(real):
+    clock, told = Clock(), []
+    clock.listen(lambda: told.append(clock.now_ns()))
+    clock.reset()
+    assert not told
+    clock.step(HOUR)
+    clock.set_scale(2 * PPM)
+    clock.reset()
+    assert (clock.now_ns(), clock.turned, clock.scale_ppm) == (real.ns, False, PPM)
+    assert told == [real.ns + HOUR, real.ns + HOUR, real.ns]
+
+
+def test_clients_whose_clocks_were_not_turned_are_right_too(real):
+    clock = Clock()
+    clock.step(HOUR)
+    assert clock.near(real.ns + HOUR, SECOND)
+    assert clock.near(real.ns - SECOND, SECOND)
+    assert not clock.near(real.ns + HOUR // 2, SECOND)
+
+
+def test_what_is_due_happens_at_its_own_time_when_the_clock_is_stepped():
+    async def scenario():
+        kraken, clock = Kraken(), Clock()
+        heard: list[Event] = []
+        venue = StillVenue(kraken.engine, clock, kraken.venue.keys, kraken.venue.tokens, kraken.venue.tape)
+        venue.listen(heard.extend)
+        for account, seconds in (("bob", 120), ("alice", 60)):
+            venue.execute(PlaceOrder(account=account, pair=XBTUSD, **ORDER))
+            venue.execute(CancelAllAfter(account, seconds))
+        began = kraken.engine.now_ns
+        clock.step(HOUR)
+        venue.close()
+        ends = [event for event in heard if isinstance(event, Ended)]
+        assert [event.order.account.name for event in ends] == ["alice", "bob"]
+        late_ns = [event.time_ns - began - s * SECOND for event, s in zip(ends, (60, 120), strict=True)]
+        assert max(map(abs, late_ns)) < SECOND
+
+    asyncio.run(scenario())
+
+
+def test_the_timer_is_set_anew_when_the_scale_changes():
+    async def scenario():
+        kraken, clock = Kraken(), Clock()
+        venue = StillVenue(kraken.engine, clock, kraken.venue.keys, kraken.venue.tokens, kraken.venue.tape)
+        venue.execute(CancelAllAfter("alice", 60))
+        clock.set_scale(1_000 * PPM)
+        began = time.monotonic()
+        while kraken.engine.deadline() is not None:
+            assert time.monotonic() - began < 5
+            await asyncio.sleep(0.01)
+        assert time.monotonic() - began >= 0.05
+        venue.close()
+
+    asyncio.run(scenario())
+
+
+class Model:
+    """Acts every second, and remembers when."""
+
+    def __init__(self) -> None:
+        self.acts: list[int] = []
+        self.due = 0
+
+    def open(self, now_ns: int) -> None:
+        self.due = now_ns + SECOND
+
+    def due_ns(self) -> int:
+        return self.due
+
+    def act(self, now_ns: int) -> None:
+        self.acts.append(now_ns)
+        self.due = now_ns + SECOND
+
+
+def test_the_market_goes_on_from_the_new_time():
+    async def scenario():
+        clock, model = Clock(), Model()
+        driver = Driver(model, clock)
+        driver.start()
+        clock.step(HOUR)
+        assert len(model.acts) == 1, "an hour is not made up for step by step"
+        clock.reset()
+        assert len(model.acts) == 2
+        assert model.due - time.time_ns() <= SECOND
+        driver.stop()
+        clock.step(HOUR)
+        assert len(model.acts) == 2
+
+    asyncio.run(scenario())
