@@ -86,6 +86,8 @@ class App:
         self._control_listener: asyncio.Server | None = None
         self.control_url = ""
         self._stops: list[Callable[[], None]] = []
+        self._deposits: list[Deposit] = []
+        """What the profile gives to the accounts."""
         self._front: front.Server | None = None
         self._fix: FixServer | None = None
 
@@ -206,7 +208,7 @@ class App:
         self._control = control.Server(
             live,
             control_,
-            ManagedControl(venue, control_),
+            ManagedControl(venue, control_, self._deposits, keeps_market=settings.market == "synthetic"),
             settings_.PROFILES / "schedules",
             settings.host,
         )
@@ -294,7 +296,9 @@ class App:
                 asset = self.catalogue.assets.get(name)
                 if asset is None:
                     raise SettingsError(f"account {row.name}: unknown asset {name!r}")
-                engine.apply(Deposit(row.name, name, _amount(row, name, amount, asset.decimals)), now_ns)
+                deposit = Deposit(row.name, name, _amount(row, name, amount, asset.decimals))
+                self._deposits.append(deposit)
+                engine.apply(deposit, now_ns)
         keys = KeyRing(key for row in self.accounts for key in _keys(settings.seed, row, now_ns))
         offers = Offers.read(
             self.catalogue,

@@ -5,7 +5,7 @@ Numbers come as decimal text.  What cannot be done raises VenueError, one line, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,7 +13,7 @@ import msgspec
 from emulator.clock import PPM
 from emulator.control.venue import VenueControl, VenueError
 from emulator.engine.accounts import Account
-from emulator.engine.commands import Command, EndOrder, FillOrder, PrintTrade, SetBalances, SetBook
+from emulator.engine.commands import Command, Deposit, EndOrder, FillOrder, PrintTrade, SetBalances, SetBook
 from emulator.engine.events import Event, Reject, Rejected, Traded
 from emulator.engine.instruments import Instrument, Side
 from emulator.engine.orders import Order, Reason
@@ -62,10 +62,17 @@ class _Turn(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ManagedControl:
-    """Carries out what tests want.  ``venue`` must have a house account."""
+    """Carries out what tests want.  ``venue`` must have a house account.
 
-    def __init__(self, venue: Venue, control: VenueControl) -> None:
+    A reset gives clients ``deposits``; with ``keeps_market`` it leaves the house's books as they are.
+    """
+
+    def __init__(
+        self, venue: Venue, control: VenueControl, deposits: Sequence[Deposit], *, keeps_market: bool
+    ) -> None:
         self._venue = venue
+        self._deposits = tuple(deposits)
+        self._keeps_market = keeps_market
         self._control = control
         self._house = next(account.name for account in venue.engine.accounts.values() if account.house)
 
@@ -224,6 +231,11 @@ class ManagedControl:
         if wanted.step_s is not None:
             clock.step(round(wanted.step_s * 10**9))
         return self.show_clock()
+
+    def reset(self) -> Any:
+        """Begin anew."""
+        self._venue.reset(self._deposits, keeps_market=self._keeps_market)
+        return {"status": "ok"}
 
     # -- inside ------------------------------------------------------------------------------------
 

@@ -59,6 +59,7 @@ class Server:
             "accounts": self._accounts_call,
             "orders": self._orders_call,
             "clock": self._clock_call,
+            "reset": self._reset_call,
         }
 
     async def listen(self, host: str, port: int) -> asyncio.Server:
@@ -142,6 +143,15 @@ class Server:
         if request.method != "POST":
             raise Refused(405, "the method must be GET or POST")
         return self._managed.turn_clock(await _json(request))
+
+    async def _reset_call(self, request: web.BaseRequest, target: list[str]) -> Any:
+        """Answer `/control/reset`."""
+        if target:
+            raise Refused(404, "not found: all of the venue is reset")
+        if request.method != "POST":
+            raise Refused(405, "the method must be POST")
+        await _json(request, optional=True)
+        return self._managed.reset()
 
     async def _accounts_call(self, request: web.BaseRequest, target: list[str]) -> Any:
         """Answer `/control/accounts/NAME`, its `balances` and its `deposits`."""

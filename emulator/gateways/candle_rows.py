@@ -34,6 +34,10 @@ class CandleRows:
                 del known[start_s]
         return rows
 
+    def forget(self) -> None:
+        """Forget all of them: what they were written from has been forgotten."""
+        self._series.clear()
+
     def _known(self, key: tuple[Form, str, int]) -> dict[int, tuple[int, int, bytes]]:
         known = self._series.get(key)
         if known is None:

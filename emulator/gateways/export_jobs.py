@@ -39,6 +39,10 @@ class Exports:
         """Return an account's exports by id, oldest first."""
         return self._of.setdefault(account, {})
 
+    def forget(self) -> None:
+        """Forget all of them; ids go on."""
+        self._of.clear()
+
     def new_id(self) -> str:
         """Return the next id: four letters."""
         self._count += 1

@@ -51,6 +51,11 @@ class RateLimits:
         self._visitors: dict[str, _Visitor] = {}
         self._keys: dict[str, Counter] = {}
 
+    def forget(self) -> None:
+        """Forget what was counted, and who is locked out."""
+        self._visitors.clear()
+        self._keys.clear()
+
     def public(self, address: str, method: str, pair: str, now_ns: int) -> None:
         """Count a public call; VenueError when there were too many."""
         if not self.on:

@@ -210,6 +210,13 @@ class PairTape:
             self._day.trade(minute, trade.price, trade.qty)
             self._today.trade(minute, trade.price, trade.qty)
 
+    def forget(self) -> None:
+        """Forget what has traded since the start."""
+        self._live = {interval: [] for interval in INTERVALS}
+        self._day, self._today, self._today_s = None, Statistics(), 0
+        self.live_trades.clear()
+        self.spreads.clear()
+
     # -- trades -----------------------------------------------------------------------------------
 
     def trades_after(self, since_ns: int, limit: int) -> list[Traded]:
@@ -345,6 +352,12 @@ class Tape:
             yield
         if self._past is not None:
             yield from self._past.load()
+
+    def forget(self) -> None:
+        """Forget what has happened since the start."""
+        for pair in self.pairs.values():
+            pair.forget()
+        self._best.clear()
 
     def hear(self, events: list[Event]) -> None:
         """Take a batch of events in."""

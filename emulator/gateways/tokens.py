@@ -55,6 +55,11 @@ class Tokens:
             return None
         return token
 
+    def rewind(self, now_ns: int) -> None:
+        """Let no token have been issued after ``now_ns``: the clock was put back."""
+        for token in self._tokens.values():
+            token.issued_ns = min(token.issued_ns, now_ns)
+
     def _forget(self, token: Token) -> None:
         del self._tokens[token.text]
         del self._of_key[token.key.key][token.text]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from emulator.clock import Clock
 from emulator.engine.accounts import Account
-from emulator.engine.commands import Command
+from emulator.engine.commands import Command, Deposit, Reset
 from emulator.engine.events import Event
 from emulator.engine.limits import LIMITS
 from emulator.engine.spot import SpotEngine
@@ -57,6 +57,7 @@ class Venue:
         self._listeners: list[Listener] = [tape.hear]
         self._timer: asyncio.TimerHandle | None = None
         self._timer_due_ns: int | None = None
+        self._resets: list[Callable[[], None]] = []
         clock.listen(self._turned)
 
     def listen(self, listener: Listener) -> None:
@@ -91,6 +92,29 @@ class Venue:
                 _log.exception("a listener failed; the others go on")
         if self.engine.deadline() != self._timer_due_ns:
             self._arm()
+
+    def on_reset(self, listener: Callable[[], None]) -> None:
+        """Let ``listener`` be called after each reset, when all have heard of what it ended."""
+        self._resets.append(listener)
+
+    def reset(self, deposits: Sequence[Deposit], *, keeps_market: bool) -> None:
+        """Begin anew: clients own ``deposits`` and have done nothing, the clock tells the real time.
+
+        Connections stay.  With ``keeps_market`` the house's orders and, unless they lie in a future that the
+        clock was turned to, public trades stay too.
+        """
+        forgets = self.clock.turned or not keeps_market
+        self.clock.reset()
+        if forgets:
+            self.tape.forget()
+            self.candle_rows.forget()
+        self.exports.forget()
+        self.addresses.clear()
+        self.limits.forget()
+        self.tokens.rewind(self.clock.now_ns())
+        self.execute(Reset(tuple(deposits), keeps_market))
+        for listener in self._resets:
+            listener()
 
     @staticmethod
     def most_rate(account: Account) -> int:

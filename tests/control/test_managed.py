@@ -5,12 +5,13 @@ import pytest
 from emulator.control.managed import ManagedControl
 from emulator.control.venue import VenueControl, VenueError
 from emulator.engine.accounts import Account
-from emulator.engine.commands import PlaceOrder, SetStatus
+from emulator.engine.commands import Deposit, PlaceOrder, SetStatus
 from emulator.engine.instruments import Side
 from emulator.engine.orders import OrderType, TimeInForce
 from emulator.engine.status import TradingStatus
 from tests.gateways.venue import XBTUSD, Kraken
 
+DEPOSITS = (Deposit("alice", "ZUSD", 1_000_0000), Deposit("dave", "ZUSD", 100_0000))
 TRADE = {"price": "60000.0", "qty": "0.1"}
 
 
@@ -23,7 +24,7 @@ def kraken():
 
 @pytest.fixture
 def control(kraken):
-    return ManagedControl(kraken.venue, VenueControl(kraken.venue))
+    return ManagedControl(kraken.venue, VenueControl(kraken.venue), DEPOSITS, keeps_market=False)
 
 
 @pytest.fixture
@@ -245,3 +246,53 @@ def test_a_waiting_buy_that_its_account_cannot_pay(kraken, control, refuses):
     order = kraken.execute(command)[0].order
     with refuses("dave cannot pay that"):
         control.fill(order.txid, {"price": "200000"})
+
+
+# -- a reset ---------------------------------------------------------------------------------------------
+
+
+def test_after_a_reset_accounts_own_what_they_began_with_and_have_done_nothing(kraken, control):
+    control.seed_book("XBTUSD", {"asks": [["50000.0", "1"]]}, adds=False)
+    kraken.place("alice", "buy", "0.5")
+    order = kraken.place("alice", "buy", "1", "40000.0")
+    assert control.reset() == {"status": "ok"}
+    assert kraken.private("Balance") == {"ZUSD": "1000.0000"}
+    assert kraken.private("OpenOrders")["open"] == {}
+    assert kraken.private("ClosedOrders")["closed"] == {}
+    assert kraken.private("TradesHistory")["trades"] == {}
+    assert [row["type"] for row in kraken.private("Ledgers")["ledger"].values()] == ["deposit"]
+    assert order.txid not in kraken.engine.accounts["alice"].closed
+    assert kraken.public("Trades", pair="XBTUSD")[XBTUSD] == []
+    assert kraken.public("Depth", pair="XBTUSD")[XBTUSD] == {"asks": [], "bids": []}
+    assert kraken.public("OHLC", pair="XBTUSD")[XBTUSD] == []
+
+
+def test_who_is_connected_sees_orders_end_and_balances_change(kraken, control):
+    order = kraken.place("dave", "buy", "0.001", "50000.0")
+    client = kraken.client()
+    client.subscribe("executions", token=kraken.token("dave"))
+    client.subscribe("balances", token=kraken.token("dave"))
+    control.set_balances("dave", {"USD": "70", "BTC": "1"})
+    client.take()
+    control.reset()
+    seen = client.take()
+    ended = [row for m in seen if m["channel"] == "executions" for row in m["data"]]
+    assert [(row["order_id"], row["exec_type"]) for row in ended] == [(order.txid, "canceled")]
+    balances = [row for m in seen if m["channel"] == "balances" for row in m["data"]]
+    assert [(row["asset"], row["balance"]) for row in balances] == [
+        ("USD", "100.0000"),
+        ("BTC", "0.0000000000"),
+    ]
+    assert client.closed is None
+    assert client.ask("ping")[0]["method"] == "pong"
+
+
+def test_a_book_is_whole_for_its_subscribers_after_a_reset(kraken, control):
+    control.seed_book("XBTUSD", {"bids": [["49990.0", "1"]], "asks": [["50000.0", "1"]]}, adds=False)
+    client = kraken.client()
+    client.subscribe("book", "BTC/USD")
+    control.reset()
+    [message] = client.take()
+    [data] = message["data"]
+    assert [row["qty"] for row in data["bids"] + data["asks"]] == ["0.00000000"] * 2
+    assert data["checksum"] == 0

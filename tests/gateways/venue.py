@@ -57,6 +57,11 @@ class Clock:
     def near(self, time_ns: int, within_ns: int) -> bool:
         return abs(time_ns - self.ns) <= within_ns
 
+    turned = False
+
+    def reset(self) -> None:
+        """It is the test's to turn."""
+
     def listen(self, listener: Callable[[], None]) -> None:
         """Nothing turns it but the test, which lets happen what is due."""
 

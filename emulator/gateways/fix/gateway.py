@@ -70,6 +70,7 @@ class Gateway:
         self._open_again_ns = 0
         venue.listen(self.hear)
         venue.clock.listen(self.tick)
+        venue.on_reset(self.reset)
 
     # -- sessions ---------------------------------------------------------------------------------
 
@@ -146,6 +147,13 @@ class Gateway:
         self.rollover_ns = _next_rollover(now_ns)
         for session in self.sessions.values():
             session.roll_over("session rollover")
+
+    def reset(self) -> None:
+        """Begin all sessions anew, as if nobody had ever logged on; who is connected is logged out."""
+        self.rollover_ns, self._open_again_ns = _next_rollover(self.venue.clock.now_ns()), 0
+        for session in self.sessions.values():
+            session.cl_ord_ids.reset()
+            session.roll_over("the venue was reset")
 
     def close(self) -> None:
         """End all sessions, in order as far as that can be said."""
