@@ -1,0 +1,195 @@
+"""Managed mode in Python: a client of the control API that needs nothing but the standard library.
+
+>>> control = Control("http://127.0.0.1:7490")
+>>> control.seed_book("BTC/USD", bids=[(64_000, 1.5)], asks=[(64_010, 2)])
+>>> control.print_trade("BTC/USD", price=60_000, qty="0.1")
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, TypedDict
+from urllib.parse import quote
+
+from emulator.control.client import ControlError, call, find
+
+__all__ = ["Balances", "Book", "Clock", "Control", "ControlError", "Order", "Trade"]
+
+Number = Decimal | int | float | str
+"""A price, a quantity or an amount; it is sent as decimal text."""
+Level = tuple[Number, Number]
+"""Price and quantity."""
+
+
+class Balances(TypedDict):
+    """An account's balances, by asset, as decimal text."""
+
+    account: str
+    state: str
+    balances: dict[str, str]
+
+
+class Book(TypedDict):
+    """A pair's book: price and quantity of each level, best first, as decimal text."""
+
+    pair: str
+    bids: list[tuple[str, str]]
+    asks: list[tuple[str, str]]
+
+
+class Trade(TypedDict):
+    """A public trade; ``side`` is the taker's."""
+
+    pair: str
+    trade_id: int
+    price: str
+    qty: str
+    side: str
+    time: str
+
+
+class Order(TypedDict):
+    """What has become of an order: ``status`` is open, closed, canceled or expired."""
+
+    order: str
+    account: str
+    pair: str
+    status: str
+    qty: str
+    filled: str
+    reason: str | None
+
+
+class Clock(TypedDict):
+    """The venue's time, how far it is ahead of real time, and how fast it goes."""
+
+    time: str
+    ahead_s: float
+    scale: float
+
+
+class Control:
+    """A running emulator; what cannot be done raises ControlError, one line.
+
+    ``url`` is the control API's address, by default that of KRAKEN_EMULATOR_CONTROL, or port 7490 here.
+    Pairs and assets are called by any of their names, orders by their txid, or by their ``cl_ord_id`` with
+    the account's name.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        self.url = find(url, None).rstrip("/")
+
+    # -- accounts ----------------------------------------------------------------------------------
+
+    def balances(self, account: str) -> Balances:
+        """Return an account's balances."""
+        balances: Balances = self._call("GET", "accounts", account)
+        return balances
+
+    def set_balances(self, account: str, **amounts: Number) -> Balances:
+        """Make these balances what is said, all or none; the others stay."""
+        body = {asset: _text(amount) for asset, amount in amounts.items()}
+        balances: Balances = self._call("PUT", "accounts", account, "balances", body=body)
+        return balances
+
+    # -- the book and the tape ---------------------------------------------------------------------
+
+    def book(self, pair: str) -> Book:
+        """Return a pair's book, clients' orders and all."""
+        book: Book = self._call("GET", "venue", pair, "book")
+        return book
+
+    def seed_book(
+        self,
+        pair: str,
+        bids: Iterable[Level] = (),
+        asks: Iterable[Level] = (),
+        *,
+        add: bool = False,
+        match: bool = False,
+    ) -> Book:
+        """Make the house's orders exactly these, or ``add`` these to them; clients' orders stay.
+
+        What would trade with orders that are there is refused, unless they may ``match``.
+        """
+        body = {"bids": _levels(bids), "asks": _levels(asks), "match": match}
+        book: Book = self._call("POST" if add else "PUT", "venue", pair, "book", body=body)
+        return book
+
+    def print_trade(
+        self, pair: str, price: Number, qty: Number, side: str = "buy", *, through: bool = False
+    ) -> Trade:
+        """Print a public trade: the last price is ``price`` then, and sets off what waits for it.
+
+        Clients' orders with better prices forbid it, unless it goes ``through`` and fills them first.
+        """
+        body = {"price": _text(price), "qty": _text(qty), "side": side, "through": through}
+        trade: Trade = self._call("POST", "venue", pair, "trades", body=body)
+        return trade
+
+    # -- orders ------------------------------------------------------------------------------------
+
+    def fill(
+        self,
+        order: str,
+        qty: Number | None = None,
+        price: Number | None = None,
+        *,
+        account: str | None = None,
+    ) -> Order:
+        """Fill an open order: all that remains, at its limit or at what it waits for, unless told."""
+        amounts = {"qty": qty, "price": price}
+        body = {name: _text(amount) for name, amount in amounts.items() if amount is not None}
+        return self._order(order, "fill", account, body)
+
+    def expire(self, order: str, *, account: str | None = None) -> Order:
+        """Let an open order expire."""
+        return self._order(order, "expire", account, {})
+
+    def cancel(self, order: str, reason: str | None = None, *, account: str | None = None) -> Order:
+        """Cancel an open order; ``reason`` is one of those that executions tell."""
+        return self._order(order, "cancel", account, {} if reason is None else {"reason": reason})
+
+    def _order(self, id_: str, action: str, account: str | None, body: dict[str, Any]) -> Order:
+        if account is not None:
+            body["account"] = account
+        order: Order = self._call("POST", "orders", id_, action, body=body)
+        return order
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def clock(self) -> Clock:
+        """Return the venue's time."""
+        clock: Clock = self._call("GET", "clock")
+        return clock
+
+    def step(self, seconds: float) -> Clock:
+        """Let time pass at once; what is due meanwhile happens at its own time."""
+        clock: Clock = self._call("POST", "clock", body={"step_s": seconds})
+        return clock
+
+    def scale(self, scale: float) -> Clock:
+        """Let time run so many times as fast from now on; 0 lets it stand still."""
+        clock: Clock = self._call("POST", "clock", body={"scale": scale})
+        return clock
+
+    def reset(self) -> None:
+        """Bring everything back to how it was when the emulator started; connections stay."""
+        self._call("POST", "reset")
+
+    def _call(self, method: str, *path: str, body: dict[str, Any] | None = None) -> Any:
+        place = "/control/" + "/".join(quote(part, safe="") for part in path)
+        return call(self.url, method, place, json.dumps(body or {}).encode())
+
+
+def _text(value: Number) -> str:
+    """Return a number as plain decimal text; a float as it is written."""
+    if isinstance(value, str):
+        return value
+    return format(Decimal(str(value)), "f")
+
+
+def _levels(levels: Iterable[Level]) -> list[tuple[str, str]]:
+    return [(_text(price), _text(qty)) for price, qty in levels]
