@@ -18,6 +18,7 @@ examples:
   kraken-emulator link set us rtt=90ms         a running emulator's link, changed
   kraken-emulator venue cancel_only --pair XBTUSD   what may be done in a pair, in every protocol at once
   kraken-emulator deposit alice BTC 1.5        funds that arrive
+  kraken-emulator clock step 1h                an hour passes at once
   kraken-emulator measure --quick              what round trips this machine gets, with plots
   kraken-emulator tiers                        what the tiers are
 """
@@ -44,6 +45,8 @@ def parser() -> argparse.ArgumentParser:
     _add_link(commands.add_parser("link", help="look at and change the links of a running emulator"))
     _add_venue(commands.add_parser("venue", help="look at and change a running emulator's trading status"))
     _add_deposit(commands.add_parser("deposit", help="let a deposit arrive in a running emulator"))
+    _add_clock(commands.add_parser("clock", help="look at and turn a running emulator's clock"))
+    _add_reset(commands.add_parser("reset", help="bring a running emulator back to how it started"))
     _add_measure(
         commands.add_parser("measure", help="measure every tier on every link, beside what Kraken publishes")
     )
@@ -104,8 +107,7 @@ def _add_venue(venue: argparse.ArgumentParser) -> None:
     add = venue.add_argument
     add("status", nargs="?", metavar="STATUS", help="the new status; none shows the present one")
     add("--pair", metavar="PAIR", help="the pair that is meant, by any of its names (default: the venue)")
-    add("--control", metavar="URL", help="the emulator's control API (default: http://127.0.0.1:7490)")
-    add("--endpoints-file", metavar="FILE", help="take the control API's address from there")
+    _add_control(venue)
 
 
 def _add_deposit(deposit: argparse.ArgumentParser) -> None:
@@ -115,6 +117,30 @@ def _add_deposit(deposit: argparse.ArgumentParser) -> None:
     add("asset", metavar="ASSET", help="by any of its names: BTC, XBT, XXBT")
     add("amount", metavar="AMOUNT")
     add("--method", metavar="NAME", help="deposit method (default: the asset's first)")
+    _add_control(deposit)
+
+
+def _add_clock(clock: argparse.ArgumentParser) -> None:
+    clock.description = (
+        "Show the venue's time, let it step on (90s, 1h30m, 2d) or run at another scale (60 times as fast; "
+        "0 stands still). What is due happens at its own time, in order."
+    )
+    add = clock.add_argument
+    add("action", nargs="?", choices=["show", "step", "scale"], default="show")
+    add("value", nargs="?", metavar="DURATION|SCALE")
+    _add_control(clock)
+
+
+def _add_reset(reset: argparse.ArgumentParser) -> None:
+    reset.description = (
+        "Accounts own what their profile gives them and have done nothing yet, everything is online, and the "
+        "clock tells the real time. Clients stay connected, but for FIX, whose sessions begin anew."
+    )
+    _add_control(reset)
+
+
+def _add_control(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
     add("--control", metavar="URL", help="the emulator's control API (default: http://127.0.0.1:7490)")
     add("--endpoints-file", metavar="FILE", help="take the control API's address from there")
 
@@ -345,6 +371,28 @@ def _deposit(arguments: dict[str, Any]) -> None:
     _print_table([("asset", "balance"), *now["balances"].items()])
 
 
+def _clock(arguments: dict[str, Any]) -> None:
+    from emulator.control.client import ControlError, clock, find
+
+    action, value = arguments["action"], arguments["value"]
+    if (value is None) is not (action == "show"):
+        _fail(ValueError(f"clock {action}: see kraken-emulator clock --help"))
+    try:
+        now = clock(find(arguments["control"], arguments["endpoints_file"]), action, value)
+    except ControlError as error:
+        _fail(error)
+    _print_table([("time", "ahead", "scale"), (now["time"], f"{now['ahead_s']:g} s", f"{now['scale']:g}")])
+
+
+def _reset(arguments: dict[str, Any]) -> None:
+    from emulator.control.client import ControlError, find, reset
+
+    try:
+        reset(find(arguments["control"], arguments["endpoints_file"]))
+    except ControlError as error:
+        _fail(error)
+
+
 def _measure(arguments: dict[str, Any]) -> None:
     from emulator.run import spaces
 
@@ -431,6 +479,8 @@ _COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "link": _link,
     "venue": _venue,
     "deposit": _deposit,
+    "clock": _clock,
+    "reset": _reset,
     "measure": _measure,
     "tiers": _tiers,
     "doctor": _doctor,

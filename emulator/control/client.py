@@ -1,4 +1,4 @@
-"""`kraken-emulator link` and `venue`: the control API from the command line."""
+"""`kraken-emulator link`, `venue`, `clock` and so on: the control API from the command line."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ DEFAULT_URL = "http://127.0.0.1:7490"
 TIMEOUT_S = 30.0
 
 _UNITS_US = {"us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6}
+_UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _UNITS_BITS = {"bit": 1.0, "kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
 _SHARES = ("loss", "burst_start", "burst_end", "burst_loss", "duplicate", "reorder", "corrupt")
 _NAMES = {"rtt": "rtt_us", "one_way": "one_way_us", "rate": "rate_bits_per_s", "limit": "limit_packets"}
 _NUMBER = re.compile(r"([0-9.]+)\s*([a-zµ%]*)")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 
 
 class ControlError(Exception):
@@ -139,6 +141,34 @@ def deposit(url: str, account: str, asset: str, amount: str, method: str | None)
     body = {"asset": asset, "amount": amount} | ({"method": method} if method else {})
     path = f"/control/accounts/{quote(account, safe='')}/deposits"
     return dict(call(url, "POST", path, json.dumps(body).encode()))
+
+
+def clock(url: str, action: str, value: str | None) -> dict[str, Any]:
+    """Show the clock, let it ``step`` on (``1h30m``) or run at a ``scale`` (``60``); give what it tells."""
+    if action == "show":
+        return dict(call(url, "GET", "/control/clock"))
+    body = {"step_s": seconds(value or "")} if action == "step" else {"scale": _scale(value or "")}
+    return dict(call(url, "POST", "/control/clock", json.dumps(body).encode()))
+
+
+def seconds(text: str) -> float:
+    """Read a duration: ``1h30m``, ``250ms``, ``1.5d``; ControlError."""
+    parts = _PART.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise ControlError(f"{text!r}: a duration is meant, for example 90s, 1h30m or 2d")
+    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)
+
+
+def _scale(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ControlError(f"{text!r}: a number is meant, for example 60") from None
+
+
+def reset(url: str) -> None:
+    """Bring everything back to how it was at the start."""
+    call(url, "POST", "/control/reset")
 
 
 def _what(name: str) -> tuple[bytes, str]:

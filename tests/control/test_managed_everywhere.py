@@ -1,6 +1,7 @@
 """Managed mode over sockets: what a test makes happen is seen over REST, both WebSockets and FIX at once."""
 
 import json
+import subprocess
 import time
 import urllib.error
 import urllib.request
@@ -20,7 +21,7 @@ from tests.clients.pointing import PATIENCE_S, sdk_rest
 from tests.fix.books import Book
 from tests.fix.client import FixClient, Message
 from tests.fix.desk import states
-from tests.running import Running, running
+from tests.running import COMMAND, ROOT, Running, environment, running
 
 ACCOUNT, V1, V2, REST = "alice", "XBT/USD", "BTC/USD", "XBTUSD"
 XBTUSD = "XXBTZUSD"
@@ -401,3 +402,40 @@ def test_requests_that_are_wrong(control: Control, method: str, path: str, statu
     with refused.value as error:
         assert error.code == status
         assert list(json.loads(error.read())) == ["error"]
+
+
+def tell(venue: Running, *words: str) -> tuple[int, str]:
+    """Run the command line; return its exit code and what it said."""
+    command = [*COMMAND, *words, "--control", venue.endpoints["control"]]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=30, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_command_line_turns_the_clock_and_resets(control: Control, venue: Running) -> None:
+    code, said = tell(venue, "clock", "step", "1h30m")
+    assert (code, said.split()[:3], said.split()[4:]) == (0, ["time", "ahead", "scale"], ["5400", "s", "1"])
+    assert tell(venue, "clock", "scale", "0")[0] == 0
+    first, second = tell(venue, "clock")[1].split(), tell(venue, "clock", "show")[1].split()
+    assert first[3] == second[3], "it stands still"
+    assert tell(venue, "reset") == (0, "")
+    assert control.clock()["ahead_s"] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("clock", "step", "soon"), "'soon': a duration is meant, for example 90s, 1h30m or 2d"),
+        (("clock", "step", "5"), "'5': a duration is meant"),
+        (("clock", "step"), "see kraken-emulator clock --help"),
+        (("clock", "show", "5"), "see kraken-emulator clock --help"),
+        (("clock", "scale", "fast"), "'fast': a number is meant"),
+        (("clock", "scale", "5000"), "scale: from 0 to 1000 is meant"),
+    ],
+)
+def test_what_the_command_line_cannot_do(venue: Running, words: tuple[str, ...], reason: str) -> None:
+    code, said = tell(venue, *words)
+    assert code == 2
+    assert reason in said
+    assert said.count("\n") == 1
