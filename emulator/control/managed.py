@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from emulator.clock import PPM
-from emulator.control.venue import VenueControl, VenueError
+from emulator.control.venue import LARGEST, VenueControl, VenueError
 from emulator.engine.accounts import Account
 from emulator.engine.commands import Command, Deposit, EndOrder, FillOrder, PrintTrade, SetBalances, SetBook
 from emulator.engine.events import Event, Reject, Rejected, Traded
@@ -323,6 +323,6 @@ def _units(name: str, value: str, decimals: int) -> int:
         number = units(value, decimals)
     except ValueError:
         number = -1
-    if number < 0:
+    if not 0 <= number < LARGEST:
         raise VenueError(f"{name}: {value!r} is no number from 0 with at most {decimals} decimals")
     return number

@@ -30,7 +30,8 @@ class _Deposit(msgspec.Struct, forbid_unknown_fields=True):
     method: str | None = None
 
 
-LARGEST_DEPOSIT = 10**30
+LARGEST = 10**30
+"""Amounts, prices and quantities in units of their decimals are below this."""
 
 
 class VenueControl:
@@ -140,7 +141,7 @@ def _units(value: str, asset: Asset) -> int:
         amount = scaled(value, asset.decimals)
     except (ValueError, ArithmeticError):
         amount = 0
-    if not 0 < amount < LARGEST_DEPOSIT:
+    if not 0 < amount < LARGEST:
         raise VenueError(f"amount: {value!r} is not an amount of {asset.altname}")
     return amount
 
