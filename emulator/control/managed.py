@@ -22,6 +22,8 @@ from emulator.gateways.venue import Venue
 
 LONGEST_STEP_S = 366 * 86_400
 LARGEST_SCALE = 1_000
+END_NS = 7_258_118_400 * 10**9
+"""The beginning of 2200: as far as the clock can be stepped."""
 SHOWN_LEVELS = 1_000
 """Levels of each side that an answer shows."""
 _REASONS = {reason.value: reason for reason in Reason if reason is not Reason.EXPIRED}
@@ -226,10 +228,13 @@ class ManagedControl:
             raise VenueError(f"step_s: from 0 to {LONGEST_STEP_S} is meant, a year of seconds")
         if wanted.scale is not None and not 0 <= wanted.scale <= LARGEST_SCALE:
             raise VenueError(f"scale: from 0 to {LARGEST_SCALE} is meant")
+        step_ns = round((wanted.step_s or 0) * 10**9)
+        if clock.now_ns() + step_ns >= END_NS:
+            raise VenueError("step_s: the venue's time ends with the year 2199")
         if wanted.scale is not None:
             clock.set_scale(round(wanted.scale * PPM))
-        if wanted.step_s is not None:
-            clock.step(round(wanted.step_s * 10**9))
+        if step_ns:
+            clock.step(step_ns)
         return self.show_clock()
 
     def reset(self) -> Any:

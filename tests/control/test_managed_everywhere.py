@@ -368,6 +368,10 @@ def test_what_cannot_be_done_is_one_line(control: Control, venue: Running) -> No
         control.scale(-1)
     with pytest.raises(ControlError, match="step_s: from 0"):
         control.step(-1)
+    while control.clock()["time"] < "2199":
+        control.step(366 * 86_400)
+    with pytest.raises(ControlError, match="ends with the year 2199"):
+        control.step(366 * 86_400)
     with pytest.raises(ControlError, match="no emulator answers at http"):
         Control("http://127.0.0.1:1").reset()
 

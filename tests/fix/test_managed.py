@@ -85,3 +85,14 @@ def test_what_was_kept_for_another_run_is_forgotten(tmp_path: Path) -> None:
     again = Floor(floor.kraken, state_folder=tmp_path)
     assert again.client().logon(reset=False)[34] == "1"
     again.gateway.close()
+
+
+def test_a_stop_that_is_filled_is_reported_as_set_off_and_as_taker(floor: Floor) -> None:
+    floor.kraken.engine.accounts[HOUSE] = Account(HOUSE, house=True)
+    client = floor.trader()
+    client.order(t40="3", t44=None, t54="2", t99="40000.0")
+    placed = client.take()[-1]
+    floor.kraken.execute(commands.FillOrder(house=HOUSE, account="alice", txid=placed[37]))
+    set_off, filled = client.take()
+    assert (set_off[150], set_off[40], set_off[1102]) == ("D", "1", "40000.0")
+    assert (filled[39], filled[31], filled[5050]) == ("2", "40000.0", "1")
