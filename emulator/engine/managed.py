@@ -202,6 +202,8 @@ class Managed(Positions):
         if order.reduce_only and not self._fit_reduction(order):
             return
         qty = min(qty, order.remaining)
+        if order.price:  # a limit that has only now followed from the trigger's price
+            price = min(price, order.price) if order.buy else max(price, order.price)
         self._traded(order, self._house_order(market, house, not order.buy, qty, price), price, qty)
         if not order.remaining:
             self._finish(order, Status.CLOSED, None)

@@ -129,6 +129,14 @@ class Control:
         trade: Trade = self._call("POST", "venue", pair, "trades", body=body)
         return trade
 
+    def set_index(self, pair: str, price: Number) -> None:
+        """Tell a pair's index price, which sets off what waits for it."""
+        self._call("PATCH", "venue", pair, body={"index": _text(price)})
+
+    def set_status(self, status: str, pair: str | None = None) -> None:
+        """Change what may be done in a pair, or on the venue: ``online``, ``cancel_only``, …"""
+        self._call("PATCH", "venue", *([] if pair is None else [pair]), body={"status": status})
+
     # -- orders ------------------------------------------------------------------------------------
 
     def fill(

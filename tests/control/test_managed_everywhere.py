@@ -282,6 +282,22 @@ def test_the_end_of_an_order(
         control.fill(txid)
 
 
+def test_status_and_index(control: Control, seen: Everywhere) -> None:
+    control.set_index(V2, 60_000)
+    placed = {"pair": REST, "ordertype": "take-profit", "type": "sell", "volume": "0.1", "price": "61000"}
+    txid = seen.ask("AddOrder", **placed, trigger="index")["txid"][0]
+    control.set_index(V2, "61000.5")
+    assert seen.v2.execution("canceled", txid)["reason"] == "Insufficient liquidity"
+    control.set_status("cancel_only", V2)
+    seen.fix.order()
+    assert seen.fix.read()[58] == "EService:Market in cancel_only mode"
+    control.set_status("maintenance")
+    assert seen.look("SystemStatus")["status"] == "maintenance"
+    control.reset()
+    assert seen.look("SystemStatus")["status"] == "online"
+    assert seen.look("AssetPairs", pair=REST)[XBTUSD]["status"] == "online"
+
+
 def test_a_step_of_the_clock(control: Control, seen: Everywhere) -> None:
     later = int(time.time()) + 3_000
     placed = {"pair": REST, "ordertype": "limit", "type": "buy", "volume": "0.1", "price": "50000"}

@@ -275,6 +275,35 @@ def test_a_trailing_stop_that_has_seen_no_price_is_filled_at_a_given_one(venue):
     assert venue.fills(order) == [("1", "58000")]
 
 
+def test_a_limit_that_follows_from_the_trigger_holds(venue):
+    order = venue.sell("alice", "1", Offset(500), type=OrderType.TRAILING_STOP_LIMIT, trigger=Offset(1000))
+    fill(venue, order, "0.5", at="58000.0")
+    assert venue.fills(order) == [("0.5", "58050")]
+    assert venue.asks() == [("58050", "0.5")]
+
+
+def test_a_post_only_order_that_is_scheduled_is_filled_as_maker(venue):
+    order = venue.buy("alice", "1", "50000.0", start_ns=venue.now_ns + SECOND_NS, post_only=True)
+    fill(venue, order, "0.5")
+    [trade] = venue.engine.accounts["alice"].trades.values()
+    assert trade.maker
+    assert venue.bids() == [("50000", "0.5")]
+
+
+def test_a_reduce_only_order_reduces_no_more_than_there_is(venue):
+    venue.apply(
+        commands.FillOrder(
+            house=HOUSE, account="alice", txid=venue.buy("alice", "1", "50000.0", leverage=2).txid
+        )
+    )
+    stop = venue.sell(
+        "alice", "3", type=OrderType.STOP_LOSS, trigger=price("40000.0"), leverage=2, reduce_only=True
+    )
+    fill(venue, stop)
+    assert venue.fills(stop) == [("1", "40000")]
+    assert not venue.engine.accounts["alice"].positions
+
+
 def test_a_scheduled_order_starts_when_it_is_filled(venue):
     order = venue.buy("alice", "1", "50000.0", start_ns=venue.now_ns + 60 * SECOND_NS)
     fill(venue, order, "0.5")
