@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from tests.fix.books import Book
-from tests.fix.client import FixClient, Message
+from tests.fix.client import FixClient
+from tests.fix.messages import Message
 from tests.running import Running
 
 SYMBOLS = ("BTC/USD", "ETH/USD", "SOL/USD", "DOGE/USD", "BTC/EUR")

@@ -14,8 +14,8 @@ from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as websocket
 
 from tests.clients.pointing import PATIENCE_S, sdk_rest
-from tests.fix.client import FixClient, Message, new_id
-from tests.fix.desk import states
+from tests.fix.client import FixClient
+from tests.fix.messages import Message, new_id, states
 from tests.running import Running, running
 
 Account = dict[str, Any]
