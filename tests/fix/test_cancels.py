@@ -185,18 +185,6 @@ def test_orders_of_the_session_are_cancelled_when_the_connection_is_lost(
     assert list(kraken.engine.accounts["alice"].open) == [kept[37]], "it was placed in another session"
 
 
-def test_reports_of_those_cancels_are_sent_again_when_they_are_asked_for(alice: Direct) -> None:
-    order = alice.resting()
-    number = int(order[34])
-    alice.close()
-    alice.logon(reset=False)
-    alice.take()
-    alice.send("2", (7, number + 1), (16, 0))
-    report = next(message for message in alice.take() if message.type == "8")
-    assert (report[37], report[11], report[39], report[43]) == (order[37], order[11], "4", "Y")
-    assert report.get(41) is None
-
-
 @pytest.mark.parametrize("command", [commands.CancelAll("alice"), "one"])
 def test_a_cancel_over_another_protocol_is_reported_with_its_reason(
     kraken: Kraken, alice: Direct, command: commands.Command | str

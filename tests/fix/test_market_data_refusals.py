@@ -115,7 +115,7 @@ def test_market_data_is_not_for_trading_sessions(inside: FixVenue) -> None:
         *trader.ask("x", (320, "a"), (559, 4)),
         *trader.ask("g", (263, 1), (335, "a"), (336, "SESSION")),
     ]
-    assert [(j.type, j[372], j[380]) for j in answers] == [("j", "V", "3"), ("j", "x", "3"), ("j", "g", "3")]
+    assert [(j.type, j[45], j[372], j[380]) for j in answers] == [("j", "0", kind, "3") for kind in "Vxg"]
 
 
 @pytest.mark.parametrize("kind", ["W", "X", "Y", "y", "h", "8"])

@@ -55,12 +55,6 @@ def test_a_resting_order_is_acknowledged_as_pending_and_then_as_new(alice: Direc
     assert pending[17] != new[17]
 
 
-def test_the_samples_of_the_reference_come_out_as_they_stand_there(alice: Direct) -> None:
-    report = alice.resting(t18="P", t38="0.25", t44="64000.1", t7928="1")
-    assert (report[38], report[44], report[151]) == ("0.25", "64000.1", "0.25")
-    assert report[58] == "buy 0.25 BTC/USD @ limit 64000.1"
-
-
 def test_a_market_order_has_no_price_in_its_reports(alice: Direct, bob: Direct) -> None:
     bob.resting(t54="2", t38="1")
     reports = alice.ordered(t40="1", t44=None, t38="0.5")
@@ -168,16 +162,6 @@ def test_the_order_status_request_may_carry_any_id(alice: Direct) -> None:
         (report,) = alice.status(order[37], t11=id_)
         assert (report[150], report[39], report[11]) == ("I", "0", id_)
     assert states(alice.ordered(t11="101")) == ["AA", "00"]
-
-
-def test_the_highest_id_outlives_the_connection_unless_it_is_reset(alice: Direct) -> None:
-    alice.resting(t11="1000")
-    alice.close()
-    alice.logon()
-    assert alice.session_reject(t11="999")[0] == "11"
-    alice.close()
-    alice.logon((5030, "Y"))
-    assert states(alice.ordered(t11="1", t44="40000.0")) == ["AA", "00"]
 
 
 def test_ids_of_two_sessions_are_apart(inside: FixVenue, alice: Direct) -> None:

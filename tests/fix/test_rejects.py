@@ -298,13 +298,6 @@ def test_orders_of_all_protocols_count_towards_the_most_a_pair_may_have(
 # -- types of messages ----------------------------------------------------------------------------
 
 
-def test_market_data_is_not_for_trading_sessions(alice: Direct) -> None:
-    groups = ((267, 1), (269, 0), (146, 1), (55, "BTC/USD"))
-    alice.send("V", (262, "1"), (263, 0), (264, 10), *groups)
-    (refusal,) = alice.take()
-    assert (refusal.type, refusal[45], refusal[372], refusal[380]) == ("j", "0", "V", "3")
-
-
 @pytest.mark.parametrize("msg_type", ["E", "AF", "AE", "d", "R"])
 def test_types_that_kraken_does_not_have_are_rejected(alice: Direct, msg_type: str) -> None:
     number = alice.number
