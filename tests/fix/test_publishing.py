@@ -101,6 +101,8 @@ def test_nothing_comes_after_a_logout_and_no_number_is_used(inside: FixVenue, re
 def test_a_session_is_not_idle_between_two_subscriptions(inside: FixVenue, reader: Direct) -> None:
     reader.subscribed()
     inside.kraken.wait(3_600)
+    inside.gateway.tick()
+    assert not reader.closed
     reader.unsubscribed()
     inside.gateway.tick()
     assert not reader.closed

@@ -189,6 +189,15 @@ def test_a_socket_that_breaks_cancels_too(quiet_venue, connect):
     assert watcher.messages[-1][34] == "5"
 
 
+def test_a_displaced_connection_takes_its_subscriptions_along():
+    inside = FixVenue(displace=True)
+    inside.reader().subscribed()
+    second = inside.reader()
+    inside.kraken.trade("0.1", "64000.6")
+    assert second.take() == []
+    inside.close()
+
+
 def test_a_displaced_connection_is_told_and_keeps_its_orders():
     inside = FixVenue(displace=True)
     first = inside.trader()

@@ -253,12 +253,12 @@ def test_a_fix_client_with_krakens_host_and_ports_in_it_just_runs(tmp_path):
     file = tmp_path / "endpoints.json"
     code = f"""
 import json, ssl
-from tests.fix.client import FixClient
+from tests.fix.sockets import SocketClient
 account = json.load(open({str(file)!r}))["accounts"][0]
 context = ssl.create_default_context()  # the system's trust
 said = []
 for port, target in ((4000, "KRAKEN-MD"), (4001, "KRAKEN-TRD"), (4005, "KRAKEN-MD")):
-    with FixClient(f"colo-london.vip-fix.kraken.com:{{port}}", account, target, context=context) as client:
+    with SocketClient(f"colo-london.vip-fix.kraken.com:{{port}}", account, target, context=context) as client:
         said += [client.logon().type, client.logout().type]
 print(json.dumps(said))
 """
