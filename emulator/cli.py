@@ -174,6 +174,13 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
     add("--http-port", type=int, metavar="N", help="first tier's plain port (default: 7480, next tier +100)")
     add("--tls-port", type=int, metavar="N", help="first tier's TLS port (default: 7443, next tier +100)")
     add("--control-port", type=int, metavar="N", help="port of the control API (default: 7490)")
+    add(
+        "--proxy",
+        action="store_true",
+        default=None,
+        help="open an HTTP proxy that takes Kraken's hostnames to the venue and refuses all else",
+    )
+    add("--proxy-port", type=int, metavar="N", help="first tier's proxy port (default: 7470, next tier +100)")
     add("--fix", metavar="on|off", help="FIX acceptors (default: on)")
     add(
         "--fix-port",
