@@ -209,7 +209,7 @@ class App:
         settings = self.settings
         live = Live(self.listeners[0].link, self.tiers, [at.link for at in self.listeners[1:]])
         self._control = control.Server(
-            live, VenueControl(venue), settings_.PROFILES / "schedules", settings.host
+            live, VenueControl(venue), settings_.PROFILES / "schedules", settings.host, self.endpoints_json
         )
         port = 0 if settings.ports == "auto" else settings.control_port
         try:

@@ -18,6 +18,7 @@ examples:
   kraken-emulator link set us rtt=90ms         a running emulator's link, changed
   kraken-emulator venue cancel_only --pair XBTUSD   what may be done in a pair, in every protocol at once
   kraken-emulator deposit alice BTC 1.5        funds that arrive
+  eval "$(kraken-emulator env)"                what this shell starts calls Kraken here (up --proxy)
   kraken-emulator measure --quick              what round trips this machine gets, with plots
   kraken-emulator tiers                        what the tiers are
 """
@@ -44,6 +45,9 @@ def parser() -> argparse.ArgumentParser:
     _add_link(commands.add_parser("link", help="look at and change the links of a running emulator"))
     _add_venue(commands.add_parser("venue", help="look at and change a running emulator's trading status"))
     _add_deposit(commands.add_parser("deposit", help="let a deposit arrive in a running emulator"))
+    _add_env(
+        commands.add_parser("env", help="print what a shell sets to call Kraken by the emulator's proxy")
+    )
     _add_measure(
         commands.add_parser("measure", help="measure every tier on every link, beside what Kraken publishes")
     )
@@ -117,6 +121,25 @@ def _add_deposit(deposit: argparse.ArgumentParser) -> None:
     add("--method", metavar="NAME", help="deposit method (default: the asset's first)")
     add("--control", metavar="URL", help="the emulator's control API (default: http://127.0.0.1:7490)")
     add("--endpoints-file", metavar="FILE", help="take the control API's address from there")
+
+
+def _add_env(env: argparse.ArgumentParser) -> None:
+    env.formatter_class = argparse.RawDescriptionHelpFormatter
+    env.description = (
+        "Print what a shell sets so that all it starts takes Kraken's own hostnames to a running emulator's\n"
+        "proxy (up --proxy), reaches nothing else, and trusts the emulator's certificates."
+    )
+    env.epilog = """
+examples:
+  eval "$(kraken-emulator env)"                              sh, bash, zsh
+  kraken-emulator env --shell fish | source
+  kraken-emulator env --shell powershell | Out-String | Invoke-Expression
+"""
+    add = env.add_argument
+    add("--tier", metavar="NAME", help="tier whose proxy is meant (default: the emulator's first)")
+    add("--shell", metavar="NAME", default="sh", help="sh, fish or powershell (default: sh)")
+    add("--control", metavar="URL", help="the emulator's control API (default: http://127.0.0.1:7490)")
+    add("--endpoints-file", metavar="FILE", help="read the endpoints there instead of asking an emulator")
 
 
 def _add_measure(measure: argparse.ArgumentParser) -> None:
@@ -352,6 +375,24 @@ def _deposit(arguments: dict[str, Any]) -> None:
     _print_table([("asset", "balance"), *now["balances"].items()])
 
 
+def _env(arguments: dict[str, Any]) -> None:
+    from emulator.control import exports
+    from emulator.control.client import ControlError, endpoints
+
+    shell = exports.SHELLS.get(arguments["shell"], exports.SHELLS["sh"])
+    try:
+        if arguments["shell"] not in exports.SHELLS:
+            raise ControlError(
+                f"unknown shell {arguments['shell']!r}; there are: {', '.join(exports.SHELLS)}"
+            )
+        running = endpoints(arguments["control"], arguments["endpoints_file"])
+        settings = exports.variables(running, arguments["tier"])
+    except ControlError as error:
+        print(shell.fail)  # `eval "$(…)" && python bot.py` must not go on to the real venue
+        _fail(error)
+    print(exports.script(settings, shell))
+
+
 def _measure(arguments: dict[str, Any]) -> None:
     from emulator.run import spaces
 
@@ -438,6 +479,7 @@ _COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "link": _link,
     "venue": _venue,
     "deposit": _deposit,
+    "env": _env,
     "measure": _measure,
     "tiers": _tiers,
     "doctor": _doctor,
