@@ -53,10 +53,11 @@ def run(*command, before=(), settings=NEAR, **more):
     return subprocess.run([*before, *COMMAND, "run", *settings, "--", *command], **options(**more))
 
 
-def python(code, *, settings=NEAR, **more):
-    """Run Python code; give the JSON that it prints last."""
+def python(code, *, settings=NEAR, told="", **more):
+    """Run Python code; give the JSON that it prints last. `told` is what it must have been refused."""
     done = run(PYTHON, "-c", code, settings=("--quiet", *settings), **more)
-    assert (done.returncode, done.stderr) == (0, "")
+    said = f"kraken-emulator: refused: {told}\n" if told else ""
+    assert (done.returncode, done.stderr) == (0, said)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -160,7 +161,7 @@ print(json.dumps([
     [socket.gethostbyname(name) for name in names],
     refused("192.0.2.1", 80), refused("127.0.0.1", {ours.getsockname()[1]}), refused("example.com", 443),
 ]))"""
-        assert python(code) == [["10.83.1.2"] * 4, True, True, True]
+        assert python(code, told="192.0.2.1:80, name example.com") == [["10.83.1.2"] * 4, True, True, True]
 
 
 def test_services_of_the_machine_are_not_asked_for_names():
