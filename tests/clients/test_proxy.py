@@ -30,6 +30,7 @@ def call(venue, *command, tier="local"):
         KEY=json.dumps(account["spot"]),
         FIX=json.dumps(account.get("fix")),
         PROXY=venue.tier(tier)["proxy"],
+        REST=venue.tier(tier)["rest"],
         CA=venue.tier(tier)["tls"]["ca"],
     )
     for name in exports.EXCEPTIONS:
@@ -96,6 +97,14 @@ async def main():
         while not any(message.get("channel") == "book" for message in heard):
             await asyncio.sleep(0.01)
     await public.close()
+    # Its call for the token honours no proxy.
+    private = Client(key=key["key"], secret=key["secret"], rest_url=os.environ["REST"])
+    await private.start()
+    await private.subscribe({"channel": "executions"})
+    async with asyncio.timeout(30):
+        while not any(message.get("channel") == "executions" for message in heard):
+            await asyncio.sleep(0.01)
+    await private.close()
     rest = SpotAsyncClient(key=key["key"], secret=key["secret"], proxy=proxy)
     balance = await rest.request("POST", "/0/private/Balance")
     await rest.close()
