@@ -126,8 +126,9 @@ def _add_deposit(deposit: argparse.ArgumentParser) -> None:
 def _add_env(env: argparse.ArgumentParser) -> None:
     env.formatter_class = argparse.RawDescriptionHelpFormatter
     env.description = (
-        "Print what a shell sets so that all it starts takes Kraken's own hostnames to a running emulator's\n"
-        "proxy (up --proxy), reaches nothing else, and trusts the emulator's certificates."
+        "Print what a shell sets so that clients who honour proxies take Kraken's own hostnames to a\n"
+        "running emulator (up --proxy), reach nothing else, and trust its certificates. Others are not held\n"
+        "back (docs/proxy.md): `run` is for them."
     )
     env.epilog = """
 examples:
