@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 import ssl
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from errno import EADDRINUSE
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,9 @@ from emulator.engine.commands import Deposit
 from emulator.engine.instruments import Catalogue, scaled
 from emulator.engine.spot import SpotEngine
 from emulator.gateways.access import OPEN, Entrance, Network, guarded
+from emulator.gateways.front import proxy
 from emulator.gateways.front import server as front
+from emulator.gateways.front.targets import Place
 from emulator.gateways.keys import PERMISSIONS, TOTP, ApiKey, KeyRing, demo_credentials, fix_credentials, totp
 from emulator.gateways.offers import Offers
 from emulator.gateways.rate_limits import RateLimits
@@ -155,6 +157,7 @@ class App:
                 below,
                 self._tls_context,
                 self._fix_protocols if self._fix is not None else None,
+                self._proxy_protocols if self.settings.proxy else None,
                 kraken_ports=self._kraken_ports,
             )
             if rung.name != "none" and self._far and not self.settings.raw_delay:
@@ -170,6 +173,10 @@ class App:
     ) -> ProtocolFactory:
         assert self._fix is not None  # noqa: S101 - asked for only when it is there
         return self._fix.protocols(service, self.entrances[tier.name], context)
+
+    def _proxy_protocols(self, tier: tiers.Tier, table: Mapping[Place, ProtocolFactory]) -> ProtocolFactory:
+        assert self._front is not None  # noqa: S101 - start() has made it
+        return proxy.protocols(self._front, self.entrances[tier.name], table)
 
     def _fix_server(self, venue: Venue) -> "FixServer":
         """Build the FIX gateway; QuickFIX is imported here, when it is wanted."""
@@ -202,7 +209,7 @@ class App:
         settings = self.settings
         live = Live(self.listeners[0].link, self.tiers, [at.link for at in self.listeners[1:]])
         self._control = control.Server(
-            live, VenueControl(venue), settings_.PROFILES / "schedules", settings.host
+            live, VenueControl(venue), settings_.PROFILES / "schedules", settings.host, self.endpoints_json
         )
         port = 0 if settings.ports == "auto" else settings.control_port
         try:

@@ -18,6 +18,7 @@ examples:
   kraken-emulator link set us rtt=90ms         a running emulator's link, changed
   kraken-emulator venue cancel_only --pair XBTUSD   what may be done in a pair, in every protocol at once
   kraken-emulator deposit alice BTC 1.5        funds that arrive
+  eval "$(kraken-emulator env)"                what this shell starts calls Kraken here (up --proxy)
   kraken-emulator measure --quick              what round trips this machine gets, with plots
   kraken-emulator tiers                        what the tiers are
 """
@@ -44,6 +45,9 @@ def parser() -> argparse.ArgumentParser:
     _add_link(commands.add_parser("link", help="look at and change the links of a running emulator"))
     _add_venue(commands.add_parser("venue", help="look at and change a running emulator's trading status"))
     _add_deposit(commands.add_parser("deposit", help="let a deposit arrive in a running emulator"))
+    _add_env(
+        commands.add_parser("env", help="print what a shell sets to call Kraken by the emulator's proxy")
+    )
     _add_measure(
         commands.add_parser("measure", help="measure every tier on every link, beside what Kraken publishes")
     )
@@ -119,6 +123,26 @@ def _add_deposit(deposit: argparse.ArgumentParser) -> None:
     add("--endpoints-file", metavar="FILE", help="take the control API's address from there")
 
 
+def _add_env(env: argparse.ArgumentParser) -> None:
+    env.formatter_class = argparse.RawDescriptionHelpFormatter
+    env.description = (
+        "Print what a shell sets so that clients who honour proxies take Kraken's own hostnames to a\n"
+        "running emulator (up --proxy), reach nothing else, and trust its certificates. Others are not held\n"
+        "back (docs/proxy.md): `run` is for them."
+    )
+    env.epilog = """
+examples:
+  eval "$(kraken-emulator env)"                              sh, bash, zsh
+  kraken-emulator env --shell fish | source
+  kraken-emulator env --shell powershell | Out-String | Invoke-Expression
+"""
+    add = env.add_argument
+    add("--tier", metavar="NAME", help="tier whose proxy is meant (default: the emulator's first)")
+    add("--shell", metavar="NAME", default="sh", help="sh, fish or powershell (default: sh)")
+    add("--control", metavar="URL", help="the emulator's control API (default: http://127.0.0.1:7490)")
+    add("--endpoints-file", metavar="FILE", help="read the endpoints there instead of asking an emulator")
+
+
 def _add_measure(measure: argparse.ArgumentParser) -> None:
     measure.description = (
         "Start the venue on every link that works here and send real probes through every tier: TCP connect, "
@@ -174,6 +198,13 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
     add("--http-port", type=int, metavar="N", help="first tier's plain port (default: 7480, next tier +100)")
     add("--tls-port", type=int, metavar="N", help="first tier's TLS port (default: 7443, next tier +100)")
     add("--control-port", type=int, metavar="N", help="port of the control API (default: 7490)")
+    add(
+        "--proxy",
+        action="store_true",
+        default=None,
+        help="open an HTTP proxy that takes Kraken's hostnames to the venue and refuses all else",
+    )
+    add("--proxy-port", type=int, metavar="N", help="first tier's proxy port (default: 7470, next tier +100)")
     add("--fix", metavar="on|off", help="FIX acceptors (default: on)")
     add(
         "--fix-port",
@@ -345,6 +376,24 @@ def _deposit(arguments: dict[str, Any]) -> None:
     _print_table([("asset", "balance"), *now["balances"].items()])
 
 
+def _env(arguments: dict[str, Any]) -> None:
+    from emulator.control import exports
+    from emulator.control.client import ControlError, endpoints
+
+    shell = exports.SHELLS.get(arguments["shell"], exports.SHELLS["sh"])
+    try:
+        if arguments["shell"] not in exports.SHELLS:
+            raise ControlError(
+                f"unknown shell {arguments['shell']!r}; there are: {', '.join(exports.SHELLS)}"
+            )
+        running = endpoints(arguments["control"], arguments["endpoints_file"])
+        settings = exports.variables(running, arguments["tier"])
+    except ControlError as error:
+        print(shell.fail)  # `eval "$(…)" && python bot.py` must not go on to the real venue
+        _fail(error)
+    print(exports.script(settings, shell))
+
+
 def _measure(arguments: dict[str, Any]) -> None:
     from emulator.run import spaces
 
@@ -431,6 +480,7 @@ _COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "link": _link,
     "venue": _venue,
     "deposit": _deposit,
+    "env": _env,
     "measure": _measure,
     "tiers": _tiers,
     "doctor": _doctor,

@@ -56,6 +56,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """First tier's TLS port; further tiers count up by 100."""
     control_port: Port = 7490
     """Port of the control API, on 127.0.0.1."""
+    proxy: bool = False
+    """Open an HTTP proxy that takes Kraken's hostnames to the venue, and refuses all else."""
+    proxy_port: Port = 7470
+    """First tier's proxy port; further tiers count up by 100, a tier's further paths by 1."""
     fix: str = "on"
     """FIX acceptors: ``on`` or ``off``."""
     fix_port: Port = 4000

@@ -36,10 +36,18 @@ class Refused(Exception):  # noqa: N818 - what became of a request
 class Server:
     """Answers `/control/…`."""
 
-    def __init__(self, live: Live, venue: VenueControl, schedules: FilePath, host: str) -> None:
+    def __init__(
+        self,
+        live: Live,
+        venue: VenueControl,
+        schedules: FilePath,
+        host: str,
+        endpoints: Callable[[], dict[str, Any]],
+    ) -> None:
         self._live = live
         self._venue = venue
         self._schedules = schedules
+        self._endpoints = endpoints
         self._hosts = LOOPBACK | {host}
         self._http = web.Server(self._answer, access_log=None)
         self._table: dict[str, dict[str, Handler]] = {
@@ -50,6 +58,7 @@ class Server:
             "play": {"POST": self._play, "DELETE": self._stop},
         }
         self._areas = {
+            "endpoints": self._endpoints_call,
             "links": self._links_call,
             "venue": self._venue_call,
             "accounts": self._accounts_call,
@@ -88,6 +97,14 @@ class Server:
             known = ", ".join(f"/control/{name}" for name in ("health", *self._areas))
             raise Refused(404, f"not found; there are {known}")
         return await area(request, parts[2:])
+
+    async def _endpoints_call(self, request: web.BaseRequest, target: list[str]) -> Any:
+        """Answer `/control/endpoints` with what an endpoints file has."""
+        if target:
+            raise Refused(404, "not found: there is /control/endpoints")
+        if request.method != "GET":
+            raise Refused(405, "the method must be GET")
+        return self._endpoints()
 
     async def _venue_call(self, request: web.BaseRequest, target: list[str]) -> Any:
         """Answer `/control/venue`, or `/control/venue/PAIR`."""

@@ -2,6 +2,7 @@
 
 from emulator.gateways.roles import Role
 
+FIX_HOSTNAME = "colo-london.vip-fix.kraken.com"
 HOSTNAMES = (
     "api.kraken.com",
     "ws.kraken.com",
@@ -10,7 +11,7 @@ HOSTNAMES = (
     "beta-ws.kraken.com",
     "beta-ws-auth.kraken.com",
     "futures.kraken.com",
-    "colo-london.vip-fix.kraken.com",
+    FIX_HOSTNAME,
 )
 """Names that the venue's certificate is valid for, besides localhost and the loopback addresses."""
 

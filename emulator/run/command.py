@@ -6,12 +6,13 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emulator.run import spaces, trust
 from emulator.run.child import Child
+from emulator.run.guard import Guard
 
 if TYPE_CHECKING:
     from emulator.app import App
@@ -74,17 +75,27 @@ def _run(
     if settings.endpoints_file:
         remove(Path(settings.endpoints_file))  # what an earlier run wrote would be taken for this one's
 
+    def say(text: str) -> None:
+        if not quiet:
+            _say(text)
+
+    guard = Guard(lambda place: say(f"refused: {place}"))
+
     async def serve() -> int:
         child.pass_signals_on()
         with tempfile.TemporaryDirectory(prefix="kraken-emulator-run-") as folder:
             try:
                 await app.start()
                 told = _tell(app, command, Path(folder), shared=shared)
-                if not quiet:
-                    print(_summary(app, passed_over), file=sys.stderr, flush=True)
+                say(_summary(app, passed_over))
+                if not shared:
+                    await _start(guard, app, say)
                 child.go({**os.environ, **told})
                 return await child.wait()
             finally:
+                guard.stop()
+                if refused := str(guard.refused):  # said to who wants quiet too: it is an error
+                    _say(f"refused: {refused}")
                 await app.stop()
 
     return asyncio.run(serve())
@@ -111,6 +122,26 @@ def _chosen(settings: Settings, *, shared: bool) -> tuple[Settings, tuple[tuple[
     return chosen, choice.passed_over
 
 
+def _say(text: str) -> None:
+    print(f"kraken-emulator: {text}", file=sys.stderr, flush=True)
+
+
+async def _start(guard: Guard, app: App, say: Callable[[str], None]) -> None:
+    """Let refusals be told; without that they are refusals all the same."""
+    from emulator.gateways.hosts import HOSTNAMES
+
+    try:
+        await guard.start(dict.fromkeys(HOSTNAMES, _ways_in(app)))
+    except OSError as error:
+        say(f"what is refused cannot be told here: {error}")
+
+
+def _ways_in(app: App) -> list[str]:
+    """Give the addresses that Kraken's names lead to: those of the first tier's paths."""
+    first = app.endpoints[0]
+    return list(dict.fromkeys(endpoint.host for endpoint in app.endpoints if endpoint.tier == first.tier))
+
+
 def _tell(app: App, command: Sequence[str], folder: Path, *, shared: bool) -> dict[str, str]:
     """Mount what the command is told of the world; give what its environment gets besides."""
     import msgspec
@@ -120,9 +151,7 @@ def _tell(app: App, command: Sequence[str], folder: Path, *, shared: bool) -> di
 
     folder.chmod(0o755)
     ca = app.authority.ca_path
-    first = app.endpoints[0]
-    ways_in = [endpoint.host for endpoint in app.endpoints if endpoint.tier == first.tier]
-    _direct_names(folder, list(dict.fromkeys(ways_in)), shared=shared)
+    _direct_names(folder, _ways_in(app), shared=shared)
     whole = folder / "bundle.pem"
     whole.write_bytes(ca.read_bytes())
     for number, bundle in enumerate(trust.bundles(command, os.environ)):
@@ -172,7 +201,7 @@ def _summary(app: App, passed_over: Sequence[tuple[str, str]]) -> str:
     first = app.endpoints[0]
     why = "".join(f"; not {name}: {reason}" for name, reason in passed_over)
     return (
-        f"kraken-emulator: api.kraken.com is {first.host}, tier {first.tier}, "
+        f"api.kraken.com is {first.host}, tier {first.tier}, "
         f"{duration(max(first.rtt_us, first.reachable_us))} RTT, link {first.rung}{why}"
     )
 

@@ -13,7 +13,7 @@ NAME_CACHES = ("/run/nscd/socket", "/var/run/nscd/socket")
 """Doors of nscd: who asks it gets names as they are outside."""
 RESOLVER = "/etc/resolv.conf"
 NO_RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
-"""Nobody answers there, so a name that is not Kraken's fails at once."""
+"""The guard's name server, or nobody: either way a name that is not Kraken's fails at once."""
 
 SYSTEM_BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch, Gentoo

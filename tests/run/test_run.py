@@ -14,51 +14,8 @@ import pytest
 
 from emulator.link import netns
 from emulator.run import trust
+from tests.run.support import FOLDER, NEAR, PATIENCE_S, PYTHON, as_nobody, options, python, run
 from tests.running import COMMAND, ROOT, environment, wait_until
-
-PATIENCE_S = 60
-NEAR = ("--tier", "local", "--market", "off")
-PYTHON = sys.executable
-
-
-def namespaces_refused():
-    """Say why no namespaces can be had here, without asking more of `run` than that."""
-    code = "from emulator.run import spaces; spaces.enter(network=True)"
-    done = subprocess.run([PYTHON, "-c", code], **options())
-    return done.stderr.splitlines()[-1] if done.returncode and "OSError" in done.stderr else None
-
-
-def options(**more):
-    return {
-        "cwd": ROOT,
-        "env": environment(XDG_DATA_HOME=FOLDER.name),
-        "capture_output": True,
-        "text": True,
-        "timeout": PATIENCE_S,
-        **more,
-    }
-
-
-FOLDER = tempfile.TemporaryDirectory(prefix="kraken-emulator-test-run-")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _possible():
-    if reason := namespaces_refused():
-        pytest.skip(reason)
-
-
-def run(*command, before=(), settings=NEAR, **more):
-    """Run a command; give what became of it."""
-    return subprocess.run([*before, *COMMAND, "run", *settings, "--", *command], **options(**more))
-
-
-def python(code, *, settings=NEAR, **more):
-    """Run Python code; give the JSON that it prints last."""
-    done = run(PYTHON, "-c", code, settings=("--quiet", *settings), **more)
-    assert (done.returncode, done.stderr) == (0, "")
-    return json.loads(done.stdout.splitlines()[-1])
-
 
 # The command itself
 
@@ -160,7 +117,7 @@ print(json.dumps([
     [socket.gethostbyname(name) for name in names],
     refused("192.0.2.1", 80), refused("127.0.0.1", {ours.getsockname()[1]}), refused("example.com", 443),
 ]))"""
-        assert python(code) == [["10.83.1.2"] * 4, True, True, True]
+        assert python(code, told="192.0.2.1:80, name example.com") == [["10.83.1.2"] * 4, True, True, True]
 
 
 def test_services_of_the_machine_are_not_asked_for_names():
@@ -305,10 +262,6 @@ def test_it_can_be_nested():
 
 
 # Who may, and what is said otherwise
-
-
-def as_nobody(*command):
-    return ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command)
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root to become nobody")

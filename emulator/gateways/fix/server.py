@@ -11,6 +11,7 @@ from emulator.gateways.fix import wire
 from emulator.gateways.fix.gateway import Gateway
 from emulator.gateways.fix.services import Service
 from emulator.gateways.fix.session import Session
+from emulator.gateways.handover import hand_over
 from emulator.gateways.tls import over_tls
 
 LOGON_TIMEOUT_S = 10
@@ -98,28 +99,12 @@ class Door(asyncio.Protocol):
             self._transport.write(_ALERT_PROTOCOL_VERSION)
             self._transport.close()
             return
-        protocol = make()
-        self._transport.set_protocol(protocol)
-        protocol.connection_made(self._transport)
-        _hand_over(protocol, data)
+        hand_over(self._transport, make(), data)
 
     def connection_lost(self, _: Exception | None) -> None:
         """Nobody came in."""
         if self._timer is not None:
             self._timer.cancel()
-
-
-def _hand_over(protocol: asyncio.BaseProtocol, data: bytes) -> None:
-    """Give a protocol the bytes that were read before it was chosen."""
-    if not isinstance(protocol, asyncio.BufferedProtocol):
-        cast(asyncio.Protocol, protocol).data_received(data)
-        return
-    while data:
-        buffer = memoryview(protocol.get_buffer(len(data)))
-        size = min(len(buffer), len(data))
-        buffer[:size] = data[:size]
-        protocol.buffer_updated(size)
-        data = data[size:]
 
 
 class Connection(asyncio.Protocol):
