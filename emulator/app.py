@@ -6,8 +6,7 @@ import ipaddress
 import logging
 import os
 import signal
-import ssl
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from errno import EADDRINUSE
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,12 +24,13 @@ from emulator.engine.commands import Deposit
 from emulator.engine.instruments import Catalogue, scaled
 from emulator.engine.spot import SpotEngine
 from emulator.gateways.access import OPEN, Entrance, Network, guarded
+from emulator.gateways.authority import Authority, Certificate
 from emulator.gateways.front import server as front
 from emulator.gateways.keys import PERMISSIONS, TOTP, ApiKey, KeyRing, demo_credentials, fix_credentials, totp
 from emulator.gateways.offers import Offers
 from emulator.gateways.rate_limits import RateLimits
 from emulator.gateways.tape import Tape
-from emulator.gateways.tls import Authority
+from emulator.gateways.tls import ContextSource, Tls
 from emulator.gateways.tokens import Tokens
 from emulator.gateways.venue import Venue
 from emulator.link import ladder, tiers
@@ -76,6 +76,7 @@ class App:
         self.choice = ladder.choose(settings.link, nearby=not self._far)
         self.entrances = entrances(settings, self.tiers)
         self.authority = Authority(settings_.state_folder(settings))
+        self.tls = Tls(self.authority, Certificate(settings.certificate))
         self.listeners: list[Listeners] = []
         """The listeners of the chosen link; after them, when ``auto`` chose one that has addresses of its
         own, those of the link that has not."""
@@ -153,7 +154,7 @@ class App:
                 self.tiers,
                 lambda tier: protocols[tier.name],
                 below,
-                self._tls_context,
+                self.tls.contexts,
                 self._fix_protocols if self._fix is not None else None,
                 kraken_ports=self._kraken_ports,
             )
@@ -166,10 +167,10 @@ class App:
         self.listeners.append(listeners)
 
     def _fix_protocols(
-        self, tier: tiers.Tier, service: "Service", context: ssl.SSLContext
+        self, tier: tiers.Tier, service: "Service", contexts: ContextSource
     ) -> ProtocolFactory:
         assert self._fix is not None  # noqa: S101 - asked for only when it is there
-        return self._fix.protocols(service, self.entrances[tier.name], context)
+        return self._fix.protocols(service, self.entrances[tier.name], contexts)
 
     def _fix_server(self, venue: Venue) -> "FixServer":
         """Build the FIX gateway; QuickFIX is imported here, when it is wanted."""
@@ -315,18 +316,6 @@ class App:
                 loop.call_later(IDLE_STEP_S, step)
 
         step()
-
-    def _tls_context(self, hosts: Iterable[str]) -> ssl.SSLContext:
-        try:
-            return self.authority.context(hosts)
-        except (ssl.SSLError, ValueError):
-            reason = "its files are damaged, remove them"
-        except OSError as error:
-            reason = str(error.strerror)
-        where = self.authority.ca_path.parent
-        raise SettingsError(
-            f"cannot keep the certificate authority in {where} (see --state-folder): {reason}"
-        )
 
     # -- telling ----------------------------------------------------------------------------------
 

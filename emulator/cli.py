@@ -197,6 +197,11 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
     add("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
     add("--state-folder", metavar="DIR", help="where the local CA and --state live (default: user's data)")
     add("--rate-limits", metavar="on|off", help="Kraken's rate limits (default: on; off for load tests)")
+    add(
+        "--certificate",
+        metavar="HOW",
+        help="what TLS ports present: valid, wrong-name, expired or untrusted (default: valid)",
+    )
     add("--post-only", metavar="HOW", help="a crossing post-only order: cancel or reject (default: cancel)")
     add("--config", metavar="FILE", help="settings file (TOML, the same names)")
 

@@ -4,13 +4,15 @@ import asyncio
 import errno
 import ssl
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import msgspec
 
 from emulator.calibration import Calibration
 from emulator.endpoints import Endpoint
+from emulator.gateways.authority import Certificate
 from emulator.gateways.fix.services import SERVICES, Service
-from emulator.gateways.tls import over_tls
+from emulator.gateways.tls import ContextSource, over_tls
 from emulator.link.jitter import NS_PER_US, base_one_way_ns
 from emulator.link.listener import Link, LinkError, Listener
 from emulator.link.stream import ProtocolFactory
@@ -20,6 +22,8 @@ from emulator.settings import Settings, SettingsError
 TIER_STEP, PATH_STEP = 100, 20
 """Distances between the ports of tiers, and of a tier's paths, that share an address."""
 KRAKEN_TLS_PORT, KRAKEN_FIX_PORT = 443, 4000
+LEAST_TLS, LEAST_FIX_TLS = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+"""Oldest versions that are spoken; Kraken's FIX guide asks for 1.3."""
 CALLS_WITHIN_US = 10_000
 """Tiers nearer than this are called more often when the venue gets ready."""
 ANSWER_WITHIN_S = 15.0
@@ -41,16 +45,16 @@ class Listeners:
         tiers: Sequence[Tier],
         plain: Callable[[Tier], ProtocolFactory],
         guard: Callable[[Tier, ProtocolFactory], ProtocolFactory],
-        context: Callable[[Iterable[str]], ssl.SSLContext],
-        fix: Callable[[Tier, Service, ssl.SSLContext], ProtocolFactory] | None = None,
+        contexts: Callable[[Iterable[str], ssl.TLSVersion], ContextSource],
+        fix: Callable[[Tier, Service, ContextSource], ProtocolFactory] | None = None,
         *,
         kraken_ports: bool = False,
     ) -> None:
         """Open the ports of all tiers; SettingsError for a port that cannot be had.
 
         ``plain`` gives each tier's protocols, ``guard`` puts below them what looks at a connection before all
-        else, ``context`` gives a TLS context, ``fix`` the protocols of a FIX service.  With ``kraken_ports``
-        each address also listens on the ports that Kraken has.
+        else, ``contexts`` gives TLS contexts from a version on, ``fix`` the protocols of a FIX service.  With
+        ``kraken_ports`` each address also listens on the ports that Kraken has.
         """
         settings = self._settings
         places = [(t, p, tier, path) for t, tier in enumerate(tiers) for p, path in enumerate(tier.paths)]
@@ -59,8 +63,8 @@ class Listeners:
             await self._listen(tier, path, guard(tier, plain(tier)), settings.http_port + step)
             for step, (_, _, tier, path) in zip(steps, places, strict=True)
         ]
-        tls, fix_tls = (context(at.host for at in opened) for _ in range(2))
-        fix_tls.minimum_version = ssl.TLSVersion.TLSv1_3  # what Kraken's FIX guide asks for
+        hosts = [at.host for at in opened]
+        tls, fix_tls = (contexts(hosts, least) for least in (LEAST_TLS, LEAST_FIX_TLS))
         rows = []
         for step, plain_at, (t, p, tier, path) in zip(steps, opened, places, strict=True):
             secure = guard(tier, over_tls(plain(tier), tls))
@@ -133,12 +137,14 @@ class Listeners:
         return opened
 
     async def _answering(self, endpoint: Endpoint, trusting: ssl.SSLContext) -> Endpoint:
+        flawed = self._settings.certificate != Certificate.VALID
+        name = Certificate.VALID.host if flawed else None
         rounds = 2 if endpoint.rtt_us >= CALLS_WITHIN_US else 10
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S + 20 * endpoint.rtt_us / 1e6):
                 plain_us, *_ = await asyncio.gather(
-                    _round_trip_us(endpoint.host, endpoint.http_port, None, rounds),
-                    _round_trip_us(endpoint.host, endpoint.tls_port, trusting, 1),
+                    _round_trip_us(endpoint.host, endpoint.http_port, rounds),
+                    _round_trip_us(endpoint.host, endpoint.tls_port, 1, ssl=trusting, server_hostname=name),
                     *(_hangs_up(endpoint.host, port) for port in endpoint.fix_ports.values()),
                 )
         except (OSError, EOFError) as error:
@@ -164,9 +170,9 @@ async def _hangs_up(host: str, port: int) -> None:
     writer.close()
 
 
-async def _round_trip_us(host: str, port: int, context: ssl.SSLContext | None, rounds: int) -> float:
+async def _round_trip_us(host: str, port: int, rounds: int, **tls: Any) -> float:
     """Return the best round trip of some REST calls on one connection, in microseconds."""
-    reader, writer = await asyncio.open_connection(host, port, ssl=context)
+    reader, writer = await asyncio.open_connection(host, port, **tls)
     loop, taken_s = asyncio.get_running_loop(), []
     for _ in range(rounds):
         began = loop.time()
