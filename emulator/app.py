@@ -17,6 +17,7 @@ from emulator import settings as settings_
 from emulator.calibration import Calibration
 from emulator.clock import Clock
 from emulator.control import server as control
+from emulator.control.tls import TlsControl
 from emulator.control.venue import VenueControl
 from emulator.endpoints import Endpoint, as_text, as_values, remove, write_atomically
 from emulator.engine.accounts import Account
@@ -203,7 +204,11 @@ class App:
         settings = self.settings
         live = Live(self.listeners[0].link, self.tiers, [at.link for at in self.listeners[1:]])
         self._control = control.Server(
-            live, VenueControl(venue), settings_.PROFILES / "schedules", settings.host
+            live,
+            VenueControl(venue),
+            TlsControl(self.tls),
+            settings_.PROFILES / "schedules",
+            settings.host,
         )
         port = 0 if settings.ports == "auto" else settings.control_port
         try:
@@ -319,8 +324,11 @@ class App:
 
     # -- telling ----------------------------------------------------------------------------------
 
-    def endpoints_json(self) -> dict[str, Any]:
-        """Return the endpoints in the form of ``--endpoints-file`` (docs/architecture.md)."""
+    def endpoints_json(self, ca: Path | None = None) -> dict[str, Any]:
+        """Return the endpoints in the form of ``--endpoints-file`` (docs/architecture.md).
+
+        ``ca`` is a copy of the authority's certificate, for those who cannot read the authority's folder.
+        """
         accounts = []
         for row in self.accounts:
             key, secret = demo_credentials(self.settings.seed, row.name)
@@ -334,7 +342,7 @@ class App:
                 public, private = demo_credentials(self.settings.seed, f"{row.name}/{own.name}")
                 account.setdefault("keys", {})[own.name] = {"key": public, "secret": private}
             accounts.append(account)
-        tiers_ = as_values(self.endpoints, self.authority.ca_path)
+        tiers_ = as_values(self.endpoints, ca or self.authority.ca_path)
         return {"tiers": tiers_, "accounts": accounts, "control": self.control_url, "pid": os.getpid()}
 
 
@@ -476,6 +484,13 @@ def _shut(app: App, tier: tiers.Tier) -> str:
     )
 
 
+def _flaw(certificate: str) -> list[str]:
+    """Say that clients must refuse what TLS ports present."""
+    if certificate == Certificate.VALID:
+        return []
+    return [f"TLS      {certificate} certificate: to be refused; {Certificate.VALID.host} has a valid one"]
+
+
 def ready_text(app: App) -> str:
     """Return what a person reads when the venue is ready."""
     settings, endpoints = app.settings, app.endpoints_json()
@@ -488,6 +503,7 @@ def ready_text(app: App) -> str:
     lines += [
         "",
         f"CA       {app.authority.ca_path}",
+        *_flaw(settings.certificate),
         f"control  {app.control_url}",
         "accounts (API key, private key):",
     ]

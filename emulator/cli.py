@@ -19,6 +19,7 @@ examples:
   kraken-emulator venue cancel_only --pair XBTUSD   what may be done in a pair, in every protocol at once
   kraken-emulator deposit alice BTC 1.5        funds that arrive
   kraken-emulator measure --quick              what round trips this machine gets, with plots
+  kraken-emulator ca --bundle bundle.pem       the local CA joined with the system's, and who takes it how
   kraken-emulator tiers                        what the tiers are
 """
 
@@ -47,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     _add_measure(
         commands.add_parser("measure", help="measure every tier on every link, beside what Kraken publishes")
     )
+    _add_ca(commands.add_parser("ca", help="show the local certificate authority, and how clients take it"))
     table = commands.add_parser("tiers", help="list the connectivity tiers")
     table.add_argument("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
     commands.add_parser("doctor", help="try every way to make a link, and say what works here")
@@ -134,6 +136,22 @@ def _add_measure(measure: argparse.ArgumentParser) -> None:
     add("--output", default=".", metavar="DIR", help="where the two files go (default: here)")
     add("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
     add("--json", action="store_true", help="print the JSON instead of the table")
+
+
+def _add_ca(ca: argparse.ArgumentParser) -> None:
+    ca.description = (
+        "Show the local certificate authority, which is made when it is not there yet: where it is, its "
+        "fingerprint, until when it is valid, and how Python, Node, curl, Go, Rust, Java and others take it."
+    )
+    add = ca.add_argument
+    add("--bundle", metavar="FILE", help="write the system's authorities and ours to FILE")
+    add(
+        "--rotate",
+        action="store_true",
+        help="make a new authority and certificate; a running emulator takes them, clients need the new CA",
+    )
+    add("--state-folder", metavar="DIR", help="where the authority lives (default: user's data)")
+    add("--json", action="store_true", help="print one line of JSON")
 
 
 def _add_settings(up: argparse.ArgumentParser) -> None:
@@ -412,6 +430,21 @@ def _measure(arguments: dict[str, Any]) -> None:
     print(f"written: {folder / 'measurement.json'}, {folder / 'measurement.html'}", file=sys.stderr)
 
 
+def _ca(arguments: dict[str, Any]) -> None:
+    import msgspec
+
+    from emulator import ca
+    from emulator.settings import SettingsError, load, state_folder
+
+    logging.basicConfig(level=logging.WARNING, format="kraken-emulator: warning: %(message)s")
+    try:
+        settings = load({"state_folder": arguments["state_folder"]}, os.environ)
+        shown = ca.show(state_folder(settings), arguments["bundle"], rotate=arguments["rotate"])
+    except SettingsError as error:
+        _fail(error)
+    print(msgspec.json.encode(shown).decode() if arguments["json"] else "\n".join(ca.as_text(shown)))
+
+
 def _names(text: str | None) -> list[str]:
     return (text or "").replace(",", " ").split()
 
@@ -437,6 +470,7 @@ _COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "venue": _venue,
     "deposit": _deposit,
     "measure": _measure,
+    "ca": _ca,
     "tiers": _tiers,
     "doctor": _doctor,
     "version": _version,

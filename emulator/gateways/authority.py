@@ -52,6 +52,7 @@ class Certificate(StrEnum):
         return f"{self.value}.{TEST_DOMAIN}"
 
 
+TEST_HOSTS = tuple(certificate.host for certificate in Certificate)
 VENUE_NAMES = (*HOSTNAMES, *LOCAL_NAMES, Certificate.VALID.host)
 """Names that the venue's certificate is always valid for."""
 

@@ -116,13 +116,17 @@ def _tell(app: App, command: Sequence[str], folder: Path, *, shared: bool) -> di
     import msgspec
 
     from emulator.endpoints import write_atomically
+    from emulator.gateways.authority import TEST_HOSTS
     from emulator.gateways.hosts import HOSTNAMES
 
     folder.chmod(0o755)
-    ca = app.authority.ca_path
+    ca = folder / "ca.pem"  # a copy, for every user: the authority's folder is its owner's
+    ca.write_bytes(app.authority.ca_path.read_bytes())
+    ca.chmod(0o644)
+    names = (*HOSTNAMES, *TEST_HOSTS)
     first = app.endpoints[0]
     ways_in = [endpoint.host for endpoint in app.endpoints if endpoint.tier == first.tier]
-    _direct_names(folder, list(dict.fromkeys(ways_in)), shared=shared)
+    _direct_names(folder, names, list(dict.fromkeys(ways_in)), shared=shared)
     whole = folder / "bundle.pem"
     whole.write_bytes(ca.read_bytes())
     for number, bundle in enumerate(trust.bundles(command, os.environ)):
@@ -132,17 +136,15 @@ def _tell(app: App, command: Sequence[str], folder: Path, *, shared: bool) -> di
             whole.chmod(0o644)
         _mount(folder / f"{number}.pem", content, str(bundle))
     endpoints = Path(app.settings.endpoints_file or folder / "endpoints.json")
-    write_atomically(endpoints, msgspec.json.encode(app.endpoints_json()))
-    return trust.variables(os.environ, whole, ca, HOSTNAMES, endpoints.absolute())
+    write_atomically(endpoints, msgspec.json.encode(app.endpoints_json(ca)))
+    return trust.variables(os.environ, whole, ca, names, endpoints.absolute())
 
 
-def _direct_names(folder: Path, addresses: Sequence[str], *, shared: bool) -> None:
-    """Let Kraken's names lead to `addresses`, whatever the system asks for names otherwise."""
-    from emulator.gateways.hosts import HOSTNAMES
-
+def _direct_names(folder: Path, names: Sequence[str], addresses: Sequence[str], *, shared: bool) -> None:
+    """Let `names` lead to `addresses`, whatever the system asks for names otherwise."""
     if not os.path.exists(trust.HOSTS):
         raise RunError("there is no /etc/hosts to put Kraken's names into: make one (`touch /etc/hosts`)")
-    hosts = trust.hosts_file(_text(trust.HOSTS), HOSTNAMES, addresses)
+    hosts = trust.hosts_file(_text(trust.HOSTS), names, addresses)
     _mount(folder / "hosts", hosts.encode(), trust.HOSTS)
     if os.path.exists(trust.LOOKUPS):
         _mount(folder / "nsswitch.conf", trust.lookups_file(_text(trust.LOOKUPS)).encode(), trust.LOOKUPS)
