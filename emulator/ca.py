@@ -16,7 +16,7 @@ _DAY = "%Y-%m-%d"
 _BUNDLE, _CA = "{bundle}", "{ca}"
 CLIENTS = (
     ("Python ssl, aiohttp, httpx, websockets", f"export SSL_CERT_FILE={_BUNDLE}"),
-    ("Python requests, pip", f"export REQUESTS_CA_BUNDLE={_BUNDLE}"),
+    ("Python requests", f"export REQUESTS_CA_BUNDLE={_BUNDLE}"),
     ("Python certifi (until its next update)", f'cat {_CA} >> "$(python -m certifi)"'),
     ("Node", f"export NODE_EXTRA_CA_CERTS={_CA}"),
     ("curl", f"export CURL_CA_BUNDLE={_BUNDLE}"),

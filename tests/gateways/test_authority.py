@@ -154,6 +154,15 @@ def test_a_certificate_that_lacks_a_name_or_is_another_authoritys_is_made_anew(a
     assert authority.made().issuer == other.root().fingerprint
 
 
+def test_files_of_an_earlier_version_keep_their_authority(authority, folder):
+    before = contents(folder)
+    (folder / "venue.json").write_text('{"names":["old"],"ends":"2999-01-01T00:00:00Z"}')
+    authority.prepare()
+    assert contents(folder)["ca.pem"] == before["ca.pem"]
+    assert contents(folder)["venue.pem"] != before["venue.pem"]
+    assert set(authority.made().names) == {*VENUE_NAMES, "old"}
+
+
 def test_rotation_makes_everything_new_and_keeps_the_old_certificate_without_its_key(authority, folder):
     authority.prepare(["10.1.2.3"])
     before, fingerprint = contents(folder), authority.root().fingerprint

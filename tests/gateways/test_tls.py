@@ -15,7 +15,9 @@ from emulator.gateways import tls as tls_
 from emulator.gateways.authority import Authority, Certificate
 from emulator.gateways.hosts import HOSTNAMES
 from emulator.gateways.tls import Tls
+from emulator.link.tiers import load_tiers
 from emulator.listeners import LEAST_FIX_TLS, LEAST_TLS
+from emulator.settings import PROFILES
 from tests.gateways.sockets import GET_TIME, serving
 from tests.gateways.venue import START_S, in_loop
 
@@ -215,6 +217,17 @@ def test_http_speaks_tls_1_2_and_1_3_and_fix_1_3_only(kraken, authority, least, 
                     assert peer.writer.get_extra_info("ssl_object").version() == spoken
 
     asyncio.run(run())
+
+
+@in_loop
+async def test_a_refused_client_hears_why_over_a_distance_too(kraken, authority):
+    contexts = Tls(authority).contexts(least=LEAST_FIX_TLS)
+    tier = load_tiers(PROFILES / "tiers")["us"]
+    async with serving(kraken, contexts, tier=tier) as served:
+        began = time.monotonic()
+        with pytest.raises(ssl.SSLError, match=r"(?i)protocol.version"):
+            await served.connect(ssl=only(authority, ssl.TLSVersion.TLSv1_2), server_hostname="localhost")
+        assert time.monotonic() - began >= tier.rtt_us / 1e6
 
 
 # -- new certificates while it runs ----------------------------------------------------------------------
