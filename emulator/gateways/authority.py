@@ -134,6 +134,7 @@ class Authority:
         self.venue_path = folder / "venue.pem"
         self._made_path = folder / "venue.json"
         self._folder = folder
+        self._warned_of: set[Path] = set()
 
     @_in_one_line
     def prepare(self, hosts: Iterable[str] = ()) -> None:
@@ -145,7 +146,8 @@ class Authority:
                     self._make(names)
         for path in (self.ca_key_path, self.venue_path):
             mode = path.stat().st_mode if path.exists() else 0
-            if mode & 0o077:
+            if mode & 0o077 and path not in self._warned_of:
+                self._warned_of.add(path)
                 _log.warning("%s is a key that others can get at: chmod 600 %s", path, path)
 
     @_in_one_line
@@ -172,6 +174,11 @@ class Authority:
             return msgspec.json.decode(self._made_path.read_bytes(), type=Made)
         except (OSError, msgspec.DecodeError):
             return None
+
+    def renew_at(self) -> datetime:
+        """Return when the venue's certificate is due to be made anew; its authority never is before it."""
+        made = self.made()
+        return (datetime.now(UTC) + LIFE if made is None else made.ends) - RENEW_BEFORE
 
     @_in_one_line
     def load(self, context: ssl.SSLContext, certificate: Certificate) -> None:

@@ -12,8 +12,8 @@ from emulator.gateways.authority import Authority, AuthorityError, Certificate
 
 ContextSource = Callable[[], ssl.SSLContext]
 """Gives the TLS context of a connection that begins now; raises nothing."""
-LOOK_AGAIN_S = 3600.0
-"""How often a running venue looks whether its certificate ends soon."""
+TRY_AGAIN_S = 3600.0
+"""How long a running venue waits when its certificate ends soon and cannot be renewed."""
 _BY_NAME = {certificate.host: certificate for certificate in Certificate}
 _log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Tls:
         self._contexts: dict[tuple[Certificate, ssl.TLSVersion], ssl.SSLContext] = {}
         self._hosts: set[str] = set()
         self._stamp: tuple[int, int] | None = None
-        self._look_at_s = 0.0
+        self._renew_at_s = 0.0
 
     def contexts(
         self, hosts: Iterable[str] = (), least: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2
@@ -43,7 +43,6 @@ class Tls:
         """
         self._hosts |= set(hosts)
         self._authority.prepare(self._hosts)
-        self._look_at_s = time.monotonic() + LOOK_AGAIN_S
         self._take_changed()
         self._context(self.certificate, least)
         return partial(self._now, least)
@@ -92,8 +91,8 @@ class Tls:
     def _refresh(self) -> None:
         """Take files that have changed, and renew those that end soon; when that fails, what was stays."""
         try:
-            if time.monotonic() >= self._look_at_s:
-                self._look_at_s = time.monotonic() + LOOK_AGAIN_S
+            if time.time() >= self._renew_at_s:
+                self._renew_at_s = time.time() + TRY_AGAIN_S
                 self._authority.prepare(self._hosts)
             self._take_changed()
         except AuthorityError as error:
@@ -107,8 +106,9 @@ class Tls:
             return
         stamp = status.st_mtime_ns, status.st_ino
         if stamp != self._stamp:
+            self._stamp = stamp  # once: a damaged file is not tried again with each connection
             self._contexts = {key: self._made(*key) for key in self._contexts}
-            self._stamp = stamp
+            self._renew_at_s = self._authority.renew_at().timestamp()
 
 
 class _Protocol(sslproto.SSLProtocol):
@@ -118,8 +118,8 @@ class _Protocol(sslproto.SSLProtocol):
     _outgoing: ssl.MemoryBIO
 
     def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:
-        shaking_hands = self._app_state is sslproto.AppProtocolState.STATE_INIT
-        if shaking_hands and self._outgoing.pending and isinstance(self._transport, asyncio.Transport):
+        refused = self._app_state is sslproto.AppProtocolState.STATE_INIT and isinstance(exc, ssl.SSLError)
+        if refused and self._outgoing.pending and isinstance(self._transport, asyncio.Transport):
             self._transport.write(self._outgoing.read())
             self._transport.close()
         else:

@@ -64,7 +64,9 @@ def test_a_folder_that_was_there_keeps_its_permissions(tmp_path):
 @pytest.mark.parametrize("name", ["ca-key.pem", "venue.pem"])
 def test_a_key_that_others_can_read_is_said_in_one_line(authority, folder, caplog, name):
     (folder / name).chmod(0o640)
-    Authority(folder).prepare()
+    reader = Authority(folder)
+    reader.prepare()
+    reader.prepare()
     [record] = caplog.records
     assert record.levelno == logging.WARNING
     assert (
