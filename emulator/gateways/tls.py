@@ -94,6 +94,7 @@ class Tls:
             if time.time() >= self._renew_at_s:
                 self._renew_at_s = time.time() + TRY_AGAIN_S
                 self._authority.prepare(self._hosts)
+                self._renew_at_s = max(self._renew_at_s, self._authority.renew_at().timestamp())
             self._take_changed()
         except AuthorityError as error:
             _log.warning("the certificate cannot be renewed, the last one stays: %s", error)
