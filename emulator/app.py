@@ -6,8 +6,7 @@ import ipaddress
 import logging
 import os
 import signal
-import ssl
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from errno import EADDRINUSE
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from emulator import settings as settings_
 from emulator.calibration import Calibration
 from emulator.clock import Clock
 from emulator.control import server as control
+from emulator.control.tls import TlsControl
 from emulator.control.venue import VenueControl
 from emulator.endpoints import Endpoint, as_text, as_values, remove, write_atomically
 from emulator.engine.accounts import Account
@@ -25,6 +25,7 @@ from emulator.engine.commands import Deposit
 from emulator.engine.instruments import Catalogue, scaled
 from emulator.engine.spot import SpotEngine
 from emulator.gateways.access import OPEN, Entrance, Network, guarded
+from emulator.gateways.authority import Authority, Certificate
 from emulator.gateways.front import proxy
 from emulator.gateways.front import server as front
 from emulator.gateways.front.targets import Place
@@ -32,7 +33,7 @@ from emulator.gateways.keys import PERMISSIONS, TOTP, ApiKey, KeyRing, demo_cred
 from emulator.gateways.offers import Offers
 from emulator.gateways.rate_limits import RateLimits
 from emulator.gateways.tape import Tape
-from emulator.gateways.tls import Authority
+from emulator.gateways.tls import ContextSource, Tls
 from emulator.gateways.tokens import Tokens
 from emulator.gateways.venue import Venue
 from emulator.link import ladder, tiers
@@ -78,6 +79,7 @@ class App:
         self.choice = ladder.choose(settings.link, nearby=not self._far)
         self.entrances = entrances(settings, self.tiers)
         self.authority = Authority(settings_.state_folder(settings))
+        self.tls = Tls(self.authority, Certificate(settings.certificate))
         self.listeners: list[Listeners] = []
         """The listeners of the chosen link; after them, when ``auto`` chose one that has addresses of its
         own, those of the link that has not."""
@@ -155,7 +157,7 @@ class App:
                 self.tiers,
                 lambda tier: protocols[tier.name],
                 below,
-                self._tls_context,
+                self.tls.contexts,
                 self._fix_protocols if self._fix is not None else None,
                 self._proxy_protocols if self.settings.proxy else None,
                 kraken_ports=self._kraken_ports,
@@ -169,10 +171,10 @@ class App:
         self.listeners.append(listeners)
 
     def _fix_protocols(
-        self, tier: tiers.Tier, service: "Service", context: ssl.SSLContext
+        self, tier: tiers.Tier, service: "Service", contexts: ContextSource
     ) -> ProtocolFactory:
         assert self._fix is not None  # noqa: S101 - asked for only when it is there
-        return self._fix.protocols(service, self.entrances[tier.name], context)
+        return self._fix.protocols(service, self.entrances[tier.name], contexts)
 
     def _proxy_protocols(self, tier: tiers.Tier, table: Mapping[Place, ProtocolFactory]) -> ProtocolFactory:
         assert self._front is not None  # noqa: S101 - start() has made it
@@ -209,7 +211,12 @@ class App:
         settings = self.settings
         live = Live(self.listeners[0].link, self.tiers, [at.link for at in self.listeners[1:]])
         self._control = control.Server(
-            live, VenueControl(venue), settings_.PROFILES / "schedules", settings.host, self.endpoints_json
+            live,
+            VenueControl(venue),
+            TlsControl(self.tls),
+            settings_.PROFILES / "schedules",
+            settings.host,
+            self.endpoints_json,
         )
         port = 0 if settings.ports == "auto" else settings.control_port
         try:
@@ -323,22 +330,13 @@ class App:
 
         step()
 
-    def _tls_context(self, hosts: Iterable[str]) -> ssl.SSLContext:
-        try:
-            return self.authority.context(hosts)
-        except (ssl.SSLError, ValueError):
-            reason = "its files are damaged, remove them"
-        except OSError as error:
-            reason = str(error.strerror)
-        where = self.authority.ca_path.parent
-        raise SettingsError(
-            f"cannot keep the certificate authority in {where} (see --state-folder): {reason}"
-        )
-
     # -- telling ----------------------------------------------------------------------------------
 
-    def endpoints_json(self) -> dict[str, Any]:
-        """Return the endpoints in the form of ``--endpoints-file`` (docs/architecture.md)."""
+    def endpoints_json(self, ca: Path | None = None) -> dict[str, Any]:
+        """Return the endpoints in the form of ``--endpoints-file`` (docs/architecture.md).
+
+        ``ca`` is a copy of the authority's certificate, for those who cannot read the authority's folder.
+        """
         accounts = []
         for row in self.accounts:
             key, secret = demo_credentials(self.settings.seed, row.name)
@@ -352,7 +350,7 @@ class App:
                 public, private = demo_credentials(self.settings.seed, f"{row.name}/{own.name}")
                 account.setdefault("keys", {})[own.name] = {"key": public, "secret": private}
             accounts.append(account)
-        tiers_ = as_values(self.endpoints, self.authority.ca_path)
+        tiers_ = as_values(self.endpoints, ca or self.authority.ca_path)
         return {"tiers": tiers_, "accounts": accounts, "control": self.control_url, "pid": os.getpid()}
 
 
@@ -494,6 +492,13 @@ def _shut(app: App, tier: tiers.Tier) -> str:
     )
 
 
+def _flaw(certificate: str) -> list[str]:
+    """Say that clients must refuse what TLS ports present."""
+    if certificate == Certificate.VALID:
+        return []
+    return [f"TLS      {certificate} certificate: to be refused; {Certificate.VALID.host} has a valid one"]
+
+
 def ready_text(app: App) -> str:
     """Return what a person reads when the venue is ready."""
     settings, endpoints = app.settings, app.endpoints_json()
@@ -506,6 +511,7 @@ def ready_text(app: App) -> str:
     lines += [
         "",
         f"CA       {app.authority.ca_path}",
+        *_flaw(settings.certificate),
         f"control  {app.control_url}",
         "accounts (API key, private key):",
     ]

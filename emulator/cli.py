@@ -20,6 +20,7 @@ examples:
   kraken-emulator deposit alice BTC 1.5        funds that arrive
   eval "$(kraken-emulator env)"                what this shell starts calls Kraken here (up --proxy)
   kraken-emulator measure --quick              what round trips this machine gets, with plots
+  kraken-emulator ca --bundle bundle.pem       the local CA joined with the system's, and who takes it how
   kraken-emulator tiers                        what the tiers are
 """
 
@@ -51,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     _add_measure(
         commands.add_parser("measure", help="measure every tier on every link, beside what Kraken publishes")
     )
+    _add_ca(commands.add_parser("ca", help="show the local certificate authority, and how clients take it"))
     table = commands.add_parser("tiers", help="list the connectivity tiers")
     table.add_argument("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
     commands.add_parser("doctor", help="try every way to make a link, and say what works here")
@@ -160,6 +162,22 @@ def _add_measure(measure: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print the JSON instead of the table")
 
 
+def _add_ca(ca: argparse.ArgumentParser) -> None:
+    ca.description = (
+        "Show the local certificate authority, which is made when it is not there yet: where it is, its "
+        "fingerprint, until when it is valid, and how Python, Node, curl, Go, Rust, Java and others take it."
+    )
+    add = ca.add_argument
+    add("--bundle", metavar="FILE", help="write the system's authorities and ours to FILE")
+    add(
+        "--rotate",
+        action="store_true",
+        help="make a new authority and certificate; a running emulator takes them, clients need the new CA",
+    )
+    add("--state-folder", metavar="DIR", help="where the authority lives (default: user's data)")
+    add("--json", action="store_true", help="print one line of JSON")
+
+
 def _add_settings(up: argparse.ArgumentParser) -> None:
     up.epilog = "Each option can also be set as KRAKEN_EMULATOR_<NAME> or in a TOML file given by --config."
     add = up.add_argument
@@ -228,6 +246,11 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
     add("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
     add("--state-folder", metavar="DIR", help="where the local CA and --state live (default: user's data)")
     add("--rate-limits", metavar="on|off", help="Kraken's rate limits (default: on; off for load tests)")
+    add(
+        "--certificate",
+        metavar="HOW",
+        help="what TLS ports present: valid, wrong-name, expired or untrusted (default: valid)",
+    )
     add("--post-only", metavar="HOW", help="a crossing post-only order: cancel or reject (default: cancel)")
     add("--config", metavar="FILE", help="settings file (TOML, the same names)")
 
@@ -456,6 +479,21 @@ def _measure(arguments: dict[str, Any]) -> None:
     print(f"written: {folder / 'measurement.json'}, {folder / 'measurement.html'}", file=sys.stderr)
 
 
+def _ca(arguments: dict[str, Any]) -> None:
+    import msgspec
+
+    from emulator import ca
+    from emulator.settings import SettingsError, load, state_folder
+
+    logging.basicConfig(level=logging.WARNING, format="kraken-emulator: warning: %(message)s")
+    try:
+        settings = load({"state_folder": arguments["state_folder"]}, os.environ)
+        shown = ca.show(state_folder(settings), arguments["bundle"], rotate=arguments["rotate"])
+    except SettingsError as error:
+        _fail(error)
+    print(msgspec.json.encode(shown).decode() if arguments["json"] else "\n".join(ca.as_text(shown)))
+
+
 def _names(text: str | None) -> list[str]:
     return (text or "").replace(",", " ").split()
 
@@ -482,6 +520,7 @@ _COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "deposit": _deposit,
     "env": _env,
     "measure": _measure,
+    "ca": _ca,
     "tiers": _tiers,
     "doctor": _doctor,
     "version": _version,

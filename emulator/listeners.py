@@ -4,16 +4,18 @@ import asyncio
 import errno
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from emulator.calibration import Calibration
 from emulator.endpoints import Endpoint
+from emulator.gateways.authority import Certificate
 from emulator.gateways.fix.services import SERVICES, Service
 from emulator.gateways.front.proxy import ESTABLISHED, FIX_PORT, PLAIN_PORT, TLS_PORT, places
 from emulator.gateways.front.targets import Place
 from emulator.gateways.hosts import HOSTNAMES
-from emulator.gateways.tls import over_tls
+from emulator.gateways.tls import ContextSource, over_tls
 from emulator.link.jitter import NS_PER_US, base_one_way_ns
 from emulator.link.listener import Link, LinkError, Listener
 from emulator.link.stream import ProtocolFactory
@@ -24,6 +26,8 @@ TIER_STEP, PATH_STEP = 100, 20
 """Distances between the ports of tiers, and of a tier's paths, that share an address."""
 PROXY_PATH_STEP = 1
 """The distance between the proxies of a tier's paths: 20 further there is the control API."""
+LEAST_TLS, LEAST_FIX_TLS = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+"""Oldest versions that are spoken; Kraken's FIX guide asks for 1.3."""
 CALLS_WITHIN_US = 10_000
 """Tiers nearer than this are called more often when the venue gets ready."""
 ANSWER_WITHIN_S = 15.0
@@ -45,8 +49,8 @@ class Listeners:
         tiers: Sequence[Tier],
         plain: Callable[[Tier], ProtocolFactory],
         guard: Callable[[Tier, ProtocolFactory], ProtocolFactory],
-        context: Callable[[Iterable[str]], ssl.SSLContext],
-        fix: Callable[[Tier, Service, ssl.SSLContext], ProtocolFactory] | None = None,
+        contexts: Callable[[Iterable[str], ssl.TLSVersion], ContextSource],
+        fix: Callable[[Tier, Service, ContextSource], ProtocolFactory] | None = None,
         proxy: Callable[[Tier, Mapping[Place, ProtocolFactory]], ProtocolFactory] | None = None,
         *,
         kraken_ports: bool = False,
@@ -54,9 +58,9 @@ class Listeners:
         """Open the ports of all tiers; SettingsError for a port that cannot be had.
 
         ``plain`` gives each tier's protocols, ``guard`` puts below them what looks at a connection before all
-        else, ``context`` gives a TLS context, ``fix`` the protocols of a FIX service, ``proxy`` those of an
-        HTTP proxy to the places that it is given.  With ``kraken_ports`` each address also listens on the
-        ports that Kraken has.
+        else, ``contexts`` gives TLS contexts from a version on, ``fix`` the protocols of a FIX service,
+        ``proxy`` those of an HTTP proxy to the places that it is given.  With ``kraken_ports`` each address
+        also listens on the ports that Kraken has.
         """
         settings = self._settings
         ways_in = [(t, p, tier, path) for t, tier in enumerate(tiers) for p, path in enumerate(tier.paths)]
@@ -65,8 +69,8 @@ class Listeners:
             await self._listen(tier, path, guard(tier, plain(tier)), settings.http_port + step)
             for step, (_, _, tier, path) in zip(steps, ways_in, strict=True)
         ]
-        tls, fix_tls = (context(at.host for at in opened) for _ in range(2))
-        fix_tls.minimum_version = ssl.TLSVersion.TLSv1_3  # what Kraken's FIX guide asks for
+        hosts = [at.host for at in opened]
+        tls, fix_tls = (contexts(hosts, least) for least in (LEAST_TLS, LEAST_FIX_TLS))
         rows = []
         for step, plain_at, (t, p, tier, path) in zip(steps, opened, ways_in, strict=True):
             secure = over_tls(plain(tier), tls)
@@ -149,12 +153,14 @@ class Listeners:
         return opened
 
     async def _answering(self, endpoint: Endpoint, trusting: ssl.SSLContext) -> Endpoint:
+        flawed = self._settings.certificate != Certificate.VALID
+        name = Certificate.VALID.host if flawed else None
         rounds = 2 if endpoint.rtt_us >= CALLS_WITHIN_US else 10
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S + 20 * endpoint.rtt_us / 1e6):
                 plain_us, *_ = await asyncio.gather(
-                    _round_trip_us(endpoint.host, endpoint.http_port, None, rounds),
-                    _round_trip_us(endpoint.host, endpoint.tls_port, trusting, 1),
+                    _round_trip_us(endpoint.host, endpoint.http_port, rounds),
+                    _round_trip_us(endpoint.host, endpoint.tls_port, 1, ssl=trusting, server_hostname=name),
                     *(_hangs_up(endpoint.host, port) for port in endpoint.fix_ports.values()),
                     *(_tunnels(endpoint.host, port) for port in [endpoint.proxy_port] if port),
                 )
@@ -191,9 +197,9 @@ async def _tunnels(host: str, port: int) -> None:
         raise EOFError(f"the proxy says {answer!r}")
 
 
-async def _round_trip_us(host: str, port: int, context: ssl.SSLContext | None, rounds: int) -> float:
+async def _round_trip_us(host: str, port: int, rounds: int, **tls: Any) -> float:
     """Return the best round trip of some REST calls on one connection, in microseconds."""
-    reader, writer = await asyncio.open_connection(host, port, ssl=context)
+    reader, writer = await asyncio.open_connection(host, port, **tls)
     loop, taken_s = asyncio.get_running_loop(), []
     for _ in range(rounds):
         began = loop.time()

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import msgspec
 from aiohttp import web
 
+from emulator.control.tls import TlsControl, TlsError
 from emulator.control.venue import VenueControl, VenueError
 from emulator.link.listener import LinkError
 from emulator.link.live import ChangeError, Live, Path
@@ -40,12 +41,14 @@ class Server:
         self,
         live: Live,
         venue: VenueControl,
+        tls: TlsControl,
         schedules: FilePath,
         host: str,
         endpoints: Callable[[], dict[str, Any]],
     ) -> None:
         self._live = live
         self._venue = venue
+        self._tls = tls
         self._schedules = schedules
         self._endpoints = endpoints
         self._hosts = LOOPBACK | {host}
@@ -62,6 +65,7 @@ class Server:
             "links": self._links_call,
             "venue": self._venue_call,
             "accounts": self._accounts_call,
+            "tls": self._tls_call,
         }
 
     async def listen(self, host: str, port: int) -> asyncio.Server:
@@ -78,7 +82,7 @@ class Server:
             status, value = 200, await self._call(request)
         except Refused as error:
             status, value = error.status, {"error": str(error)}
-        except (ChangeError, LinkError, ScheduleError, VenueError) as error:
+        except (ChangeError, LinkError, ScheduleError, TlsError, VenueError) as error:
             status, value = 400, {"error": str(error)}
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
@@ -124,6 +128,16 @@ class Server:
         if len(target) == 2 and target[1] == "deposits" and request.method == "POST":
             return self._venue.deposit(target[0], await _json(request))
         raise Refused(404, "not found: GET an account, or POST to its deposits")
+
+    async def _tls_call(self, request: web.BaseRequest, target: list[str]) -> Any:
+        """Answer `/control/tls`."""
+        if target:
+            raise Refused(404, "not found: there is /control/tls alone")
+        if request.method == "GET":
+            return self._tls.show()
+        if request.method != "PATCH":
+            raise Refused(405, "the method must be GET or PATCH")
+        return self._tls.set(await _json(request))
 
     async def _links_call(self, request: web.BaseRequest, target: list[str]) -> Any:
         """Answer `/control/links…`."""

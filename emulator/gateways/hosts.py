@@ -15,6 +15,9 @@ HOSTNAMES = (
 )
 """Names that the venue's certificate is valid for, besides localhost and the loopback addresses."""
 
+TEST_DOMAIN = "kraken-emulator.test"
+"""Domain of our own, which exists nowhere (RFC 6761): its hosts get certificates to test clients with."""
+
 _ROLES = {
     "ws.kraken.com": Role.PUBLIC,
     "beta-ws.kraken.com": Role.PUBLIC,

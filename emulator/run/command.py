@@ -128,10 +128,8 @@ def _say(text: str) -> None:
 
 async def _start(guard: Guard, app: App, say: Callable[[str], None]) -> None:
     """Let refusals be told; without that they are refusals all the same."""
-    from emulator.gateways.hosts import HOSTNAMES
-
     try:
-        await guard.start(dict.fromkeys(HOSTNAMES, _ways_in(app)))
+        await guard.start(dict.fromkeys(_names(), _ways_in(app)))
     except OSError as error:
         say(f"what is refused cannot be told here: {error}")
 
@@ -142,16 +140,25 @@ def _ways_in(app: App) -> list[str]:
     return list(dict.fromkeys(endpoint.host for endpoint in app.endpoints if endpoint.tier == first.tier))
 
 
+def _names() -> tuple[str, ...]:
+    """Give the names that lead to the venue: Kraken's, and those with flawed certificates."""
+    from emulator.gateways.authority import TEST_HOSTS
+    from emulator.gateways.hosts import HOSTNAMES
+
+    return (*HOSTNAMES, *TEST_HOSTS)
+
+
 def _tell(app: App, command: Sequence[str], folder: Path, *, shared: bool) -> dict[str, str]:
     """Mount what the command is told of the world; give what its environment gets besides."""
     import msgspec
 
     from emulator.endpoints import write_atomically
-    from emulator.gateways.hosts import HOSTNAMES
 
     folder.chmod(0o755)
-    ca = app.authority.ca_path
-    _direct_names(folder, _ways_in(app), shared=shared)
+    ca = folder / "ca.pem"  # a copy, for every user: the authority's folder is its owner's
+    ca.write_bytes(app.authority.ca_path.read_bytes())
+    ca.chmod(0o644)
+    _direct_names(folder, _names(), _ways_in(app), shared=shared)
     whole = folder / "bundle.pem"
     whole.write_bytes(ca.read_bytes())
     for number, bundle in enumerate(trust.bundles(command, os.environ)):
@@ -161,17 +168,15 @@ def _tell(app: App, command: Sequence[str], folder: Path, *, shared: bool) -> di
             whole.chmod(0o644)
         _mount(folder / f"{number}.pem", content, str(bundle))
     endpoints = Path(app.settings.endpoints_file or folder / "endpoints.json")
-    write_atomically(endpoints, msgspec.json.encode(app.endpoints_json()))
-    return trust.variables(os.environ, whole, ca, HOSTNAMES, endpoints.absolute())
+    write_atomically(endpoints, msgspec.json.encode(app.endpoints_json(ca)))
+    return trust.variables(os.environ, whole, ca, _names(), endpoints.absolute())
 
 
-def _direct_names(folder: Path, addresses: Sequence[str], *, shared: bool) -> None:
-    """Let Kraken's names lead to `addresses`, whatever the system asks for names otherwise."""
-    from emulator.gateways.hosts import HOSTNAMES
-
+def _direct_names(folder: Path, names: Sequence[str], addresses: Sequence[str], *, shared: bool) -> None:
+    """Let `names` lead to `addresses`, whatever the system asks for names otherwise."""
     if not os.path.exists(trust.HOSTS):
         raise RunError("there is no /etc/hosts to put Kraken's names into: make one (`touch /etc/hosts`)")
-    hosts = trust.hosts_file(_text(trust.HOSTS), HOSTNAMES, addresses)
+    hosts = trust.hosts_file(_text(trust.HOSTS), names, addresses)
     _mount(folder / "hosts", hosts.encode(), trust.HOSTS)
     if os.path.exists(trust.LOOKUPS):
         _mount(folder / "nsswitch.conf", trust.lookups_file(_text(trust.LOOKUPS)).encode(), trust.LOOKUPS)

@@ -48,6 +48,18 @@ def bundles(command: Sequence[str], environment: Mapping[str, str]) -> list[Path
     return [path for path in real if path.is_file() and os.access(path, os.R_OK)]
 
 
+def system_bundle() -> Path | None:
+    """Give the system's certificate bundle, or certifi's of this Python where the system has none."""
+    readable = [path for path in SYSTEM_BUNDLES if os.path.isfile(path) and os.access(path, os.R_OK)]
+    if readable:
+        return Path(readable[0])
+    try:
+        import certifi
+    except ImportError:
+        return None
+    return Path(certifi.where())
+
+
 def _prefixes(command: Sequence[str], environment: Mapping[str, str]) -> Iterable[Path]:
     """Give the installations of Python that the command may use; ones that do not exist hold nothing."""
     programs = [

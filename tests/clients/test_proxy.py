@@ -190,7 +190,7 @@ def test_other_programs_reach_the_venue_too(venue, command):
 
 FIX = """
 import ssl, socket
-from tests.fix import client
+from tests.fix import sockets
 place = "colo-london.vip-fix.kraken.com:%d"
 def through(address, timeout):
     end = real(tuple(proxy.removeprefix("http://").rsplit(":", 1)), timeout)
@@ -205,7 +205,7 @@ real, socket.create_connection = socket.create_connection, through
 said, account = [], {"fix": json.loads(os.environ["FIX"])}
 for port, target in ((4000, "KRAKEN-MD"), (4001, "KRAKEN-TRD"), (4005, "KRAKEN-MD")):
     for context in (ssl.create_default_context(), None):
-        with client.FixClient(place % port, account, target, context=context) as session:
+        with sockets.SocketClient(place % port, account, target, context=context) as session:
             said += [session.logon().type, session.logout().type]
 print(json.dumps(said == ["A", "5"] * 6))
 """

@@ -68,7 +68,7 @@ def serving(inside: FixVenue) -> Iterator[Served]:
     async def begin() -> dict[str, str]:
         places = {}
         for service in SERVICES:
-            factory = server.protocols(service, OPEN, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+            factory = server.protocols(service, OPEN, lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
             listener = await loop.create_server(factory, "127.0.0.1", 0)
             listeners.append(listener)
             places[service.name] = f"127.0.0.1:{listener.sockets[0].getsockname()[1]}"

@@ -44,7 +44,7 @@ async def proxying(tier=None) -> AsyncIterator[Served]:
     """A venue whose ``port`` is that of a proxy, as far away as ``tier`` when one is given."""
     async with serving(Kraken()) as served:
         plain = served.front.protocols(OPEN)
-        table = proxy.places(plain, over_tls(plain, SERVER), {1: Echo})
+        table = proxy.places(plain, over_tls(plain, lambda: SERVER), {1: Echo})
         make = proxy.protocols(served.front, OPEN, table)
         if tier is not None:
             make = stream.wrap(tier, served.queue, make)

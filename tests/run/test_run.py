@@ -243,6 +243,38 @@ def test_other_programs_trust_the_venue_as_well(command):
     assert json.loads(done.stdout)["result"]["status"] == "online"
 
 
+def test_hosts_with_flawed_certificates_are_there_for_commands_too():
+    code = """
+import json, urllib.request
+said = {}
+for name in ("valid", "wrong-name", "expired", "untrusted"):
+    try:
+        with urllib.request.urlopen(f"https://{name}.kraken-emulator.test/0/public/Time") as answer:
+            said[name] = json.loads(answer.read())["error"]
+    except OSError as error:
+        said[name] = error.reason.verify_message
+print(json.dumps(said))"""
+    said = python(code)
+    assert said.pop("valid") == []
+    assert said.pop("wrong-name").startswith("Hostname mismatch")
+    assert said == {
+        "expired": "certificate has expired",
+        "untrusted": "unable to get local issuer certificate",
+    }
+
+
+def test_the_authority_can_be_read_by_whatever_user_the_command_becomes():
+    code = """
+import json, os
+told = json.load(open(os.environ["KRAKEN_EMULATOR_ENDPOINTS"]))["tiers"]["local"]["tls"]["ca"]
+modes = [
+    (os.stat(path).st_mode & 0o004, os.stat(os.path.dirname(path)).st_mode & 0o005)
+    for path in (told, os.environ["NODE_EXTRA_CA_CERTS"])
+]
+print(json.dumps(modes))"""
+    assert python(code) == [[4, 5], [4, 5]]
+
+
 def test_colo_has_two_addresses_behind_each_name_the_first_path_first():
     if reason := netns.possible():
         pytest.skip(reason)

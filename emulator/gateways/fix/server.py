@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Callable
 from typing import cast
 
@@ -12,7 +11,7 @@ from emulator.gateways.fix.gateway import Gateway
 from emulator.gateways.fix.services import Service
 from emulator.gateways.fix.session import Session
 from emulator.gateways.handover import hand_over
-from emulator.gateways.tls import over_tls
+from emulator.gateways.tls import ContextSource, over_tls
 
 LOGON_TIMEOUT_S = 10
 """How long a client may take to log on; before that, to say its first word, and for TLS."""
@@ -43,14 +42,14 @@ class Server:
         self._timer: asyncio.TimerHandle | None = None
 
     def protocols(
-        self, service: Service, entrance: Entrance, context: ssl.SSLContext
+        self, service: Service, entrance: Entrance, contexts: ContextSource
     ) -> Callable[[], asyncio.BaseProtocol]:
         """Return a factory of protocols for connections to ``service`` that come in by ``entrance``."""
 
         def connection() -> Connection:
             return Connection(self, service, entrance)
 
-        secure = over_tls(connection, context, LOGON_TIMEOUT_S)
+        secure = over_tls(connection, contexts, LOGON_TIMEOUT_S)
         return lambda: Door(None if self.tls_only else connection, secure)
 
     def start(self) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from emulator.gateways.access import Entrance
+from emulator.gateways.authority import TEST_HOSTS
 from emulator.gateways.front.server import HEAD_TIMEOUT_S, LARGEST_HEAD, Server
 from emulator.gateways.front.targets import Place, Refusal, absolute, authority
 from emulator.gateways.handover import hand_over
@@ -30,10 +31,13 @@ _log = logging.getLogger(__name__)
 
 
 def places(plain: Factory, tls: Factory, fix: Mapping[int, Factory]) -> dict[Place, Factory]:
-    """Return where each of Kraken's places leads; ``fix`` has the services by their distance from 4000."""
+    """Return where each of Kraken's places leads, and those with flawed certificates.
+
+    ``fix`` has the services by their distance from 4000.
+    """
     return {
         **{(name, PLAIN_PORT): plain for name in HOSTNAMES},
-        **{(name, TLS_PORT): tls for name in HOSTNAMES},
+        **{(name, TLS_PORT): tls for name in (*HOSTNAMES, *TEST_HOSTS)},
         **{(FIX_HOSTNAME, FIX_PORT + offset): factory for offset, factory in fix.items()},
     }
 
