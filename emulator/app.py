@@ -6,8 +6,7 @@ import ipaddress
 import logging
 import os
 import signal
-import ssl
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from errno import EADDRINUSE
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from emulator.calibration import Calibration
 from emulator.clock import Clock
 from emulator.control import server as control
 from emulator.control.managed import ManagedControl
+from emulator.control.tls import TlsControl
 from emulator.control.venue import VenueControl
 from emulator.endpoints import Endpoint, as_text, as_values, remove, write_atomically
 from emulator.engine.accounts import Account
@@ -26,12 +26,15 @@ from emulator.engine.commands import Deposit
 from emulator.engine.instruments import Catalogue, scaled
 from emulator.engine.spot import SpotEngine
 from emulator.gateways.access import OPEN, Entrance, Network, guarded
+from emulator.gateways.authority import Authority, Certificate
+from emulator.gateways.front import proxy
 from emulator.gateways.front import server as front
+from emulator.gateways.front.targets import Place
 from emulator.gateways.keys import PERMISSIONS, TOTP, ApiKey, KeyRing, demo_credentials, fix_credentials, totp
 from emulator.gateways.offers import Offers
 from emulator.gateways.rate_limits import RateLimits
 from emulator.gateways.tape import Tape
-from emulator.gateways.tls import Authority
+from emulator.gateways.tls import ContextSource, Tls
 from emulator.gateways.tokens import Tokens
 from emulator.gateways.venue import Venue
 from emulator.link import ladder, tiers
@@ -77,6 +80,7 @@ class App:
         self.choice = ladder.choose(settings.link, nearby=not self._far)
         self.entrances = entrances(settings, self.tiers)
         self.authority = Authority(settings_.state_folder(settings))
+        self.tls = Tls(self.authority, Certificate(settings.certificate))
         self.listeners: list[Listeners] = []
         """The listeners of the chosen link; after them, when ``auto`` chose one that has addresses of its
         own, those of the link that has not."""
@@ -156,8 +160,9 @@ class App:
                 self.tiers,
                 lambda tier: protocols[tier.name],
                 below,
-                self._tls_context,
+                self.tls.contexts,
                 self._fix_protocols if self._fix is not None else None,
+                self._proxy_protocols if self.settings.proxy else None,
                 kraken_ports=self._kraken_ports,
             )
             if rung.name != "none" and self._far and not self.settings.raw_delay:
@@ -169,10 +174,14 @@ class App:
         self.listeners.append(listeners)
 
     def _fix_protocols(
-        self, tier: tiers.Tier, service: "Service", context: ssl.SSLContext
+        self, tier: tiers.Tier, service: "Service", contexts: ContextSource
     ) -> ProtocolFactory:
         assert self._fix is not None  # noqa: S101 - asked for only when it is there
-        return self._fix.protocols(service, self.entrances[tier.name], context)
+        return self._fix.protocols(service, self.entrances[tier.name], contexts)
+
+    def _proxy_protocols(self, tier: tiers.Tier, table: Mapping[Place, ProtocolFactory]) -> ProtocolFactory:
+        assert self._front is not None  # noqa: S101 - start() has made it
+        return proxy.protocols(self._front, self.entrances[tier.name], table)
 
     def _fix_server(self, venue: Venue) -> "FixServer":
         """Build the FIX gateway; QuickFIX is imported here, when it is wanted."""
@@ -209,8 +218,10 @@ class App:
             live,
             control_,
             ManagedControl(venue, control_, self._deposits, keeps_market=settings.market == "synthetic"),
+            TlsControl(self.tls),
             settings_.PROFILES / "schedules",
             settings.host,
+            self.endpoints_json,
         )
         port = 0 if settings.ports == "auto" else settings.control_port
         try:
@@ -326,22 +337,13 @@ class App:
 
         step()
 
-    def _tls_context(self, hosts: Iterable[str]) -> ssl.SSLContext:
-        try:
-            return self.authority.context(hosts)
-        except (ssl.SSLError, ValueError):
-            reason = "its files are damaged, remove them"
-        except OSError as error:
-            reason = str(error.strerror)
-        where = self.authority.ca_path.parent
-        raise SettingsError(
-            f"cannot keep the certificate authority in {where} (see --state-folder): {reason}"
-        )
-
     # -- telling ----------------------------------------------------------------------------------
 
-    def endpoints_json(self) -> dict[str, Any]:
-        """Return the endpoints in the form of ``--endpoints-file`` (docs/architecture.md)."""
+    def endpoints_json(self, ca: Path | None = None) -> dict[str, Any]:
+        """Return the endpoints in the form of ``--endpoints-file`` (docs/architecture.md).
+
+        ``ca`` is a copy of the authority's certificate, for those who cannot read the authority's folder.
+        """
         accounts = []
         for row in self.accounts:
             key, secret = demo_credentials(self.settings.seed, row.name)
@@ -355,7 +357,7 @@ class App:
                 public, private = demo_credentials(self.settings.seed, f"{row.name}/{own.name}")
                 account.setdefault("keys", {})[own.name] = {"key": public, "secret": private}
             accounts.append(account)
-        tiers_ = as_values(self.endpoints, self.authority.ca_path)
+        tiers_ = as_values(self.endpoints, ca or self.authority.ca_path)
         return {"tiers": tiers_, "accounts": accounts, "control": self.control_url, "pid": os.getpid()}
 
 
@@ -497,6 +499,13 @@ def _shut(app: App, tier: tiers.Tier) -> str:
     )
 
 
+def _flaw(certificate: str) -> list[str]:
+    """Say that clients must refuse what TLS ports present."""
+    if certificate == Certificate.VALID:
+        return []
+    return [f"TLS      {certificate} certificate: to be refused; {Certificate.VALID.host} has a valid one"]
+
+
 def ready_text(app: App) -> str:
     """Return what a person reads when the venue is ready."""
     settings, endpoints = app.settings, app.endpoints_json()
@@ -509,6 +518,7 @@ def ready_text(app: App) -> str:
     lines += [
         "",
         f"CA       {app.authority.ca_path}",
+        *_flaw(settings.certificate),
         f"control  {app.control_url}",
         "accounts (API key, private key):",
     ]

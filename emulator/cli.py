@@ -19,7 +19,9 @@ examples:
   kraken-emulator venue cancel_only --pair XBTUSD   what may be done in a pair, in every protocol at once
   kraken-emulator deposit alice BTC 1.5        funds that arrive
   kraken-emulator clock step 1h                an hour passes at once
+  eval "$(kraken-emulator env)"                what this shell starts calls Kraken here (up --proxy)
   kraken-emulator measure --quick              what round trips this machine gets, with plots
+  kraken-emulator ca --bundle bundle.pem       the local CA joined with the system's, and who takes it how
   kraken-emulator tiers                        what the tiers are
 """
 
@@ -47,9 +49,13 @@ def parser() -> argparse.ArgumentParser:
     _add_deposit(commands.add_parser("deposit", help="let a deposit arrive in a running emulator"))
     _add_clock(commands.add_parser("clock", help="look at and turn a running emulator's clock"))
     _add_reset(commands.add_parser("reset", help="bring a running emulator back to how it started"))
+    _add_env(
+        commands.add_parser("env", help="print what a shell sets to call Kraken by the emulator's proxy")
+    )
     _add_measure(
         commands.add_parser("measure", help="measure every tier on every link, beside what Kraken publishes")
     )
+    _add_ca(commands.add_parser("ca", help="show the local certificate authority, and how clients take it"))
     table = commands.add_parser("tiers", help="list the connectivity tiers")
     table.add_argument("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
     commands.add_parser("doctor", help="try every way to make a link, and say what works here")
@@ -145,6 +151,26 @@ def _add_control(command: argparse.ArgumentParser) -> None:
     add("--endpoints-file", metavar="FILE", help="take the control API's address from there")
 
 
+def _add_env(env: argparse.ArgumentParser) -> None:
+    env.formatter_class = argparse.RawDescriptionHelpFormatter
+    env.description = (
+        "Print what a shell sets so that clients who honour proxies take Kraken's own hostnames to a\n"
+        "running emulator (up --proxy), reach nothing else, and trust its certificates. Others are not held\n"
+        "back (docs/proxy.md): `run` is for them."
+    )
+    env.epilog = """
+examples:
+  eval "$(kraken-emulator env)"                              sh, bash, zsh
+  kraken-emulator env --shell fish | source
+  kraken-emulator env --shell powershell | Out-String | Invoke-Expression
+"""
+    add = env.add_argument
+    add("--tier", metavar="NAME", help="tier whose proxy is meant (default: the emulator's first)")
+    add("--shell", metavar="NAME", default="sh", help="sh, fish or powershell (default: sh)")
+    add("--control", metavar="URL", help="the emulator's control API (default: http://127.0.0.1:7490)")
+    add("--endpoints-file", metavar="FILE", help="read the endpoints there instead of asking an emulator")
+
+
 def _add_measure(measure: argparse.ArgumentParser) -> None:
     measure.description = (
         "Start the venue on every link that works here and send real probes through every tier: TCP connect, "
@@ -160,6 +186,22 @@ def _add_measure(measure: argparse.ArgumentParser) -> None:
     add("--output", default=".", metavar="DIR", help="where the two files go (default: here)")
     add("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
     add("--json", action="store_true", help="print the JSON instead of the table")
+
+
+def _add_ca(ca: argparse.ArgumentParser) -> None:
+    ca.description = (
+        "Show the local certificate authority, which is made when it is not there yet: where it is, its "
+        "fingerprint, until when it is valid, and how Python, Node, curl, Go, Rust, Java and others take it."
+    )
+    add = ca.add_argument
+    add("--bundle", metavar="FILE", help="write the system's authorities and ours to FILE")
+    add(
+        "--rotate",
+        action="store_true",
+        help="make a new authority and certificate; a running emulator takes them, clients need the new CA",
+    )
+    add("--state-folder", metavar="DIR", help="where the authority lives (default: user's data)")
+    add("--json", action="store_true", help="print one line of JSON")
 
 
 def _add_settings(up: argparse.ArgumentParser) -> None:
@@ -200,6 +242,13 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
     add("--http-port", type=int, metavar="N", help="first tier's plain port (default: 7480, next tier +100)")
     add("--tls-port", type=int, metavar="N", help="first tier's TLS port (default: 7443, next tier +100)")
     add("--control-port", type=int, metavar="N", help="port of the control API (default: 7490)")
+    add(
+        "--proxy",
+        action="store_true",
+        default=None,
+        help="open an HTTP proxy that takes Kraken's hostnames to the venue and refuses all else",
+    )
+    add("--proxy-port", type=int, metavar="N", help="first tier's proxy port (default: 7470, next tier +100)")
     add("--fix", metavar="on|off", help="FIX acceptors (default: on)")
     add(
         "--fix-port",
@@ -223,6 +272,11 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
     add("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
     add("--state-folder", metavar="DIR", help="where the local CA and --state live (default: user's data)")
     add("--rate-limits", metavar="on|off", help="Kraken's rate limits (default: on; off for load tests)")
+    add(
+        "--certificate",
+        metavar="HOW",
+        help="what TLS ports present: valid, wrong-name, expired or untrusted (default: valid)",
+    )
     add("--post-only", metavar="HOW", help="a crossing post-only order: cancel or reject (default: cancel)")
     add("--config", metavar="FILE", help="settings file (TOML, the same names)")
 
@@ -393,6 +447,24 @@ def _reset(arguments: dict[str, Any]) -> None:
         _fail(error)
 
 
+def _env(arguments: dict[str, Any]) -> None:
+    from emulator.control import exports
+    from emulator.control.client import ControlError, endpoints
+
+    shell = exports.SHELLS.get(arguments["shell"], exports.SHELLS["sh"])
+    try:
+        if arguments["shell"] not in exports.SHELLS:
+            raise ControlError(
+                f"unknown shell {arguments['shell']!r}; there are: {', '.join(exports.SHELLS)}"
+            )
+        running = endpoints(arguments["control"], arguments["endpoints_file"])
+        settings = exports.variables(running, arguments["tier"])
+    except ControlError as error:
+        print(shell.fail)  # `eval "$(…)" && python bot.py` must not go on to the real venue
+        _fail(error)
+    print(exports.script(settings, shell))
+
+
 def _measure(arguments: dict[str, Any]) -> None:
     from emulator.run import spaces
 
@@ -455,6 +527,21 @@ def _measure(arguments: dict[str, Any]) -> None:
     print(f"written: {folder / 'measurement.json'}, {folder / 'measurement.html'}", file=sys.stderr)
 
 
+def _ca(arguments: dict[str, Any]) -> None:
+    import msgspec
+
+    from emulator import ca
+    from emulator.settings import SettingsError, load, state_folder
+
+    logging.basicConfig(level=logging.WARNING, format="kraken-emulator: warning: %(message)s")
+    try:
+        settings = load({"state_folder": arguments["state_folder"]}, os.environ)
+        shown = ca.show(state_folder(settings), arguments["bundle"], rotate=arguments["rotate"])
+    except SettingsError as error:
+        _fail(error)
+    print(msgspec.json.encode(shown).decode() if arguments["json"] else "\n".join(ca.as_text(shown)))
+
+
 def _names(text: str | None) -> list[str]:
     return (text or "").replace(",", " ").split()
 
@@ -481,7 +568,9 @@ _COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "deposit": _deposit,
     "clock": _clock,
     "reset": _reset,
+    "env": _env,
     "measure": _measure,
+    "ca": _ca,
     "tiers": _tiers,
     "doctor": _doctor,
     "version": _version,

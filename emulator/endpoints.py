@@ -24,6 +24,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     tls_port: int
     fix_ports: dict[str, int] = {}
     """Ports of the FIX services, by name; with and without TLS."""
+    proxy_port: int = 0
+    """Port of the HTTP proxy; 0 when there is none."""
     floor_us: float = 0.0
     """What a round trip takes beyond holding, measured at start and taken off; 0 where it was not."""
     reachable_us: float = 0.0
@@ -40,6 +42,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     def fix(self) -> dict[str, str]:
         """The FIX services, as ``host:port``."""
         return {name: _place(self.host, port) for name, port in self.fix_ports.items()}
+
+    @property
+    def proxy(self) -> str:
+        """The HTTP proxy; empty when there is none."""
+        return f"http://{_place(self.host, self.proxy_port)}" if self.proxy_port else ""
 
     @property
     def tls_urls(self) -> dict[str, Any]:
@@ -73,6 +80,7 @@ def _row(endpoint: Endpoint, ca: Path) -> dict[str, Any]:
         **endpoint.urls,
         "tls": {**endpoint.tls_urls, "ca": str(ca)},
         **({"fix": endpoint.fix} if endpoint.fix_ports else {}),
+        **({"proxy": endpoint.proxy} if endpoint.proxy else {}),
     }
 
 
@@ -93,6 +101,8 @@ def as_text(endpoints: Sequence[Endpoint]) -> list[str]:
         ]
         if endpoint.fix:
             lines.append("  FIX        " + "  ".join(f"{at} {name}" for name, at in endpoint.fix.items()))
+        if endpoint.proxy:
+            lines.append(f"  proxy      {endpoint.proxy}")
     return lines
 
 

@@ -1,16 +1,21 @@
-"""The listeners of one link: both ports of every path of every tier, calibrated, and answering."""
+"""The listeners of one link: all ports of every path of every tier, calibrated, and answering."""
 
 import asyncio
 import errno
 import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from emulator.calibration import Calibration
 from emulator.endpoints import Endpoint
+from emulator.gateways.authority import Certificate
 from emulator.gateways.fix.services import SERVICES, Service
-from emulator.gateways.tls import over_tls
+from emulator.gateways.front.proxy import ESTABLISHED, FIX_PORT, PLAIN_PORT, TLS_PORT, places
+from emulator.gateways.front.targets import Place
+from emulator.gateways.hosts import HOSTNAMES
+from emulator.gateways.tls import ContextSource, over_tls
 from emulator.link.jitter import NS_PER_US, base_one_way_ns
 from emulator.link.listener import Link, LinkError, Listener
 from emulator.link.stream import ProtocolFactory
@@ -19,7 +24,10 @@ from emulator.settings import Settings, SettingsError
 
 TIER_STEP, PATH_STEP = 100, 20
 """Distances between the ports of tiers, and of a tier's paths, that share an address."""
-KRAKEN_TLS_PORT, KRAKEN_FIX_PORT = 443, 4000
+PROXY_PATH_STEP = 1
+"""The distance between the proxies of a tier's paths: 20 further there is the control API."""
+LEAST_TLS, LEAST_FIX_TLS = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+"""Oldest versions that are spoken; Kraken's FIX guide asks for 1.3."""
 CALLS_WITHIN_US = 10_000
 """Tiers nearer than this are called more often when the venue gets ready."""
 ANSWER_WITHIN_S = 15.0
@@ -41,40 +49,47 @@ class Listeners:
         tiers: Sequence[Tier],
         plain: Callable[[Tier], ProtocolFactory],
         guard: Callable[[Tier, ProtocolFactory], ProtocolFactory],
-        context: Callable[[Iterable[str]], ssl.SSLContext],
-        fix: Callable[[Tier, Service, ssl.SSLContext], ProtocolFactory] | None = None,
+        contexts: Callable[[Iterable[str], ssl.TLSVersion], ContextSource],
+        fix: Callable[[Tier, Service, ContextSource], ProtocolFactory] | None = None,
+        proxy: Callable[[Tier, Mapping[Place, ProtocolFactory]], ProtocolFactory] | None = None,
         *,
         kraken_ports: bool = False,
     ) -> None:
         """Open the ports of all tiers; SettingsError for a port that cannot be had.
 
         ``plain`` gives each tier's protocols, ``guard`` puts below them what looks at a connection before all
-        else, ``context`` gives a TLS context, ``fix`` the protocols of a FIX service.  With ``kraken_ports``
-        each address also listens on the ports that Kraken has.
+        else, ``contexts`` gives TLS contexts from a version on, ``fix`` the protocols of a FIX service,
+        ``proxy`` those of an HTTP proxy to the places that it is given.  With ``kraken_ports`` each address
+        also listens on the ports that Kraken has.
         """
         settings = self._settings
-        places = [(t, p, tier, path) for t, tier in enumerate(tiers) for p, path in enumerate(tier.paths)]
-        steps = [0 if self.link.own_addresses else t * TIER_STEP + p * PATH_STEP for t, p, _, _ in places]
+        ways_in = [(t, p, tier, path) for t, tier in enumerate(tiers) for p, path in enumerate(tier.paths)]
+        steps = [self._step(t, p, PATH_STEP) for t, p, _, _ in ways_in]
         opened = [
             await self._listen(tier, path, guard(tier, plain(tier)), settings.http_port + step)
-            for step, (_, _, tier, path) in zip(steps, places, strict=True)
+            for step, (_, _, tier, path) in zip(steps, ways_in, strict=True)
         ]
-        tls, fix_tls = (context(at.host for at in opened) for _ in range(2))
-        fix_tls.minimum_version = ssl.TLSVersion.TLSv1_3  # what Kraken's FIX guide asks for
+        hosts = [at.host for at in opened]
+        tls, fix_tls = (contexts(hosts, least) for least in (LEAST_TLS, LEAST_FIX_TLS))
         rows = []
-        for step, plain_at, (t, p, tier, path) in zip(steps, opened, places, strict=True):
-            secure = guard(tier, over_tls(plain(tier), tls))
-            tls_at = await self._listen(tier, path, secure, settings.tls_port + step)
+        for step, plain_at, (t, p, tier, path) in zip(steps, opened, ways_in, strict=True):
+            secure = over_tls(plain(tier), tls)
+            tls_at = await self._listen(tier, path, guard(tier, secure), settings.tls_port + step)
             as_kraken = kraken_ports and (self.link.own_addresses or (t, p) == (0, 0))
             if as_kraken:
-                await self._listen(tier, path, secure, KRAKEN_TLS_PORT, fixed=True)
+                await self._listen(tier, path, guard(tier, secure), TLS_PORT, fixed=True)
+            services = {} if fix is None else {service: fix(tier, service, fix_tls) for service in SERVICES}
             fix_ports = {}
-            for service in SERVICES if fix is not None else ():
-                assert fix is not None  # noqa: S101 - there are no services without it
-                port = (KRAKEN_FIX_PORT if as_kraken else settings.fix_port + step) + service.offset
-                way_in = guard(tier, fix(tier, service, fix_tls))
-                at = await self._listen(tier, path, way_in, port, fixed=as_kraken)
+            for service, factory in services.items():
+                port = (FIX_PORT if as_kraken else settings.fix_port + step) + service.offset
+                at = await self._listen(tier, path, guard(tier, factory), port, fixed=as_kraken)
                 fix_ports[service.name] = at.port
+            proxy_port = 0
+            if proxy is not None:
+                by_offset = {service.offset: factory for service, factory in services.items()}
+                way_in = guard(tier, proxy(tier, places(plain(tier), secure, by_offset)))
+                port = settings.proxy_port + self._step(t, p, PROXY_PATH_STEP)
+                proxy_port = (await self._listen(tier, path, way_in, port)).port
             rtt_us = tier.rtt_us + 2 * path.extra_one_way_us
             rows.append(
                 Endpoint(
@@ -86,6 +101,7 @@ class Listeners:
                     http_port=plain_at.port,
                     tls_port=tls_at.port,
                     fix_ports=fix_ports,
+                    proxy_port=proxy_port,
                 )
             )
         self.endpoints = tuple(rows)
@@ -118,6 +134,10 @@ class Listeners:
             server.close()
         self.servers.clear()
 
+    def _step(self, tier: int, path: int, path_step: int) -> int:
+        """Return how far a port is from the setting, by the places of its tier and path."""
+        return 0 if self.link.own_addresses else tier * TIER_STEP + path * path_step
+
     async def _listen(
         self, tier: Tier, path: Path, factory: ProtocolFactory, port: int, *, fixed: bool = False
     ) -> Listener:
@@ -133,13 +153,16 @@ class Listeners:
         return opened
 
     async def _answering(self, endpoint: Endpoint, trusting: ssl.SSLContext) -> Endpoint:
+        flawed = self._settings.certificate != Certificate.VALID
+        name = Certificate.VALID.host if flawed else None
         rounds = 2 if endpoint.rtt_us >= CALLS_WITHIN_US else 10
         try:
             async with asyncio.timeout(ANSWER_WITHIN_S + 20 * endpoint.rtt_us / 1e6):
                 plain_us, *_ = await asyncio.gather(
-                    _round_trip_us(endpoint.host, endpoint.http_port, None, rounds),
-                    _round_trip_us(endpoint.host, endpoint.tls_port, trusting, 1),
+                    _round_trip_us(endpoint.host, endpoint.http_port, rounds),
+                    _round_trip_us(endpoint.host, endpoint.tls_port, 1, ssl=trusting, server_hostname=name),
                     *(_hangs_up(endpoint.host, port) for port in endpoint.fix_ports.values()),
+                    *(_tunnels(endpoint.host, port) for port in [endpoint.proxy_port] if port),
                 )
         except (OSError, EOFError) as error:
             where = f"{endpoint.host} (tier {endpoint.tier}, link {endpoint.rung})"
@@ -164,9 +187,19 @@ async def _hangs_up(host: str, port: int) -> None:
     writer.close()
 
 
-async def _round_trip_us(host: str, port: int, context: ssl.SSLContext | None, rounds: int) -> float:
+async def _tunnels(host: str, port: int) -> None:
+    """Return when a proxy has opened a tunnel to Kraken's plain port; EOFError when it does not."""
+    reader, writer = await asyncio.open_connection(host, port)
+    writer.write(f"CONNECT {HOSTNAMES[0]}:{PLAIN_PORT} HTTP/1.1\r\n\r\n".encode())
+    answer = await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    if answer != ESTABLISHED:
+        raise EOFError(f"the proxy says {answer!r}")
+
+
+async def _round_trip_us(host: str, port: int, rounds: int, **tls: Any) -> float:
     """Return the best round trip of some REST calls on one connection, in microseconds."""
-    reader, writer = await asyncio.open_connection(host, port, ssl=context)
+    reader, writer = await asyncio.open_connection(host, port, **tls)
     loop, taken_s = asyncio.get_running_loop(), []
     for _ in range(rounds):
         began = loop.time()

@@ -56,6 +56,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """First tier's TLS port; further tiers count up by 100."""
     control_port: Port = 7490
     """Port of the control API, on 127.0.0.1."""
+    proxy: bool = False
+    """Open an HTTP proxy that takes Kraken's hostnames to the venue, and refuses all else."""
+    proxy_port: Port = 7470
+    """First tier's proxy port; further tiers count up by 100, a tier's further paths by 1."""
     fix: str = "on"
     """FIX acceptors: ``on`` or ``off``."""
     fix_port: Port = 4000
@@ -82,6 +86,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Where the local certificate authority lives; by default the user's data folder."""
     rate_limits: str = "on"
     """Kraken's rate limits: ``on``, or ``off`` for load tests."""
+    certificate: str = "valid"
+    """What TLS ports present: a ``valid`` certificate, or one that clients must refuse: ``wrong-name``,
+    ``expired``, ``untrusted``."""
     post_only: str = "cancel"
     """A post-only order that would cross: ``cancel`` (accepted, then cancelled) or ``reject``."""
 
@@ -91,6 +98,7 @@ _CHOICES = {
     "ports": ("fixed", "auto"),
     "rate_limits": ("on", "off"),
     "post_only": ("cancel", "reject"),
+    "certificate": ("valid", "wrong-name", "expired", "untrusted"),
     "fix": ("on", "off"),
     "fix_tls": ("optional", "only"),
     "fix_logon": ("reject", "displace"),

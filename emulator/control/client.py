@@ -1,4 +1,4 @@
-"""`kraken-emulator link`, `venue`, `clock` and so on: the control API from the command line."""
+"""`kraken-emulator link`, `venue`, `clock`, `env` and so on: the control API from the command line."""
 
 from __future__ import annotations
 
@@ -80,11 +80,23 @@ def find(url: str | None, endpoints_file: str | None) -> str:
     if url:
         return url
     if endpoints_file:
-        try:
-            return str(json.loads(Path(endpoints_file).read_bytes())["control"])
-        except (OSError, ValueError, KeyError, TypeError):
-            raise ControlError(f"{endpoints_file}: no endpoints file with a control address") from None
+        return str(_read(endpoints_file)["control"])
     return os.environ.get("KRAKEN_EMULATOR_CONTROL") or DEFAULT_URL
+
+
+def endpoints(url: str | None, endpoints_file: str | None) -> dict[str, Any]:
+    """Give what an endpoints file says, or else a running emulator; ControlError."""
+    if url or not endpoints_file:
+        return dict(call(find(url, None), "GET", "/control/endpoints"))
+    return _read(endpoints_file)
+
+
+def _read(endpoints_file: str) -> dict[str, Any]:
+    try:
+        found = dict(json.loads(Path(endpoints_file).read_bytes()))
+        return {**found, "control": found["control"], "tiers": dict(found["tiers"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise ControlError(f"{endpoints_file}: no endpoints file with a control address") from None
 
 
 def call(url: str, method: str, path: str, body: bytes = b"{}", kind: str = "application/json") -> Any:

@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import web
 
 from emulator.control.managed import ManagedControl
+from emulator.control.tls import TlsControl, TlsError
 from emulator.control.venue import VenueControl, VenueError
 from emulator.link.listener import LinkError
 from emulator.link.live import ChangeError, Live, Path
@@ -38,12 +39,21 @@ class Server:
     """Answers `/control/…`."""
 
     def __init__(
-        self, live: Live, venue: VenueControl, managed: ManagedControl, schedules: FilePath, host: str
+        self,
+        live: Live,
+        venue: VenueControl,
+        managed: ManagedControl,
+        tls: TlsControl,
+        schedules: FilePath,
+        host: str,
+        endpoints: Callable[[], dict[str, Any]],
     ) -> None:
         self._live = live
         self._venue = venue
         self._managed = managed
+        self._tls = tls
         self._schedules = schedules
+        self._endpoints = endpoints
         self._hosts = LOOPBACK | {host}
         self._http = web.Server(self._answer, access_log=None)
         self._table: dict[str, dict[str, Handler]] = {
@@ -54,12 +64,14 @@ class Server:
             "play": {"POST": self._play, "DELETE": self._stop},
         }
         self._areas = {
+            "endpoints": self._endpoints_call,
             "links": self._links_call,
             "venue": self._venue_call,
             "accounts": self._accounts_call,
             "orders": self._orders_call,
             "clock": self._clock_call,
             "reset": self._reset_call,
+            "tls": self._tls_call,
         }
 
     async def listen(self, host: str, port: int) -> asyncio.Server:
@@ -76,7 +88,7 @@ class Server:
             status, value = 200, await self._call(request)
         except Refused as error:
             status, value = error.status, {"error": str(error)}
-        except (ChangeError, LinkError, ScheduleError, VenueError) as error:
+        except (ChangeError, LinkError, ScheduleError, TlsError, VenueError) as error:
             status, value = 400, {"error": str(error)}
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
@@ -95,6 +107,14 @@ class Server:
             known = ", ".join(f"/control/{name}" for name in ("health", *self._areas))
             raise Refused(404, f"not found; there are {known}")
         return await area(request, parts[2:])
+
+    async def _endpoints_call(self, request: web.BaseRequest, target: list[str]) -> Any:
+        """Answer `/control/endpoints` with what an endpoints file has."""
+        if target:
+            raise Refused(404, "not found: there is /control/endpoints")
+        if request.method != "GET":
+            raise Refused(405, "the method must be GET")
+        return self._endpoints()
 
     async def _venue_call(self, request: web.BaseRequest, target: list[str]) -> Any:
         """Answer `/control/venue`, `/control/venue/PAIR`, and its `book` and `trades`."""
@@ -162,6 +182,16 @@ class Server:
         if len(target) == 2 and target[1] == "balances" and request.method == "PUT":
             return self._managed.set_balances(target[0], await _json(request))
         raise Refused(404, "not found: GET an account, PUT its balances, or POST to its deposits")
+
+    async def _tls_call(self, request: web.BaseRequest, target: list[str]) -> Any:
+        """Answer `/control/tls`."""
+        if target:
+            raise Refused(404, "not found: there is /control/tls alone")
+        if request.method == "GET":
+            return self._tls.show()
+        if request.method != "PATCH":
+            raise Refused(405, "the method must be GET or PATCH")
+        return self._tls.set(await _json(request))
 
     async def _links_call(self, request: web.BaseRequest, target: list[str]) -> Any:
         """Answer `/control/links…`."""

@@ -40,10 +40,10 @@ class IdSequence:
     def text(self, number: int) -> str:
         """Return the identifier that belongs to counter value ``number``."""
         mixed = _mix((number * 0x9E3779B97F4A7C15 + self._offset) & _MASK)
-        rest = mixed << 16 | _mix(mixed ^ self._salt) & 0xFFFF
-        p = _PAIRS  # no loop: an id is made on every order's road
-        code = (
-            f"{p[rest >> 70]}{p[rest >> 60 & 1023]}{p[rest >> 50 & 1023]}{p[rest >> 40 & 1023]}"
-            f"{p[rest >> 30 & 1023]}{p[rest >> 20 & 1023]}{p[rest >> 10 & 1023]}{p[rest & 1023]}"
+        rest = mixed << 16 | (mixed ^ self._salt) & 0xFFFF
+        p, a = _PAIRS, _ALPHABET  # no loop: an id is made on every order's road
+        return (
+            f"{self._letter}{p[rest >> 70]}{p[rest >> 60 & 1023]}{a[rest >> 55 & 31]}-"
+            f"{p[rest >> 45 & 1023]}{p[rest >> 35 & 1023]}{a[rest >> 30 & 31]}-"
+            f"{p[rest >> 20 & 1023]}{p[rest >> 10 & 1023]}{p[rest & 1023]}"
         )
-        return f"{self._letter}{code[:5]}-{code[5:10]}-{code[10:]}"

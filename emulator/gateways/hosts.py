@@ -2,6 +2,7 @@
 
 from emulator.gateways.roles import Role
 
+FIX_HOSTNAME = "colo-london.vip-fix.kraken.com"
 HOSTNAMES = (
     "api.kraken.com",
     "ws.kraken.com",
@@ -10,9 +11,12 @@ HOSTNAMES = (
     "beta-ws.kraken.com",
     "beta-ws-auth.kraken.com",
     "futures.kraken.com",
-    "colo-london.vip-fix.kraken.com",
+    FIX_HOSTNAME,
 )
 """Names that the venue's certificate is valid for, besides localhost and the loopback addresses."""
+
+TEST_DOMAIN = "kraken-emulator.test"
+"""Domain of our own, which exists nowhere (RFC 6761): its hosts get certificates to test clients with."""
 
 _ROLES = {
     "ws.kraken.com": Role.PUBLIC,

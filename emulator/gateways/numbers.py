@@ -56,6 +56,28 @@ def units(value: str, decimals: int, *, truncate: bool = False) -> int:
     return whole
 
 
+class Seconds:
+    """Seconds since the epoch as text in one form (of ``strftime``); recent ones are remembered."""
+
+    __slots__ = ("_form", "_known")
+
+    def __init__(self, form: str) -> None:
+        self._form = form
+        self._known: dict[int, str] = {}
+
+    def __call__(self, seconds: int) -> str:
+        """Return the text."""
+        stamp = self._known.get(seconds)
+        if stamp is None:
+            if len(self._known) > 1000:
+                self._known.clear()
+            stamp = self._known[seconds] = datetime.fromtimestamp(seconds, UTC).strftime(self._form)
+        return stamp
+
+
+_second = Seconds("%Y-%m-%dT%H:%M:%S")
+
+
 def rfc3339(time_ns: int, decimals: int = 6) -> str:
     """Return a time as ``2026-11-02T10:00:00.123456Z`` with 0, 6 or 9 decimals."""
     seconds, fraction = divmod(time_ns, 10**9)
@@ -63,19 +85,6 @@ def rfc3339(time_ns: int, decimals: int = 6) -> str:
     if decimals == 6:
         return f"{stamp}.{fraction // 1000:06d}Z"
     return f"{stamp}.{fraction:09d}Z" if decimals else f"{stamp}Z"
-
-
-_stamps: dict[int, str] = {}
-
-
-def _second(seconds: int) -> str:
-    """Return ``seconds`` since the epoch as text; a handful of recent ones are remembered."""
-    stamp = _stamps.get(seconds)
-    if stamp is None:
-        if len(_stamps) > 1000:
-            _stamps.clear()
-        stamp = _stamps[seconds] = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return stamp
 
 
 def parse_rfc3339(value: str) -> int:

@@ -65,6 +65,17 @@ def quantity(value: str, pair: Instrument, name: str = "volume") -> int:
         raise bad_argument(name) from None
 
 
+def cash(value: str, pair: Instrument) -> int:
+    """Return what an order spends, as an exact cost; decimals beyond that are cut off."""
+    try:
+        result = units(value, pair.exact_decimals, truncate=True)
+    except ValueError:
+        result = 0
+    if result <= 0:
+        raise bad_argument("volume")
+    return result
+
+
 def client_order_id(value: str) -> str:
     """Return ``value`` when it is a UUID, 32 hex digits or printable ASCII up to 18 characters."""
     if not _CLIENT_ID.fullmatch(value):

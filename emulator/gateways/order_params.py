@@ -7,7 +7,7 @@ from emulator.engine.triggers import Offset, Reference
 from emulator.gateways import order_fields
 from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
-from emulator.gateways.numbers import number, units
+from emulator.gateways.numbers import number
 from emulator.gateways.parameters import Params
 from emulator.gateways.venue import Venue
 
@@ -117,7 +117,7 @@ def place_order(
     limit, trigger = _prices(params, pair, side, type_)
     volume = params.required("volume")
     if "viqc" in given:
-        qty, cash = 0, _cash(volume, pair)
+        qty, cash = 0, order_fields.cash(volume, pair)
     else:
         qty, cash = order_fields.quantity(volume, pair), 0
     stp = params.get("stptype") or (params.get("stp_type") or "cancel_newest").replace("_", "-")
@@ -146,14 +146,3 @@ def place_order(
         deadline_ns=deadline_ns,
         batch=batch,
     )
-
-
-def _cash(value: str, pair: Instrument) -> int:
-    """Return what an order spends, as an exact cost."""
-    try:
-        cash = units(value, pair.exact_decimals, truncate=True)
-    except ValueError:
-        cash = 0
-    if cash <= 0:
-        raise bad_argument("volume")
-    return cash

@@ -55,8 +55,10 @@ class Candle:
 
     def add(self, price: int, quantity: int) -> None:
         """Take a trade in."""
-        self.high = max(self.high, price)
-        self.low = min(self.low, price)
+        if price > self.high:  # not max(): nine candles are told of each trade
+            self.high = price
+        elif price < self.low:
+            self.low = price
         self.close = price
         self.volume += quantity
         self.cost += price * quantity

@@ -1,95 +1,134 @@
-"""TLS: a local certificate authority, made once, and the venue's certificate from it."""
+"""TLS of the venue's ports: the certificate that each connection gets, by name or by choice, and versions."""
 
 import asyncio
-import os
+import logging
 import ssl
+import time
 from asyncio import sslproto
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from functools import partial
 
-import msgspec
+from emulator.gateways.authority import Authority, AuthorityError, Certificate
 
-from emulator.gateways.hosts import HOSTNAMES
-
-LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
-WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - names of "every address", not one to bind
-MOST_NAMES = 100
-"""Most names in the certificate; those of earlier runs are kept up to this many."""
-LIFE = timedelta(days=800)
-"""Life of the venue's certificate; some clients refuse more than 825 days."""
-RENEW_BEFORE = timedelta(days=30)
-"""The certificate is made anew when it would end within this time."""
+ContextSource = Callable[[], ssl.SSLContext]
+"""Gives the TLS context of a connection that begins now; raises nothing."""
+TRY_AGAIN_S = 3600.0
+"""How long a running venue waits when its certificate ends soon and cannot be renewed."""
+_BY_NAME = {certificate.host: certificate for certificate in Certificate}
+_log = logging.getLogger(__name__)
 
 
-class _Made(msgspec.Struct):
-    """What the venue's certificate was made for."""
+class Tls:
+    """What the venue's TLS ports present.
 
-    names: tuple[str, ...]
-    ends: datetime
+    Every name that a client asks for (SNI), or none, gets the present ``certificate``; only the hosts of
+    Certificate get theirs whatever it is.  Files that are renewed or rotated while the venue runs are taken
+    from the next connection on.
+    """
 
+    def __init__(self, authority: Authority, certificate: Certificate = Certificate.VALID) -> None:
+        self.certificate = certificate
+        self._authority = authority
+        self._contexts: dict[tuple[Certificate, ssl.TLSVersion], ssl.SSLContext] = {}
+        self._hosts: set[str] = set()
+        self._stamp: tuple[int, int] | None = None
+        self._renew_at_s = 0.0
 
-class Authority:
-    """The certificate authority in a folder: ``ca.pem`` for clients to trust, the rest for us."""
+    def contexts(
+        self, hosts: Iterable[str] = (), least: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2
+    ) -> ContextSource:
+        """Return the contexts of ports that clients reach by ``hosts``, from TLS version ``least`` on.
 
-    def __init__(self, folder: Path) -> None:
-        self.ca_path = folder / "ca.pem"
-        self._ca_key_path = folder / "ca-key.pem"
-        self._venue_path = folder / "venue.pem"
-        self._made_path = folder / "venue.json"
-        self._folder = folder
-
-    def context(self, hosts: Iterable[str] = ()) -> ssl.SSLContext:
-        """Return the server's TLS context, for clients that come by ``hosts`` too.
-
-        Authority and certificate are made when they are missing, stale, or lack a name.
+        Authority and certificate are made when they are missing; raises AuthorityError.
         """
-        names = dict.fromkeys((*HOSTNAMES, *LOCAL_NAMES, *(host for host in hosts if host not in WILDCARDS)))
-        made = self._last_made()
-        if made is None or not names.keys() <= set(made.names):
-            kept = made.names[: MOST_NAMES - len(names)] if made is not None else ()
-            self._make(tuple(dict.fromkeys((*names, *kept))))
+        self._hosts |= set(hosts)
+        self._authority.prepare(self._hosts)
+        self._take_changed()
+        self._context(self.certificate, least)
+        return partial(self._now, least)
+
+    def present(self, certificate: Certificate) -> None:
+        """Present another certificate from the next connection on; raises AuthorityError."""
+        for least in {least for _, least in self._contexts}:
+            self._context(certificate, least)
+        self.certificate = certificate
+
+    def _now(self, least: ssl.TLSVersion) -> ssl.SSLContext:
+        self._refresh()
+        return self._context(self.certificate, least)
+
+    def _context(self, certificate: Certificate, least: ssl.TLSVersion) -> ssl.SSLContext:
+        found = self._contexts.get((certificate, least))
+        if found is None:
+            found = self._contexts[certificate, least] = self._made(certificate, least)
+        return found
+
+    def _made(self, certificate: Certificate, least: ssl.TLSVersion) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self._venue_path)
+        context.minimum_version = least
+        self._authority.load(context, certificate)
+        context.sni_callback = partial(self._by_name, least)
         return context
 
-    def _last_made(self) -> _Made | None:
-        """Return what the certificate that is there was made for; None when it cannot be used any more."""
-        try:
-            made = msgspec.json.decode(self._made_path.read_bytes(), type=_Made)
-        except (OSError, msgspec.DecodeError):
+    def _by_name(
+        self,
+        least: ssl.TLSVersion,
+        connection: ssl.SSLObject | ssl.SSLSocket,
+        name: str | None,
+        _: ssl.SSLContext,
+    ) -> int | None:
+        """Give a client that asks for a host of Certificate that one, and all others the present one."""
+        certificate = _BY_NAME.get((name or "").lower())
+        if certificate is None:
             return None
-        usable = self._venue_path.exists() and self.ca_path.exists()
-        return made if usable and made.ends > datetime.now(UTC) + RENEW_BEFORE else None
+        try:
+            connection.context = self._context(certificate, least)
+        except AuthorityError as error:
+            _log.warning("no certificate for %s: %s", name, error)
+            return int(ssl.ALERT_DESCRIPTION_INTERNAL_ERROR)
+        return None
 
-    def _make(self, names: tuple[str, ...]) -> None:
-        import trustme  # a tenth of a second, needed once per machine
+    def _refresh(self) -> None:
+        """Take files that have changed, and renew those that end soon; when that fails, what was stays."""
+        try:
+            if time.time() >= self._renew_at_s:
+                self._renew_at_s = time.time() + TRY_AGAIN_S
+                self._authority.prepare(self._hosts)
+                self._renew_at_s = max(self._renew_at_s, self._authority.renew_at().timestamp())
+            self._take_changed()
+        except AuthorityError as error:
+            _log.warning("the certificate cannot be renewed, the last one stays: %s", error)
 
-        self._folder.mkdir(parents=True, exist_ok=True)
-        if self.ca_path.exists() and self._ca_key_path.exists():
-            authority = trustme.CA.from_pem(self.ca_path.read_bytes(), self._ca_key_path.read_bytes())
+    def _take_changed(self) -> None:
+        """Make the contexts anew when the certificate's file is another one, not when it is gone."""
+        try:
+            status = self._authority.venue_path.stat()
+        except OSError:
+            return
+        stamp = status.st_mtime_ns, status.st_ino
+        if stamp != self._stamp:
+            self._stamp = stamp  # once: a damaged file is not tried again with each connection
+            self._contexts = {key: self._made(*key) for key in self._contexts}
+            self._renew_at_s = self._authority.renew_at().timestamp()
+
+
+class _Protocol(sslproto.SSLProtocol):
+    """asyncio's, except that a client whose handshake is refused hears the alert that says why."""
+
+    _app_state: sslproto.AppProtocolState
+    _outgoing: ssl.MemoryBIO
+
+    def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:
+        refused = self._app_state is sslproto.AppProtocolState.STATE_INIT and isinstance(exc, ssl.SSLError)
+        if refused and self._outgoing.pending and isinstance(self._transport, asyncio.Transport):
+            self._transport.write(self._outgoing.read())
+            self._transport.close()
         else:
-            authority = trustme.CA(organization_name="kraken-emulator", organization_unit_name="local venue")
-            _write(self._ca_key_path, authority.private_key_pem.bytes(), 0o600)
-            _write(self.ca_path, authority.cert_pem.bytes(), 0o644)
-        ends = datetime.now(UTC) + LIFE
-        certificate = authority.issue_cert(*names, not_after=ends)
-        parts = (certificate.private_key_pem, *certificate.cert_chain_pems)
-        _write(self._venue_path, b"".join(part.bytes() for part in parts), 0o600)
-        _write(self._made_path, msgspec.json.encode(_Made(names, ends)), 0o644)
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    """Write a file whole or not at all, also when two emulators start at once."""
-    partial = path.with_suffix(f".{os.getpid()}")
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
-        file.write(content)
-    partial.replace(path)
+            super()._fatal_error(exc, message)
 
 
 def over_tls(
-    factory: Callable[[], asyncio.BaseProtocol], context: ssl.SSLContext, handshake_s: int | None = None
+    factory: Callable[[], asyncio.BaseProtocol], contexts: ContextSource, handshake_s: int | None = None
 ) -> Callable[[], asyncio.BaseProtocol]:
     """Return a factory whose protocols speak TLS below those of ``factory``.
 
@@ -98,10 +137,10 @@ def over_tls(
     """
 
     def protocol() -> asyncio.BaseProtocol:
-        return sslproto.SSLProtocol(
+        return _Protocol(
             asyncio.get_running_loop(),
             factory(),
-            context,
+            contexts(),
             None,  # type: ignore[arg-type]  # nobody waits for the handshake
             server_side=True,
             call_connection_made=True,

@@ -36,6 +36,7 @@ ETHERNET_HEADER_BYTES = 14
 _CLONE_NEWNET = 0x40000000
 _SIOCETHTOOL = 0x8946
 _ETHTOOL_OFF = {"tx checksum": 0x17, "tso": 0x1F, "gso": 0x24, "gro": 0x2C}
+_LOCAL_TABLE = 255
 _CLAIM = "\0kraken-emulator/10.83.%d"
 
 _RESTRICTIONS = {
@@ -165,6 +166,32 @@ def set_up(ns: Namespace, dev: str, address: str | None = None) -> None:
 def loopback_up(ns: Namespace) -> None:
     """Bring the namespace's own `lo` up."""
     _change(ns, "lo", state="up")
+
+
+def refuse_the_rest(ns: Namespace) -> None:
+    """Make every address but ours one of the namespace's own: where nobody listens, connecting is refused.
+
+    Without that the kernel says that there is no route, before there is a packet that somebody could see.
+    """
+    outside = [
+        *ipaddress.IPv4Network("0.0.0.0/1").address_exclude(SUBNETS),
+        ipaddress.IPv4Network("128.0.0.0/2"),
+        ipaddress.IPv4Network("192.0.0.0/3"),
+    ]
+
+    def add(ip: Any) -> None:
+        index = socket.if_nametoindex("lo")
+        local = {"oif": index, "type": "local", "table": _LOCAL_TABLE}
+        for network in outside:
+            ip.route("add", dst=str(network), prefsrc="127.0.0.1", scope="host", **local)
+
+    def add_ipv6(ip: Any) -> None:
+        index = socket.if_nametoindex("lo")
+        ip.route("add", dst="::/0", family=socket.AF_INET6, oif=index, type="local", table=_LOCAL_TABLE)
+
+    netlink(ns, add)
+    with contextlib.suppress(OSError):  # there may be no IPv6
+        netlink(ns, add_ipv6)
 
 
 def neighbour(ns: Namespace, dev: str, ip: str, mac: str) -> None:

@@ -6,12 +6,13 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emulator.run import spaces, trust
 from emulator.run.child import Child
+from emulator.run.guard import Guard
 
 if TYPE_CHECKING:
     from emulator.app import App
@@ -74,17 +75,27 @@ def _run(
     if settings.endpoints_file:
         remove(Path(settings.endpoints_file))  # what an earlier run wrote would be taken for this one's
 
+    def say(text: str) -> None:
+        if not quiet:
+            _say(text)
+
+    guard = Guard(lambda place: say(f"refused: {place}"))
+
     async def serve() -> int:
         child.pass_signals_on()
         with tempfile.TemporaryDirectory(prefix="kraken-emulator-run-") as folder:
             try:
                 await app.start()
                 told = _tell(app, command, Path(folder), shared=shared)
-                if not quiet:
-                    print(_summary(app, passed_over), file=sys.stderr, flush=True)
+                say(_summary(app, passed_over))
+                if not shared:
+                    await _start(guard, app, say)
                 child.go({**os.environ, **told})
                 return await child.wait()
             finally:
+                guard.stop()
+                if refused := str(guard.refused):  # said to who wants quiet too: it is an error
+                    _say(f"refused: {refused}")
                 await app.stop()
 
     return asyncio.run(serve())
@@ -111,18 +122,43 @@ def _chosen(settings: Settings, *, shared: bool) -> tuple[Settings, tuple[tuple[
     return chosen, choice.passed_over
 
 
+def _say(text: str) -> None:
+    print(f"kraken-emulator: {text}", file=sys.stderr, flush=True)
+
+
+async def _start(guard: Guard, app: App, say: Callable[[str], None]) -> None:
+    """Let refusals be told; without that they are refusals all the same."""
+    try:
+        await guard.start(dict.fromkeys(_names(), _ways_in(app)))
+    except OSError as error:
+        say(f"what is refused cannot be told here: {error}")
+
+
+def _ways_in(app: App) -> list[str]:
+    """Give the addresses that Kraken's names lead to: those of the first tier's paths."""
+    first = app.endpoints[0]
+    return list(dict.fromkeys(endpoint.host for endpoint in app.endpoints if endpoint.tier == first.tier))
+
+
+def _names() -> tuple[str, ...]:
+    """Give the names that lead to the venue: Kraken's, and those with flawed certificates."""
+    from emulator.gateways.authority import TEST_HOSTS
+    from emulator.gateways.hosts import HOSTNAMES
+
+    return (*HOSTNAMES, *TEST_HOSTS)
+
+
 def _tell(app: App, command: Sequence[str], folder: Path, *, shared: bool) -> dict[str, str]:
     """Mount what the command is told of the world; give what its environment gets besides."""
     import msgspec
 
     from emulator.endpoints import write_atomically
-    from emulator.gateways.hosts import HOSTNAMES
 
     folder.chmod(0o755)
-    ca = app.authority.ca_path
-    first = app.endpoints[0]
-    ways_in = [endpoint.host for endpoint in app.endpoints if endpoint.tier == first.tier]
-    _direct_names(folder, list(dict.fromkeys(ways_in)), shared=shared)
+    ca = folder / "ca.pem"  # a copy, for every user: the authority's folder is its owner's
+    ca.write_bytes(app.authority.ca_path.read_bytes())
+    ca.chmod(0o644)
+    _direct_names(folder, _names(), _ways_in(app), shared=shared)
     whole = folder / "bundle.pem"
     whole.write_bytes(ca.read_bytes())
     for number, bundle in enumerate(trust.bundles(command, os.environ)):
@@ -132,17 +168,15 @@ def _tell(app: App, command: Sequence[str], folder: Path, *, shared: bool) -> di
             whole.chmod(0o644)
         _mount(folder / f"{number}.pem", content, str(bundle))
     endpoints = Path(app.settings.endpoints_file or folder / "endpoints.json")
-    write_atomically(endpoints, msgspec.json.encode(app.endpoints_json()))
-    return trust.variables(os.environ, whole, ca, HOSTNAMES, endpoints.absolute())
+    write_atomically(endpoints, msgspec.json.encode(app.endpoints_json(ca)))
+    return trust.variables(os.environ, whole, ca, _names(), endpoints.absolute())
 
 
-def _direct_names(folder: Path, addresses: Sequence[str], *, shared: bool) -> None:
-    """Let Kraken's names lead to `addresses`, whatever the system asks for names otherwise."""
-    from emulator.gateways.hosts import HOSTNAMES
-
+def _direct_names(folder: Path, names: Sequence[str], addresses: Sequence[str], *, shared: bool) -> None:
+    """Let `names` lead to `addresses`, whatever the system asks for names otherwise."""
     if not os.path.exists(trust.HOSTS):
         raise RunError("there is no /etc/hosts to put Kraken's names into: make one (`touch /etc/hosts`)")
-    hosts = trust.hosts_file(_text(trust.HOSTS), HOSTNAMES, addresses)
+    hosts = trust.hosts_file(_text(trust.HOSTS), names, addresses)
     _mount(folder / "hosts", hosts.encode(), trust.HOSTS)
     if os.path.exists(trust.LOOKUPS):
         _mount(folder / "nsswitch.conf", trust.lookups_file(_text(trust.LOOKUPS)).encode(), trust.LOOKUPS)
@@ -172,7 +206,7 @@ def _summary(app: App, passed_over: Sequence[tuple[str, str]]) -> str:
     first = app.endpoints[0]
     why = "".join(f"; not {name}: {reason}" for name, reason in passed_over)
     return (
-        f"kraken-emulator: api.kraken.com is {first.host}, tier {first.tier}, "
+        f"api.kraken.com is {first.host}, tier {first.tier}, "
         f"{duration(max(first.rtt_us, first.reachable_us))} RTT, link {first.rung}{why}"
     )
 

@@ -13,7 +13,7 @@ NAME_CACHES = ("/run/nscd/socket", "/var/run/nscd/socket")
 """Doors of nscd: who asks it gets names as they are outside."""
 RESOLVER = "/etc/resolv.conf"
 NO_RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
-"""Nobody answers there, so a name that is not Kraken's fails at once."""
+"""The guard's name server, or nobody: either way a name that is not Kraken's fails at once."""
 
 SYSTEM_BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch, Gentoo
@@ -46,6 +46,18 @@ def bundles(command: Sequence[str], environment: Mapping[str, str]) -> list[Path
             found += prefix.glob(pattern)
     real = dict.fromkeys(Path(os.path.realpath(path)) for path in found)
     return [path for path in real if path.is_file() and os.access(path, os.R_OK)]
+
+
+def system_bundle() -> Path | None:
+    """Give the system's certificate bundle, or certifi's of this Python where the system has none."""
+    readable = [path for path in SYSTEM_BUNDLES if os.path.isfile(path) and os.access(path, os.R_OK)]
+    if readable:
+        return Path(readable[0])
+    try:
+        import certifi
+    except ImportError:
+        return None
+    return Path(certifi.where())
 
 
 def _prefixes(command: Sequence[str], environment: Mapping[str, str]) -> Iterable[Path]:

@@ -126,6 +126,10 @@ REFUSED = [
     ("up --accounts {0}/the_markets.toml", "account market: "),
     ("up --config {0}/none.toml", "none.toml: No such file or directory"),
     ("up --config {0}/broken.toml", "broken.toml: "),
+    (
+        "up --certificate forged",
+        "certificate must be one of valid, wrong-name, expired, untrusted, not 'forged'",
+    ),
     ("up --seed lucky", "invalid int value: 'lucky'"),
     ("up --http-port 70000", "http_port"),
     ("up --ports fixed --http-port {port}", "port {port} on 127.0.0.1 is taken"),

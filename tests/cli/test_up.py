@@ -64,6 +64,18 @@ def test_the_certificate_is_valid_for_kraken_s_names_and_its_key_is_private():
             assert stat.S_IMODE(os.stat(os.path.join(folder, name)).st_mode) == 0o600
 
 
+@pytest.mark.parametrize("flaw", ["wrong-name", "expired", "untrusted"])
+def test_a_venue_with_a_flawed_certificate_starts_says_so_and_is_refused_by_clients_that_check(flaw):
+    with running("--certificate", flaw, *QUIET) as venue:
+        context = ssl.create_default_context(cafile=venue.tier()["tls"]["ca"])
+        assert (
+            f"TLS      {flaw} certificate: to be refused; valid.kraken-emulator.test has a" in venue.stdout()
+        )
+        with pytest.raises(OSError, match="CERTIFICATE_VERIFY_FAILED"):
+            get_time(venue.tier(), context)
+        assert get_time(venue.tier())["error"] == []
+
+
 def test_json_is_one_line_of_the_documented_shape():
     with running("--json", "--tier", "us,tokyo", *QUIET) as venue:
         assert venue.stdout().count("\n") == 1

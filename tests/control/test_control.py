@@ -232,3 +232,38 @@ def test_values_have_units():
 def test_a_value_that_makes_no_sense_is_refused(setting):
     with pytest.raises(ControlError):
         changes([setting])
+
+
+# TLS
+
+
+def test_the_certificate_of_a_running_venue_is_shown_and_changed(venue):
+    assert request(venue, "GET", "/control/tls") == (200, {"certificate": "valid"})
+    try:
+        changed = request(venue, "PATCH", "/control/tls", {"certificate": "untrusted"})
+        assert changed == (200, {"certificate": "untrusted"})
+        assert request(venue, "GET", "/control/tls") == changed
+    finally:
+        assert request(venue, "PATCH", "/control/tls", {"certificate": "valid"})[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "reason"),
+    [
+        (
+            "PATCH",
+            "/control/tls",
+            {"certificate": "forged"},
+            400,
+            "unknown certificate 'forged'; there are valid, ",
+        ),
+        ("PATCH", "/control/tls", {"certificat": "valid"}, 400, "unknown field `certificat`"),
+        ("PATCH", "/control/tls", {}, 400, "missing required field `certificate`"),
+        ("POST", "/control/tls", {}, 405, "the method must be GET or PATCH"),
+        ("GET", "/control/tls/fix", None, 404, "not found: there is /control/tls alone"),
+    ],
+)
+def test_what_tls_cannot_be_changed_to_is_refused(venue, method, path, body, status, reason):
+    code, answer = request(venue, method, path, body)
+    assert (code, reason in answer["error"]) == (status, True), answer
+    assert request(venue, "GET", "/control/tls") == (200, {"certificate": "valid"})

@@ -19,8 +19,8 @@ from websockets.sync.client import connect as websocket
 from emulator.testing import Control, ControlError
 from tests.clients.pointing import PATIENCE_S, sdk_rest
 from tests.fix.books import Book
-from tests.fix.client import FixClient, Message
-from tests.fix.desk import states
+from tests.fix.messages import Message, states
+from tests.fix.sockets import SocketClient
 from tests.running import COMMAND, ROOT, Running, environment, running
 
 ACCOUNT, V1, V2, REST = "alice", "XBT/USD", "BTC/USD", "XBTUSD"
@@ -120,9 +120,9 @@ class Everywhere:
                 (55, V2),
             )
 
-    def connect(self, service: str) -> FixClient:
+    def connect(self, service: str) -> SocketClient:
         target = "KRAKEN-TRD" if service == "spot_trading" else "KRAKEN-MD"
-        client = FixClient(self.venue.tier()["fix"][service], self.member, target)
+        client = SocketClient(self.venue.tier()["fix"][service], self.member, target)
         self._stack.callback(client.close)
         assert client.logon().type == "A"
         return client
@@ -360,7 +360,7 @@ def test_a_reset(control: Control, seen: Everywhere) -> None:
     assert {row["type"] for row in seen.ask("Ledgers")["ledger"].values()} == {"deposit"}
     balances = seen.ask("Balance")
     assert (balances["ZUSD"], balances["XETH"]) == ("1000000.0000", "400.0000000000")
-    client = FixClient(seen.venue.tier()["fix"]["spot_trading"], seen.member, "KRAKEN-TRD")
+    client = SocketClient(seen.venue.tier()["fix"]["spot_trading"], seen.member, "KRAKEN-TRD")
     answer = client.logon(reset=False)
     assert (answer.type, answer[34]) == ("A", "1")
     client.close()

@@ -5,7 +5,7 @@ from heapq import nsmallest
 from itertools import chain
 from zlib import crc32
 
-from tests.fix.client import Message
+from tests.fix.messages import Message
 
 BID, OFFER, TRADE = "0", "1", "2"
 NEW, UPDATE, DELETE = "0", "1", "2"

@@ -1,140 +1,74 @@
-"""A FIX client of our own: blocking sockets, strict reading, nothing done by itself."""
+"""A FIX client of our own: what it says and how it reads, whatever carries its bytes; nothing done by itself.
 
-import re
-import socket
-import ssl
+``sockets.py`` has the one that connects to a venue, ``inside.py`` the one that stands right at the gateway.
+"""
+
+import base64
 import time
-from collections.abc import Iterable
-from typing import Any
+from typing import Self
 
-from emulator.gateways.fix.wire import SOH, encode, pairs, password
-
-PATIENCE_S = 20.0
-_last_id = [0]
-_HEAD = re.compile(rb"8=FIX\.4\.4\x019=(\d+)\x01")
-_TRAILER = 7
-
-
-class Reader:
-    """Cuts a stream into messages of any length: 9 and 10 must be right, and nothing may stand in between."""
-
-    def __init__(self) -> None:
-        self._buffer = b""
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take bytes in; return the messages that are whole."""
-        buffer, at, found = self._buffer + data, 0, []
-        while head := _HEAD.match(buffer, at):
-            end = head.end() + int(head[1]) + _TRAILER
-            if len(buffer) < end:
-                break
-            message = buffer[at:end]
-            assert message[-_TRAILER:] == b"10=%03d\x01" % (sum(message[:-_TRAILER]) % 256), message
-            found.append(message)
-            at = end
-        self._buffer = buffer[at:]
-        assert b"8=FIX.4.4\x019=".startswith(self._buffer[:12]), self._buffer
-        return found
-
-
-class Message:
-    """A message as it came: fields in their order, and by tag."""
-
-    def __init__(self, raw: bytes) -> None:
-        self.raw = raw
-        self.pairs = pairs(raw.decode())
-        self._first = dict(reversed(self.pairs))
-
-    def __getitem__(self, tag: int) -> str:
-        return self._first[str(tag)]
-
-    def get(self, tag: int) -> str | None:
-        return self._first.get(str(tag))
-
-    def all(self, tag: int) -> list[str]:
-        """Return every value of a tag: groups repeat them."""
-        return [value for name, value in self.pairs if name == str(tag)]
-
-    def groups(self, first: int) -> list[dict[int, str]]:
-        """Return the entries of the group that begins with tag ``first``."""
-        entries: list[dict[int, str]] = []
-        for name, value in self.pairs:
-            if name == str(first):
-                entries.append({})
-            if entries and int(name) not in entries[-1]:
-                entries[-1][int(name)] = value
-        return entries
-
-    @property
-    def type(self) -> str:
-        return self[35]
-
-    def __repr__(self) -> str:
-        return self.raw.decode().replace(SOH, "|")
-
-
-def new_id() -> str:
-    """Return a ClOrdID: microseconds, ever increasing in this process."""
-    _last_id[0] = max(_last_id[0] + 1, time.time_ns() // 1000)
-    return str(_last_id[0])
-
-
-def now() -> str:
-    """Return the time as FIX has it."""
-    ns = time.time_ns()
-    return time.strftime("%Y%m%d-%H:%M:%S", time.gmtime(ns // 10**9)) + f".{ns // 10**6 % 1000:03d}"
+from emulator.gateways.fix.wire import SOH, encode, password
+from tests.fix.messages import Message, Reader, new_id, now, states
 
 
 class FixClient:
-    """One connection.  ``account`` is that part of the endpoints file."""
+    """One client on one service.
 
-    def __init__(
-        self,
-        place: str,
-        account: dict[str, Any],
-        target: str,
-        *,
-        comp_id: str | None = None,
-        context: ssl.SSLContext | None = None,
-    ) -> None:
-        host, _, port = place.rpartition(":")
-        self.account = account
-        self.comp_id = comp_id or account["fix"]["sender_comp_id"]
+    Keyword ``fields`` of a request (``t44="…"``) change it; None leaves one out.
+    """
+
+    def __init__(self, comp_id: str, target: str, key: str, secret: str) -> None:
+        self.comp_id = comp_id
         self.target = target
+        self.key = key
+        self.secret = secret
         self.number = 1
-        self.messages: list[Message] = []
         self._reader = Reader()
+        self._heard: list[Message] = []
         self._waiting: list[Message] = []
-        self._end: socket.socket = socket.create_connection((host, int(port)), timeout=PATIENCE_S)
-        self._end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if context is not None:
-            self._end = context.wrap_socket(self._end, server_hostname="colo-london.vip-fix.kraken.com")
 
-    # -- sending ----------------------------------------------------------------------------------
+    # -- what carries it --------------------------------------------------------------------------
 
     def raw(self, data: bytes) -> None:
-        self._end.sendall(data)
+        """Send bytes."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Lose the connection."""
+        raise NotImplementedError
+
+    def _more(self) -> bool:
+        """Take in what has come, at least something; tell whether there can be more."""
+        raise NotImplementedError
+
+    def nonce(self) -> int:
+        """Return the nonce of the next logon."""
+        return time.time_ns() // 10**6
+
+    # -- sending ----------------------------------------------------------------------------------
 
     def message(self, msg_type: str, *fields: tuple[int, object], number: int | None = None) -> bytes:
         """Return a message with the next number, or with ``number``."""
         if number is None:
             number, self.number = self.number, self.number + 1
-        body = "".join(f"{tag}={value}{SOH}" for tag, value in fields)
-        head = f"35={msg_type}{SOH}34={number}{SOH}49={self.comp_id}{SOH}52={now()}{SOH}56={self.target}{SOH}"
-        return encode(head + body)
+        head = f"35={msg_type}{SOH}34={number}{SOH}49={self.comp_id}{SOH}"
+        head += f"52={now()}{SOH}56={self.target}{SOH}"
+        return encode(head + "".join(f"{tag}={value}{SOH}" for tag, value in fields))
 
     def send(self, msg_type: str, *fields: tuple[int, object], number: int | None = None) -> None:
         self.raw(self.message(msg_type, *fields, number=number))
 
+    def ask(self, msg_type: str, *fields: tuple[int, object], number: int | None = None) -> list[Message]:
+        """Send a message; return all that has come then."""
+        self.send(msg_type, *fields, number=number)
+        return self.take()
+
     def credentials(self, number: int, nonce: int | None = None) -> list[tuple[int, object]]:
         """Return 553, 554 and 5025."""
-        import base64
-
-        fix = self.account["fix"]
-        stamp = str(nonce or time.time_ns() // 10**6)
-        secret = base64.b64decode(fix["secret"])
-        signed = password(secret, fix["key"], self.comp_id, self.target, str(number), stamp)
-        return [(553, fix["key"]), (554, signed), (5025, stamp)]
+        stamp = str(nonce or self.nonce())
+        secret = base64.b64decode(self.secret)
+        signed = password(secret, self.key, self.comp_id, self.target, str(number), stamp)
+        return [(553, self.key), (554, signed), (5025, stamp)]
 
     def logon(self, *fields: tuple[int, object], reset: bool = True, heartbeat: int = 30) -> Message:
         """Log on and return the answer."""
@@ -148,58 +82,113 @@ class FixClient:
         self.send("A", *body, *fields)
         return self.read()
 
+    # -- requests: sent, or sent and answered by all that has come then ----------------------------
+
     def order(self, **fields: object) -> str:
-        """Send a NewOrderSingle, a limit order to buy unless ``fields`` (``t44="…"``) say otherwise."""
-        values: dict[int, object] = {
-            11: new_id(),
-            38: "0.01",
-            40: "2",
-            44: "50000.0",
-            54: "1",
-            55: "BTC/USD",
-            59: "1",
-            60: now(),
-        }
-        values.update({int(name[1:]): value for name, value in fields.items()})
-        present = sorted((tag, value) for tag, value in values.items() if value is not None)
-        self.send("D", *present)
-        return str(values[11])
+        """Send a NewOrderSingle, a limit order to buy unless ``fields`` say otherwise; return its ClOrdID."""
+        values: dict[int, object] = {38: "0.01", 40: "2", 44: "50000.0", 54: "1", 55: "BTC/USD", 59: "1"}
+        return self._request("D", values | {60: now()}, fields)
+
+    def ordered(self, **fields: object) -> list[Message]:
+        self.order(**fields)
+        return self.take()
+
+    def resting(self, **fields: object) -> Message:
+        """Place an order that rests; return its last report."""
+        reports = self.ordered(**fields)
+        assert states(reports) == ["AA", "00"], reports
+        return reports[-1]
 
     def cancel(self, order_id: str | None = None, orig: str | None = None, **fields: object) -> str:
-        """Send an OrderCancelRequest."""
-        values: dict[int, object] = {11: new_id(), 37: order_id, 41: orig, 54: "1", 55: "BTC/USD", 60: now()}
-        values.update({int(name[1:]): value for name, value in fields.items()})
-        self.send("F", *sorted((tag, value) for tag, value in values.items() if value is not None))
-        return str(values[11])
+        """Send an OrderCancelRequest; return its ClOrdID."""
+        values: dict[int, object] = {37: order_id, 41: orig, 54: "1", 55: "BTC/USD", 60: now()}
+        return self._request("F", values, fields)
+
+    def canceled(
+        self, order_id: str | None = None, orig: str | None = None, **fields: object
+    ) -> list[Message]:
+        self.cancel(order_id, orig, **fields)
+        return self.take()
 
     def replace(self, report: Message, **fields: object) -> str:
-        """Send an OrderCancelReplaceRequest for the order of ``report``."""
-        values: dict[int, object] = {
-            11: new_id(),
-            37: report[37],
-            38: report[38],
-            40: report[40],
-            41: report[11],
-            44: report.get(44),
-            54: report[54],
-            55: report[55],
-            59: report[59],
-            60: now(),
-            99: report.get(99),
-        }
-        values.update({int(name[1:]): value for name, value in fields.items()})
-        self.send("G", *sorted((tag, value) for tag, value in values.items() if value is not None))
-        return str(values[11])
+        """Send an OrderCancelReplaceRequest for the order of ``report``; return its ClOrdID."""
+        values: dict[int, object] = {tag: report[tag] for tag in (37, 38, 40, 54, 55, 59)}
+        values |= {41: report[11], 44: report.get(44), 60: now(), 99: report.get(99)}
+        return self._request("G", values, fields)
+
+    def replaced(self, report: Message, **fields: object) -> list[Message]:
+        self.replace(report, **fields)
+        return self.take()
+
+    def status(self, order_id: str, **fields: object) -> list[Message]:
+        """Ask for the status of an order."""
+        self._request("H", {37: order_id, 55: "BTC/USD"}, fields)
+        return self.take()
+
+    def mass_cancel(self, scope: str, **fields: object) -> list[Message]:
+        self._request("q", {60: now(), 530: scope}, fields)
+        return self.take()
+
+    def refusal(self, **fields: object) -> tuple[str, str]:
+        """Send an order that must be refused by one j; return its 380 and 58."""
+        id_ = self.order(**fields)
+        (refusal,) = self.take()
+        assert (refusal.type, refusal[45], refusal[372], refusal[379]) == ("j", "0", "D", id_)
+        return refusal[380], refusal[58]
+
+    def session_reject(self, **fields: object) -> tuple[str, str, str]:
+        """Send an order that must be refused by one 3; return its 371, 373 and 58."""
+        number = self.number
+        self.order(**fields)
+        (refusal,) = self.take()
+        assert (refusal.type, refusal[45], refusal[372]) == ("3", str(number), "D")
+        return refusal[371], refusal[373], refusal[58]
+
+    def subscribe(
+        self,
+        *symbols: str,
+        depth: object = 10,
+        types: str = "01",
+        level3: bool = False,
+        request: str = "md1",
+        **fields: object,
+    ) -> None:
+        """Send a MarketDataRequest, of BTC/USD unless there are ``symbols``."""
+        values: dict[int, object] = {262: request, 263: "1", 264: depth, 266: "N" if level3 else None}
+        wanted = symbols or ("BTC/USD",)
+        self.send(
+            "V",
+            (146, len(wanted)),
+            *((55, symbol) for symbol in wanted),
+            *_changed(values, fields),
+            (267, len(types)),
+            *((269, kind) for kind in types),
+        )
+
+    def subscribed(self, *symbols: str, **options: object) -> list[Message]:
+        self.subscribe(*symbols, **options)  # type: ignore[arg-type]
+        return self.take()
+
+    def unsubscribed(self, request: str = "md1") -> list[Message]:
+        return self.subscribed(request=request, t263="2")
+
+    def _request(self, msg_type: str, values: dict[int, object], fields: dict[str, object]) -> str:
+        """Send a message with fields in the order of their tags; return its ClOrdID."""
+        sent = dict(_changed({11: new_id()} | values, fields))
+        self.send(msg_type, *sent.items())
+        return str(sent.get(11))
 
     # -- reading ----------------------------------------------------------------------------------
 
-    def _more(self) -> bool:
-        data = self._end.recv(1 << 16)
-        for raw in self._reader.feed(data):
-            message = Message(raw)
-            self._waiting.append(message)
-            self.messages.append(message)
-        return bool(data)
+    @property
+    def messages(self) -> list[Message]:
+        """All that has been read so far, over all connections."""
+        return self._heard
+
+    def _hear(self, data: bytes) -> None:
+        messages = [Message(raw) for raw in self._reader.feed(data)]
+        self._waiting += messages
+        self._heard += messages
 
     def read(self) -> Message:
         """Return the next message."""
@@ -207,6 +196,10 @@ class FixClient:
             if not self._more():
                 raise ConnectionError("the venue closed the connection")
         return self._waiting.pop(0)
+
+    def take(self) -> list[Message]:
+        """Return all that has come and was not read yet."""
+        return self.sync()
 
     def reports(self, count: int) -> list[Message]:
         """Return the next messages, which must be ExecutionReports."""
@@ -251,16 +244,14 @@ class FixClient:
         assert self.rest() == []
         return answer
 
-    def close(self) -> None:
-        self._end.close()
-
-    def __enter__(self) -> "FixClient":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def entries(*pairs_: tuple[int, object]) -> Iterable[tuple[int, object]]:
-    """Return fields in the order given: for groups."""
-    return pairs_
+def _changed(values: dict[int, object], fields: dict[str, object]) -> list[tuple[int, object]]:
+    """Return values with those of ``fields`` in their place, by tag, without those that are None."""
+    values = values | {int(name[1:]): value for name, value in fields.items()}
+    return sorted((tag, value) for tag, value in values.items() if value is not None)

@@ -7,12 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from emulator.gateways.fix.gateway import Gateway
-from tests.fix.client import FixClient
-from tests.fix.desk import Desk, fix_gateway
-from tests.fix.in_process import Floor
-from tests.fix.inside import Peer, Venue, venue
+from tests.fix.inside import Direct, FixVenue
 from tests.fix.reading import BOOK, SECOND
+from tests.fix.sockets import SocketClient
 from tests.gateways.venue import Client, Kraken
 from tests.running import Running
 
@@ -22,14 +19,14 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 @pytest.fixture
-def connect(quiet_venue: Running) -> Iterator[Callable[..., FixClient]]:
+def connect(quiet_venue: Running) -> Iterator[Callable[..., SocketClient]]:
     """Connect to a service of a venue where nobody else trades: ``connect(account, "spot_trading")``."""
-    clients: list[FixClient] = []
+    clients: list[SocketClient] = []
 
-    def make(account: dict[str, Any], service: str = "spot_trading", **options: Any) -> FixClient:
+    def make(account: dict[str, Any], service: str = "spot_trading", **options: Any) -> SocketClient:
         target = "KRAKEN-TRD" if service == "spot_trading" else "KRAKEN-MD"
         at = options.pop("venue", quiet_venue)
-        client = FixClient(at.tier()["fix"][service], account, target, **options)
+        client = SocketClient(at.tier()["fix"][service], account, target, **options)
         clients.append(client)
         return client
 
@@ -39,66 +36,40 @@ def connect(quiet_venue: Running) -> Iterator[Callable[..., FixClient]]:
 
 
 @pytest.fixture
-def kraken() -> Kraken:
-    """A venue in this process: alice, bob and carol with plenty of everything, dave with 100 USD."""
-    return Kraken()
+def inside() -> Iterator[FixVenue]:
+    """A venue of its own for a test, without sockets: empty books, a clock turned by hand."""
+    with FixVenue() as made:
+        yield made
 
 
 @pytest.fixture
-def gateway(kraken: Kraken) -> Iterator[Gateway]:
-    """The FIX side of it."""
-    made = fix_gateway(kraken)
-    yield made
-    made.close()
+def kraken(inside: FixVenue) -> Kraken:
+    """What is behind its gateways: trading as others, time, REST calls."""
+    return inside.kraken
 
 
 @pytest.fixture
-def desk(gateway: Gateway) -> Callable[..., Desk]:
-    """Log a client on by its CompID: ``desk("ALICE2", (8674, 1))``."""
-
-    def make(comp_id: str, *fields: tuple[int, object]) -> Desk:
-        client = Desk(gateway, comp_id)
-        assert client.logon(*fields).type == "A"
-        return client
-
-    return make
+def alice(inside: FixVenue) -> Direct:
+    """A client that trades."""
+    return inside.trader("ALICE")
 
 
 @pytest.fixture
-def alice(desk: Callable[..., Desk]) -> Desk:
-    return desk("ALICE")
+def bob(inside: FixVenue) -> Direct:
+    """Another one."""
+    return inside.trader("BOB")
 
 
 @pytest.fixture
-def bob(desk: Callable[..., Desk]) -> Desk:
-    return desk("BOB")
-
-
-@pytest.fixture
-def client(kraken: Kraken) -> Client:
+def ws(kraken: Kraken) -> Client:
     """A WebSocket client of the same venue."""
     return kraken.client()
 
 
 @pytest.fixture
-def inside() -> Iterator[Venue]:
-    """A FIX gateway without sockets: alice, bob and carol with plenty of everything, empty books."""
-    with venue() as made:
-        yield made
-
-
-@pytest.fixture
-def reader(inside: Venue) -> Peer:
+def reader(inside: FixVenue) -> Direct:
     """A client of L2; the book of BTC/USD has two levels a side, each two seconds older than the next one."""
     for side, qty, price in BOOK:
         inside.kraken.place("bob", side, qty, price)
         inside.kraken.clock.ns += 2 * SECOND
-    return inside.connect()
-
-
-@pytest.fixture
-def floor() -> Iterator[Floor]:
-    """A venue without sockets, whose clock is turned by hand."""
-    made = Floor()
-    yield made
-    made.gateway.close()
+    return inside.reader()

@@ -1,9 +1,6 @@
-"""FIX without sockets: the gateway on a venue whose clock is turned by hand, and clients that speak to it."""
+"""FIX without sockets: a venue whose clock is turned by hand, and clients right at its FIX gateway."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from emulator.engine import commands
 from emulator.engine.accounts import Account
@@ -14,155 +11,164 @@ from emulator.gateways.fix.gateway import Gateway
 from emulator.gateways.fix.logon import Member
 from emulator.gateways.fix.services import SERVICES
 from emulator.gateways.fix.session import Session
-from emulator.gateways.fix.wire import SOH, encode, password, timestamp
+from emulator.gateways.fix.wire import Framer
 from emulator.gateways.keys import ApiKey, fix_credentials
-from tests.fix.client import Message, Reader
+from emulator.settings import PROFILES
+from tests.fix.client import FixClient
+from tests.fix.messages import Message
 from tests.gateways.venue import SEED, XBTUSD, Kraken
 
-DICTIONARY = Path(__file__).parents[2] / "profiles" / "fix" / "KRAKEN-FIX44.xml"
-SYMBOL = "BTC/USD"
+DICTIONARY = PROFILES / "fix" / "KRAKEN-FIX44.xml"
+ADDRESS = "127.0.0.1"
 HOUSE = "house"
+MORE_COMP_IDS = {"ALICE2": "alice"}
+"""Whose they are; each account has its own name in capitals besides."""
 _SERVICES = {service.name: service for service in SERVICES}
-Fields = tuple[tuple[int, object], ...]
 
 
-class Peer:
-    """One client on one service; its connection is what the session writes to."""
+class Outlet:
+    """The venue's end of a connection: what was written, and whether it was closed."""
 
-    def __init__(self, venue: "Venue", service: str, account: str) -> None:
-        self.kraken = venue.kraken
-        self.service = _SERVICES[service]
-        self.comp_id = account.upper()
-        self.number = 1
+    def __init__(self) -> None:
+        self.written = b""
         self.closed = False
-        self.messages: list[Message] = []
-        self.session: Session | None = None
-        self._gateway = venue.gateway
-        self._key = venue.members[self.comp_id].key
-        self._reader = Reader()
-        self._taken = 0
-
-    # -- the connection under the session ---------------------------------------------------------
 
     def write(self, data: bytes) -> None:
-        assert not self.closed
-        self.messages += [Message(raw) for raw in self._reader.feed(data)]
+        assert not self.closed, "written to a connection that the venue has closed"
+        self.written += data
 
     def close(self) -> None:
         self.closed = True
 
-    # -- what a client does -----------------------------------------------------------------------
 
-    def raw(self, msg_type: str, *fields: tuple[int, object], number: int | None = None) -> bytes:
-        """Return a message with the next number, or with ``number``."""
-        if number is None:
-            number, self.number = self.number, self.number + 1
-        head = f"35={msg_type}{SOH}34={number}{SOH}49={self.comp_id}{SOH}"
-        head += f"52={self.now()}{SOH}56={self.service.target}{SOH}"
-        return encode(head + "".join(f"{tag}={value}{SOH}" for tag, value in fields))
+class Direct(FixClient):
+    """A client whose bytes go straight to the gateway; reading what has not come is an error.
 
-    def now(self) -> str:
-        return timestamp(self.kraken.clock.ns)
+    A connection begins with the first message; a logon after its end makes another one.
+    """
 
-    def new_id(self) -> str:
-        self.kraken.clock.ns += 1_000
-        return str(self.kraken.clock.ns // 1_000)
+    def __init__(self, inside: "FixVenue", comp_id: str, service: str) -> None:
+        self.service = _SERVICES[service]
+        account = MORE_COMP_IDS.get(comp_id, comp_id.lower())
+        super().__init__(comp_id, self.service.target, *fix_credentials(SEED, account))
+        self.outlet = Outlet()
+        self.session: Session | None = None
+        self._inside = inside
+        self._incoming = Framer()
 
-    def log_on(self, *fields: tuple[int, object], reset: bool = True) -> Message:
-        """Log on over a new connection; return the answer."""
-        body: list[tuple[int, object]] = [(98, 0), (108, 30)]
-        if reset:
-            self.number = 1
-            body.append((141, "Y"))
-        if self.service.trading:
-            self.kraken.clock.ns += 10**6
-            nonce = str(self.kraken.clock.ns // 10**6)
-            signed = password(
-                self._key.secret, self._key.key, self.comp_id, self.service.target, str(self.number), nonce
-            )
-            body += [(553, self._key.key), (554, signed), (5025, nonce)]
-        self.closed = False
-        logon = self.raw("A", *body, *fields)
-        self.session = self._gateway.log_on(self.service, logon, self, OPEN, "127.0.0.1")
-        return self.take()[0]
+    @property
+    def closed(self) -> bool:
+        """Whether the venue has closed the connection."""
+        return self.outlet.closed
 
-    def send(self, msg_type: str, *fields: tuple[int, object], number: int | None = None) -> list[Message]:
-        """Send a message; return all that came of it."""
-        self._taken = len(self.messages)
-        assert self.session is not None
-        self.session.receive(self.raw(msg_type, *fields, number=number))
-        if self.session.ended:
-            self.hang_up()
-        return self.take()
+    def nonce(self) -> int:
+        return self._inside.next_nonce()
 
-    def hang_up(self) -> None:
+    def logon(self, *fields: tuple[int, object], reset: bool = True, heartbeat: int = 30) -> Message:
+        if self.session is None:
+            self._hear_written()
+            self.outlet, self._incoming = Outlet(), Framer()
+        return super().logon(*fields, reset=reset, heartbeat=heartbeat)
+
+    def raw(self, data: bytes) -> None:
+        for message in self._incoming.feed(data):
+            if self.closed:
+                return
+            if self.session is not None:
+                self.session.receive(message)
+                ended = self.session.ended
+            else:
+                gateway = self._inside.gateway
+                self.session = gateway.log_on(self.service, message, self.outlet, OPEN, ADDRESS)
+                ended = self.session is None
+            if ended:
+                self.outlet.close()
+                self.close()
+
+    def close(self) -> None:
         """Lose the connection."""
-        assert self.session is not None
-        self.closed = True
-        self.session.detach()
+        session, self.session = self.session, None
+        if session is not None and session.outlet is self.outlet:
+            session.detach()
 
     def take(self) -> list[Message]:
-        """Return what came since the last call."""
-        new, self._taken = self.messages[self._taken :], len(self.messages)
-        return new
+        self._hear_written()
+        found, self._waiting = self._waiting, []
+        return found
 
-    # -- what a market data client asks for -------------------------------------------------------
+    @property
+    def messages(self) -> list[Message]:
+        self._hear_written()
+        return self._heard
 
-    def subscribe(
-        self,
-        *symbols: str,
-        depth: object = 10,
-        types: str = "01",
-        level3: bool = False,
-        request: str = "md1",
-        **fields: object,
-    ) -> list[Message]:
-        """Send a MarketDataRequest; ``fields`` (``t265=…``) change it, None leaves one out."""
-        values: dict[int, object] = {262: request, 263: "1", 264: depth, 266: "N" if level3 else None}
-        values.update({int(name[1:]): value for name, value in fields.items()})
-        wanted = symbols or (SYMBOL,)
-        return self.send(
-            "V",
-            (146, len(wanted)),
-            *((55, symbol) for symbol in wanted),
-            *((tag, value) for tag, value in sorted(values.items()) if value is not None),
-            (267, len(types)),
-            *((269, kind) for kind in types),
-        )
+    def _more(self) -> bool:
+        assert self.outlet.written or self.closed, "the venue has nothing to say"
+        return self._hear_written()
 
-    def unsubscribe(self, request: str = "md1") -> list[Message]:
-        return self.subscribe(request=request, t263="2")
-
-    def order(self, **fields: object) -> list[Message]:
-        """Send a NewOrderSingle, a limit order to buy unless ``fields`` (``t44="…"``) say otherwise."""
-        values: dict[int, object] = {11: self.new_id(), 38: "0.1", 40: "2", 44: "64000.1", 54: "1"}
-        values |= {55: SYMBOL, 59: "1", 60: self.now()}
-        values.update({int(name[1:]): value for name, value in fields.items()})
-        return self.send("D", *sorted((tag, value) for tag, value in values.items() if value is not None))
+    def _hear_written(self) -> bool:
+        data, self.outlet.written = self.outlet.written, b""
+        self._hear(data)
+        return bool(data)
 
 
-class Venue:
-    """A venue, its FIX gateway, and a SenderCompID for each account: the account's name in capitals."""
+class FixVenue:
+    """A venue with a FIX gateway: alice, bob and carol with plenty of everything, dave with 100 USD.
 
-    def __init__(self, kraken: Kraken | None = None) -> None:
+    ``options`` are those of the gateway.
+    """
+
+    def __init__(self, kraken: Kraken | None = None, **options: Any) -> None:
         self.kraken = kraken or Kraken()
-        self.members = {}
-        for name in self.kraken.engine.accounts:
-            key = ApiKey(name, *fix_credentials(SEED, name), name="fix")
-            self.members[name.upper()] = Member(name.upper(), name, key)
-        self.kraken.engine.accounts[HOUSE] = Account(HOUSE, house=True)
-        self.gateway = Gateway(self.kraken.venue, self.members, DICTIONARY)
+        self.accounts = self.kraken.engine.accounts
+        comp_ids = {name.upper(): name for name in self.accounts} | MORE_COMP_IDS
+        self.members = {
+            comp_id: Member(comp_id, name, ApiKey(name, *fix_credentials(SEED, name), name="fix"))
+            for comp_id, name in comp_ids.items()
+        }
+        self.accounts[HOUSE] = Account(HOUSE, house=True)
+        self.clients: list[Direct] = []
+        self.gateway = Gateway(self.kraken.venue, self.members, DICTIONARY, **options)
         self.gateway.publisher._soon = Session.flush  # nothing waits for the next turn of a loop: none turns
+        self._nonce = 0
 
-    def connect(self, service: str = "spot_md", account: str = "alice", **options: Any) -> Peer:
-        """Return a client that has logged on."""
-        client = Peer(self, service, account)
-        assert client.log_on(**options).type == "A"
+    def in_a_loop(self) -> None:
+        """Let updates wait for the next turn of the loop: now there is one that turns."""
+        del self.gateway.publisher._soon
+
+    # -- clients ----------------------------------------------------------------------------------
+
+    def client(self, comp_id: str = "ALICE", service: str = "spot_trading") -> Direct:
+        """Return a client that has not logged on."""
+        client = Direct(self, comp_id, service)
+        self.clients.append(client)
         return client
 
-    def client(self, service: str = "spot_md", account: str = "alice") -> Peer:
-        """Return a client that has not logged on."""
-        return Peer(self, service, account)
+    def trader(self, comp_id: str = "ALICE", *fields: tuple[int, object], reset: bool = True) -> Direct:
+        """Return a client that has logged on to trade."""
+        client = self.client(comp_id)
+        assert client.logon(*fields, reset=reset).type == "A"
+        return client
+
+    def reader(self, comp_id: str = "ALICE", service: str = "spot_md") -> Direct:
+        """Return a client that has logged on to read market data."""
+        client = self.client(comp_id, service)
+        assert client.logon().type == "A"
+        return client
+
+    def next_nonce(self) -> int:
+        """Return milliseconds of the venue's clock, or one more than the last time."""
+        self._nonce = max(self._nonce + 1, self.kraken.clock.ns // 10**6)
+        return self._nonce
+
+    # -- what happens by itself -------------------------------------------------------------------
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass; connections that the venue has closed are lost."""
+        self.kraken.wait(seconds)
+        self.gateway.tick()
+        for client in self.clients:
+            if client.closed:
+                client.close()
 
     def quote(self, buy: bool, price: int, qty: int = 10**6) -> None:
         """Let the market itself, which no limit holds back, offer to trade BTC/USD; units of the pair."""
@@ -177,15 +183,17 @@ class Venue:
             )
         )
 
+    def cancel(self, account: str, txid: str) -> None:
+        """Cancel an order behind FIX's back."""
+        self.kraken.execute(commands.CancelOrder(account=account, txid=txid))
+
+    # -- the end ----------------------------------------------------------------------------------
+
     def close(self) -> None:
         self.gateway.close()
 
+    def __enter__(self) -> Self:
+        return self
 
-@contextmanager
-def venue(kraken: Kraken | None = None) -> Iterator[Venue]:
-    """A venue that is closed at the end."""
-    made = Venue(kraken)
-    try:
-        yield made
-    finally:
-        made.close()
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,8 +1,6 @@
 """What tests look at in market data messages, and the book that most of them begin with."""
 
-from emulator.engine import commands
-from tests.fix.client import Message
-from tests.fix.inside import Venue
+from tests.fix.messages import Message
 
 SECOND = 10**9
 BOOK = (
@@ -35,8 +33,3 @@ def only(messages: list[Message]) -> Message:
     """Return the message when there is one only."""
     (message,) = messages
     return message
-
-
-def cancel(inside: Venue, account: str, txid: str) -> None:
-    """Cancel an order behind FIX's back."""
-    inside.kraken.execute(commands.CancelOrder(account=account, txid=txid))

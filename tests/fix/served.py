@@ -10,13 +10,13 @@ from emulator.gateways.access import OPEN
 from emulator.gateways.fix.server import Server
 from emulator.gateways.fix.services import SERVICES
 from emulator.gateways.keys import fix_credentials
-from tests.fix.client import FixClient
-from tests.fix.in_process import Floor
+from tests.fix.inside import FixVenue
+from tests.fix.sockets import SocketClient
 from tests.gateways.venue import SEED
 from tests.running import wait_until
 
 
-class Client(FixClient):
+class Client(SocketClient):
     """A client whose nonces follow the venue's clock."""
 
     def __init__(self, served: "Served", name: str = "ALICE", service: str = "spot_trading") -> None:
@@ -27,20 +27,20 @@ class Client(FixClient):
         self._served = served
         served.clients.append(self)
 
-    def credentials(self, number: int, nonce: int | None = None) -> list[tuple[int, object]]:
-        return super().credentials(number, nonce or self._served.floor.next_nonce())
+    def nonce(self) -> int:
+        return self._served.inside.next_nonce()
 
 
 class Served:
     """A server that listens, and its clients."""
 
     def __init__(
-        self, floor: Floor, server: Server, places: dict[str, str], loop: asyncio.AbstractEventLoop
+        self, inside: FixVenue, server: Server, places: dict[str, str], loop: asyncio.AbstractEventLoop
     ) -> None:
-        self.floor = floor
+        self.inside = inside
         self.server = server
         self.places = places
-        self.clients: list[FixClient] = []
+        self.clients: list[Client] = []
         self._loop = loop
 
     def client(self, name: str = "ALICE", service: str = "spot_trading") -> Client:
@@ -56,18 +56,19 @@ class Served:
 
 
 @contextmanager
-def serving(floor: Floor) -> Iterator[Served]:
-    """Serve ``floor``; everything is closed at the end."""
+def serving(inside: FixVenue) -> Iterator[Served]:
+    """Serve ``inside``; everything is closed at the end."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    server = Server(floor.gateway)
+    inside.in_a_loop()
+    server = Server(inside.gateway)
     listeners: list[asyncio.Server] = []
 
     async def begin() -> dict[str, str]:
         places = {}
         for service in SERVICES:
-            factory = server.protocols(service, OPEN, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+            factory = server.protocols(service, OPEN, lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
             listener = await loop.create_server(factory, "127.0.0.1", 0)
             listeners.append(listener)
             places[service.name] = f"127.0.0.1:{listener.sockets[0].getsockname()[1]}"
@@ -79,7 +80,7 @@ def serving(floor: Floor) -> Iterator[Served]:
             listener.close()
         server.close()
 
-    served = Served(floor, server, asyncio.run_coroutine_threadsafe(begin(), loop).result(), loop)
+    served = Served(inside, server, asyncio.run_coroutine_threadsafe(begin(), loop).result(), loop)
     try:
         yield served
     finally:

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from emulator.gateways.fix import session as sessions
-from tests.fix.client import FixClient, now
-from tests.fix.in_process import Direct
+from tests.fix.inside import Direct
+from tests.fix.messages import now
+from tests.fix.sockets import SocketClient
 
 SESSIONS = 100
 LOGONS = 200
@@ -67,8 +68,8 @@ def test_orders_that_come_byte_by_byte_are_taken(quiet_venue, connect):
     assert [report[11] for report in client.reports(2)] == ["1", "1"]
 
 
-def test_a_message_with_a_wrong_checksum_is_ignored_and_its_number_is_free(floor):
-    client = floor.trader()
+def test_a_message_with_a_wrong_checksum_is_ignored_and_its_number_is_free(inside):
+    client = inside.trader()
     message = bytearray(client.message("1", (112, "x"), number=2))
     message[-2] = message[-2] ^ 1
     client.raw(bytes(message))
@@ -88,8 +89,8 @@ def test_a_huge_length_ends_the_connection(quiet_venue, connect, head):
         assert client.rest() == []
 
 
-def test_another_version_in_a_message_is_ignored_or_ends_the_session(floor):
-    client = floor.trader()
+def test_another_version_in_a_message_is_ignored_or_ends_the_session(inside):
+    client = inside.trader()
     message = client.message("1", (112, "x"), number=2).replace(b"FIX.4.4", b"FIX.4.2")
     client.raw(resealed(message))
     assert not [answer for answer in client.take() if answer.type == "0"]
@@ -106,8 +107,8 @@ def resealed(message: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("msg_type", "tag"), [("1", 112), ("D", 11), ("D", 55), ("F", 37), ("D", 60), ("5", 58)]
 )
-def test_strange_bytes_in_values_end_nothing_but_their_message(floor, caplog, msg_type, tag, value):
-    client = floor.trader()
+def test_strange_bytes_in_values_end_nothing_but_their_message(inside, caplog, msg_type, tag, value):
+    client = inside.trader()
     fields = {
         "1": {112: "x"},
         "D": {11: "1", 38: "1", 40: 2, 44: "1.0", 54: 1, 55: "BTC/USD", 59: 1, 60: now()},
@@ -134,8 +135,8 @@ def test_strange_bytes_in_values_end_nothing_but_their_message(floor, caplog, ms
     ("comp_id", "target"), [("BOB", "KRAKEN-TRD"), ("ALICE", "KRAKEN-MD"), ("alice", "X")]
 )
 @pytest.mark.parametrize("msg_type", ["0", "D", "F"])
-def test_other_comp_ids_amid_a_session_are_rejected_and_end_it(floor, comp_id, target, msg_type):
-    client = floor.trader()
+def test_other_comp_ids_amid_a_session_are_rejected_and_end_it(inside, comp_id, target, msg_type):
+    client = inside.trader()
     client.comp_id, client.target = comp_id, target
     fields = {
         "0": [],
@@ -148,8 +149,8 @@ def test_other_comp_ids_amid_a_session_are_rejected_and_end_it(floor, comp_id, t
     assert goodbye.type == "5"
     client.comp_id, client.target = "ALICE", "KRAKEN-TRD"
     client.send("5")
-    assert client.outlet.closed
-    assert not floor.accounts["alice"].open
+    assert client.closed
+    assert not inside.accounts["alice"].open
 
 
 @pytest.mark.parametrize("heartbeat", [30, 0])
@@ -164,26 +165,26 @@ def test_who_does_not_answer_the_logout_is_dropped(quiet_venue, connect, heartbe
 def out_of_turn(client: Direct, count: int) -> None:
     for _ in range(count):
         client.send("1", (112, "x"))
-        if client.outlet.closed:
+        if client.closed:
             return
 
 
-def test_messages_out_of_turn_without_end_are_cut_off(floor):
-    client = floor.trader()
+def test_messages_out_of_turn_without_end_are_cut_off(inside):
+    client = inside.trader()
     client.number = 1000
     out_of_turn(client, sessions.MOST_IDLE_MESSAGES + 2)
-    assert client.outlet.closed
+    assert client.closed
     client.close()
-    assert floor.trader().session is not None
+    assert inside.trader().session is not None
 
 
 @pytest.mark.parametrize("between", ["resend request", "bad message", "in turn", "reset", "gap fill"])
-def test_other_messages_between_those_out_of_turn_do_not_save_one_from_that(floor, between):
-    client = floor.trader()
+def test_other_messages_between_those_out_of_turn_do_not_save_one_from_that(inside, between):
+    client = inside.trader()
     turn, client.number = 2, 1_000_000
     for _ in range(30):
         out_of_turn(client, 100)
-        if client.outlet.closed:
+        if client.closed:
             break
         if between == "resend request":
             client.send("2", (7, 1), (16, 0))
@@ -196,26 +197,26 @@ def test_other_messages_between_those_out_of_turn_do_not_save_one_from_that(floo
             client.send("4", (123, "Y" if between == "gap fill" else "N"), (36, client.number), number=turn)
             client.send("0")
             turn, client.number = client.number, client.number + 1
-    assert client.outlet.closed
+    assert client.closed
 
 
-def test_gaps_that_are_filled_may_be_as_many_as_there_are(floor):
-    client = floor.trader()
+def test_gaps_that_are_filled_may_be_as_many_as_there_are(inside):
+    client = inside.trader()
     for _ in range(5):
         gap = client.number
         client.number += 1
         out_of_turn(client, 600)
         client.send("0", number=gap)
         assert len([answer for answer in client.take() if answer.type == "0"]) == 600
-    assert not client.outlet.closed
+    assert not client.closed
 
 
-def test_duplicates_without_end_are_cut_off(floor):
-    client = floor.trader()
+def test_duplicates_without_end_are_cut_off(inside):
+    client = inside.trader()
     client.send("0")
     for _ in range(sessions.MOST_IDLE_MESSAGES + 1):
         client.send("0", (43, "Y"), (122, now()), number=2)
-    assert client.outlet.closed
+    assert client.closed
 
 
 # -- many -----------------------------------------------------------------------------------------
@@ -257,7 +258,7 @@ def test_a_storm_of_logons_leaves_the_venue_as_it_was(quiet_venue, connect):
 
     def on_and_off(number: int) -> str:
         member = (good, bad)[number % 2]
-        with FixClient(place, member, "KRAKEN-TRD") as client:
+        with SocketClient(place, member, "KRAKEN-TRD") as client:
             fields = [(98, 0), (108, 30), (141, "Y")]
             if number % 2:
                 fields += [(553, "x"), (554, "y"), (5025, "1")]

@@ -3,8 +3,8 @@
 import pytest
 
 from emulator.engine import commands
-from tests.fix.client import Message
-from tests.fix.desk import Desk, stamp, states
+from tests.fix.inside import Direct, FixVenue
+from tests.fix.messages import Message, stamp, states
 from tests.gateways.venue import START_S, Kraken
 
 
@@ -23,7 +23,7 @@ def values(report: Message) -> tuple[str | None, ...]:
 # -- names ----------------------------------------------------------------------------------------
 
 
-def test_amend_carries_the_new_clordid_and_the_previous_one(alice: Desk) -> None:
+def test_amend_carries_the_new_clordid_and_the_previous_one(alice: Direct) -> None:
     order = alice.resting()
     id_ = alice.replace(order, t38="0.03", t44="50010.0")
     (report,) = alice.take()
@@ -34,7 +34,7 @@ def test_amend_carries_the_new_clordid_and_the_previous_one(alice: Desk) -> None
     assert report.get(58) is None
 
 
-def test_a_chain_of_amends_goes_from_id_to_id(alice: Desk) -> None:
+def test_a_chain_of_amends_goes_from_id_to_id(alice: Direct) -> None:
     ids = [alice.order()]
     order = alice.take()[-1]
     for step in range(1, 6):
@@ -46,7 +46,7 @@ def test_a_chain_of_amends_goes_from_id_to_id(alice: Desk) -> None:
     assert reports[-1][44] == "49995.0"
 
 
-def test_messages_that_arrive_together_are_carried_out_in_their_order(alice: Desk) -> None:
+def test_messages_that_arrive_together_are_carried_out_in_their_order(alice: Direct) -> None:
     session = alice.session
     order = alice.resting()
     session.more = True
@@ -60,7 +60,7 @@ def test_messages_that_arrive_together_are_carried_out_in_their_order(alice: Des
     assert (canceled[11], canceled[41]) == (third, second)
 
 
-def test_an_order_is_known_by_its_last_id_only(alice: Desk) -> None:
+def test_an_order_is_known_by_its_last_id_only(alice: Direct) -> None:
     order = alice.resting()
     (amended,) = alice.replaced(order, t44="50001.0")
     for (refusal,), text in (
@@ -71,8 +71,8 @@ def test_an_order_is_known_by_its_last_id_only(alice: Desk) -> None:
     assert states(alice.canceled(orig=amended[11])) == ["44"]
 
 
-def test_a_refused_amend_leaves_the_order_and_its_id(alice: Desk, desk) -> None:
-    dave = desk("DAVE")
+def test_a_refused_amend_leaves_the_order_and_its_id(alice: Direct, inside: FixVenue) -> None:
+    dave = inside.trader("DAVE")
     order = dave.resting(t38="0.001")
     (refusal,) = dave.replaced(order, t38="1")
     assert (refusal.type, refusal[372], refusal[380]) == ("j", "G", "0")
@@ -84,15 +84,17 @@ def test_a_refused_amend_leaves_the_order_and_its_id(alice: Desk, desk) -> None:
 @pytest.mark.parametrize(
     "fields", [{"t37": "OAAAAA-BBBBB-CCCCCC"}, {"t41": "1"}, {"t37": "OAAAAA-BBBBB-CCCCCC", "t41": "1"}]
 )
-def test_41_finds_the_order_and_37_must_be_its_id(alice: Desk, fields: dict[str, str]) -> None:
+def test_41_finds_the_order_and_37_must_be_its_id(alice: Direct, fields: dict[str, str]) -> None:
     order = alice.resting()
     (refusal,) = alice.replaced(order, **fields)
     assert (refusal.type, refusal[380], refusal[58]) == ("j", "101", "EOrder:Unknown order")
 
 
-def test_orders_of_other_sessions_and_protocols_cannot_be_amended(kraken: Kraken, desk, alice: Desk) -> None:
+def test_orders_of_other_sessions_and_protocols_cannot_be_amended(
+    kraken: Kraken, inside: FixVenue, alice: Direct
+) -> None:
     order = alice.resting()
-    for client in (desk("ALICE2"), desk("BOB")):
+    for client in (inside.trader("ALICE2"), inside.trader("BOB")):
         (refusal,) = client.replaced(order, t44="50001.0")
         assert refusal[380] == "101"
     foreign = kraken.place("alice", "buy", "0.01", "40000", cl_ord_id="over-rest")
@@ -100,7 +102,7 @@ def test_orders_of_other_sessions_and_protocols_cannot_be_amended(kraken: Kraken
     assert refusal[380] == "101"
 
 
-def test_closed_orders_cannot_be_amended(alice: Desk, bob: Desk) -> None:
+def test_closed_orders_cannot_be_amended(alice: Direct, bob: Direct) -> None:
     order = alice.resting()
     bob.ordered(t54="2")
     alice.take()
@@ -112,24 +114,24 @@ def test_closed_orders_cannot_be_amended(alice: Desk, bob: Desk) -> None:
     "fields",
     [{"t54": "2"}, {"t55": "ETH/USD"}, {"t40": "1"}, {"t40": "4", "t99": "50000"}, {"t59": "3"}],
 )
-def test_side_symbol_type_and_time_in_force_stay(alice: Desk, fields: dict[str, str]) -> None:
+def test_side_symbol_type_and_time_in_force_stay(alice: Direct, fields: dict[str, str]) -> None:
     order = alice.resting()
     (refusal,) = alice.replaced(order, **fields)
     assert (refusal.type, refusal[380], refusal[58]) == ("j", "0", "EOrder:Invalid order")
 
 
-def test_an_amend_may_leave_the_time_in_force_out(alice: Desk) -> None:
+def test_an_amend_may_leave_the_time_in_force_out(alice: Direct) -> None:
     order = alice.resting()
     assert states(alice.replaced(order, t59=None, t44="50001.0")) == ["55"]
 
 
-def test_an_amend_names_the_price(alice: Desk) -> None:
+def test_an_amend_names_the_price(alice: Direct) -> None:
     order = alice.resting()
     (refusal,) = alice.replaced(order, t44=None)
     assert (refusal.type, refusal[380], refusal[58]) == ("j", "5", "Missing mandatory field: Price (44)")
 
 
-def test_the_new_id_is_the_order_s_cl_ord_id_for_other_protocols(kraken: Kraken, alice: Desk) -> None:
+def test_the_new_id_is_the_order_s_cl_ord_id_for_other_protocols(kraken: Kraken, alice: Direct) -> None:
     order = alice.resting()
     (amended,) = alice.replaced(order, t44="50001.0")
     account = kraken.engine.accounts["alice"]
@@ -140,7 +142,7 @@ def test_the_new_id_is_the_order_s_cl_ord_id_for_other_protocols(kraken: Kraken,
     assert not account.by_cl_ord_id
 
 
-def test_an_amend_cannot_take_the_id_of_another_open_order(kraken: Kraken, alice: Desk) -> None:
+def test_an_amend_cannot_take_the_id_of_another_open_order(kraken: Kraken, alice: Direct) -> None:
     order = alice.resting()
     kraken.place("alice", "buy", "0.01", "40000", cl_ord_id="9" * 17)
     (refusal,) = alice.replaced(order, t11="9" * 17)
@@ -150,7 +152,7 @@ def test_an_amend_cannot_take_the_id_of_another_open_order(kraken: Kraken, alice
 # -- quantities, prices and the queue -------------------------------------------------------------
 
 
-def first_in_queue(alice: Desk, carol: Desk, bob: Desk) -> Desk:
+def first_in_queue(alice: Direct, carol: Direct, bob: Direct) -> Direct:
     """Let bob sell a little at the price of both; return whose order it hit."""
     bob.ordered(t54="2", t38="0.001", t44="49990.0")
     hit = [client for client in (alice, carol) if client.take()]
@@ -168,16 +170,16 @@ def first_in_queue(alice: Desk, carol: Desk, bob: Desk) -> Desk:
     ],
 )
 def test_less_quantity_keeps_the_place_in_the_queue_more_or_another_price_loses_it(
-    desk, alice: Desk, bob: Desk, fields: dict[str, str], keeps: bool
+    inside: FixVenue, alice: Direct, bob: Direct, fields: dict[str, str], keeps: bool
 ) -> None:
-    carol = desk("CAROL")
+    carol = inside.trader("CAROL")
     order = alice.resting()
     carol.resting(t44=fields.get("t44", "50000.0"))
     assert states(alice.replaced(order, **fields)) == ["55"]
     assert first_in_queue(alice, carol, bob) is (alice if keeps else carol)
 
 
-def test_an_amend_of_a_partly_filled_order_tells_what_was_filled(alice: Desk, bob: Desk) -> None:
+def test_an_amend_of_a_partly_filled_order_tells_what_was_filled(alice: Direct, bob: Direct) -> None:
     order = alice.resting(t38="0.03")
     bob.ordered(t54="2", t38="0.01")
     alice.take()
@@ -188,7 +190,7 @@ def test_an_amend_of_a_partly_filled_order_tells_what_was_filled(alice: Desk, bo
 
 @pytest.mark.parametrize("quantity", ["0.01", "0.004"])
 def test_an_amend_to_the_filled_quantity_or_less_ends_the_order(
-    alice: Desk, bob: Desk, quantity: str
+    alice: Direct, bob: Direct, quantity: str
 ) -> None:
     order = alice.resting(t38="0.03")
     bob.ordered(t54="2", t38="0.01")
@@ -200,7 +202,7 @@ def test_an_amend_to_the_filled_quantity_or_less_ends_the_order(
     assert alice.canceled(order[37])[0].type == "j"
 
 
-def test_an_amend_that_trades_at_once_is_reported_before_its_fills(alice: Desk, bob: Desk) -> None:
+def test_an_amend_that_trades_at_once_is_reported_before_its_fills(alice: Direct, bob: Direct) -> None:
     order = alice.resting(t38="0.03")
     bob.ordered(t54="2", t38="0.01")
     bob.resting(t54="2", t38="0.01", t44="50100.0")
@@ -215,7 +217,7 @@ def test_an_amend_that_trades_at_once_is_reported_before_its_fills(alice: Desk, 
     assert second[5050] == "1"
 
 
-def test_a_post_only_amend_that_would_trade_is_refused(alice: Desk, bob: Desk) -> None:
+def test_a_post_only_amend_that_would_trade_is_refused(alice: Direct, bob: Direct) -> None:
     order = alice.resting()
     bob.resting(t54="2", t44="50100.0")
     (refusal,) = alice.replaced(order, t44="50100.0", t18="P")
@@ -224,14 +226,14 @@ def test_a_post_only_amend_that_would_trade_is_refused(alice: Desk, bob: Desk) -
     assert alice.status(order[37])[0][44] == "50099.9"
 
 
-def test_a_post_only_order_stays_one(alice: Desk, bob: Desk) -> None:
+def test_a_post_only_order_stays_one(alice: Direct, bob: Direct) -> None:
     order = alice.resting(t18="P")
     bob.resting(t54="2", t44="50100.0")
     (refusal,) = alice.replaced(order, t44="50100.0")
     assert refusal[58] == "EOrder:Post only order"
 
 
-def test_an_amend_that_changes_nothing_is_reported(alice: Desk) -> None:
+def test_an_amend_that_changes_nothing_is_reported(alice: Direct) -> None:
     order = alice.resting()
     (report,) = alice.replaced(order)
     assert (report[39], report[41], values(report)) == ("5", order[11], values(order))
@@ -248,7 +250,7 @@ def test_an_amend_that_changes_nothing_is_reported(alice: Desk) -> None:
         ({"t38": "1" * 60}, "EGeneral:Invalid arguments:volume"),
     ],
 )
-def test_an_amend_to_what_cannot_be_is_refused(alice: Desk, fields: dict[str, str], text: str) -> None:
+def test_an_amend_to_what_cannot_be_is_refused(alice: Direct, fields: dict[str, str], text: str) -> None:
     order = alice.resting()
     (refusal,) = alice.replaced(order, **fields)
     assert (refusal.type, refusal[372], refusal[380], refusal[58]) == ("j", "G", "0", text)
@@ -258,7 +260,7 @@ def test_an_amend_to_what_cannot_be_is_refused(alice: Desk, fields: dict[str, st
 # -- icebergs, triggers, scheduled orders ---------------------------------------------------------
 
 
-def test_the_displayed_quantity_of_an_iceberg_is_amended(alice: Desk) -> None:
+def test_the_displayed_quantity_of_an_iceberg_is_amended(alice: Direct) -> None:
     order = alice.resting(t38="1", t1138="0.1")
     (report,) = alice.replaced(order, t1138="0.2")
     assert (report[40], report[38], report[1138], report[151]) == ("2", "1.0", "0.2", "1.0")
@@ -268,7 +270,7 @@ def test_the_displayed_quantity_of_an_iceberg_is_amended(alice: Desk) -> None:
     assert refusal[58] == "EGeneral:Invalid arguments:displayvol"
 
 
-def test_trigger_and_limit_of_a_stop_are_amended(priced: Kraken, alice: Desk) -> None:
+def test_trigger_and_limit_of_a_stop_are_amended(priced: Kraken, alice: Direct) -> None:
     order = alice.resting(t40="4", t54="2", t99="49000.0", t44="48900.0")
     (report,) = alice.replaced(order, t99="49500.0", t44="49400.0")
     assert (report[99], report[44], report[40], report[39]) == ("49500.0", "49400.0", "4", "5")
@@ -279,7 +281,7 @@ def test_trigger_and_limit_of_a_stop_are_amended(priced: Kraken, alice: Desk) ->
     assert (fired[150], fired[40], fired[99], fired[1102]) == ("D", "2", "49500.0", "49450.0")
 
 
-def test_an_order_that_was_set_off_is_amended_as_what_it_has_become(priced: Kraken, alice: Desk) -> None:
+def test_an_order_that_was_set_off_is_amended_as_what_it_has_become(priced: Kraken, alice: Direct) -> None:
     order = alice.resting(t40="4", t54="2", t99="49000.0", t44="51000.0")
     priced.trade("0.01", "48900")
     (fired,) = alice.take()
@@ -290,7 +292,7 @@ def test_an_order_that_was_set_off_is_amended_as_what_it_has_become(priced: Krak
     assert order[11] != fired[41]
 
 
-def test_a_trailing_stop_is_amended_by_where_it_is_to_stand(priced: Kraken, alice: Desk) -> None:
+def test_a_trailing_stop_is_amended_by_where_it_is_to_stand(priced: Kraken, alice: Direct) -> None:
     order = alice.resting(t40="U", t54="2", t44=None, t99="49000.0")
     (report,) = alice.replaced(order, t99="49800.0")
     assert report[99] == "49800.0"
@@ -305,7 +307,7 @@ def test_a_trailing_stop_is_amended_by_where_it_is_to_stand(priced: Kraken, alic
     assert alice.take()[-1][99] == "50000.0", "the distance stays when the quantity changes"
 
 
-def test_the_limit_of_a_trailing_order_is_amended_as_its_distance(priced: Kraken, alice: Desk) -> None:
+def test_the_limit_of_a_trailing_order_is_amended_as_its_distance(priced: Kraken, alice: Direct) -> None:
     order = alice.resting(t40="V", t54="2", t44="48990.0", t99="49000.0")
     (report,) = alice.replaced(order, t44="48950.0")
     assert (report[99], report[44]) == ("49000.0", "48950.0")
@@ -316,7 +318,7 @@ def test_the_limit_of_a_trailing_order_is_amended_as_its_distance(priced: Kraken
     assert (refusal[380], refusal[58]) == ("5", "Missing mandatory field: Price (44)")
 
 
-def test_an_amended_scheduled_order_waits_on(kraken: Kraken, alice: Desk) -> None:
+def test_an_amended_scheduled_order_waits_on(kraken: Kraken, alice: Direct) -> None:
     (pending,) = alice.ordered(t168=stamp(START_S + 100))
     (report,) = alice.replaced(pending, t44="49000.0")
     assert (report[150], report[39], report[44], report[41]) == ("5", "E", "49000.0", pending[11])
@@ -327,7 +329,7 @@ def test_an_amended_scheduled_order_waits_on(kraken: Kraken, alice: Desk) -> Non
     assert (new[150], new[39], new[44], new[11]) == ("0", "0", "49000.0", report[11])
 
 
-def test_an_order_amended_by_another_protocol_keeps_its_id(kraken: Kraken, alice: Desk) -> None:
+def test_an_order_amended_by_another_protocol_keeps_its_id(kraken: Kraken, alice: Direct) -> None:
     order = alice.resting()
     kraken.execute(commands.AmendOrder(account="alice", txid=order[37], price=499_990))
     (report,) = alice.take()

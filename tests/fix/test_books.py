@@ -11,7 +11,7 @@ from emulator.engine.events import Accepted
 from emulator.engine.instruments import Side, scaled
 from emulator.engine.orders import Order, OrderType, TimeInForce
 from tests.fix.books import BID, OFFER, Book
-from tests.fix.inside import Venue, venue
+from tests.fix.inside import FixVenue
 from tests.gateways.venue import XBTUSD
 
 TRADERS = ("alice", "bob", "carol")
@@ -23,11 +23,11 @@ DEPTHS = (0, 1, 10, 25, 100, 500, 1000)
 class Floor:
     """Traders who act at random, and clients with books of several depths who watch."""
 
-    def __init__(self, inside: Venue, depths: tuple[int, ...], *, level3: bool) -> None:
+    def __init__(self, inside: FixVenue, depths: tuple[int, ...], *, level3: bool) -> None:
         self.kraken = inside.kraken
         self.orders: list[Order] = []
         self.level3 = level3
-        self.client = inside.connect("spot_md_l3" if level3 else "spot_md")
+        self.client = inside.reader(service="spot_md_l3" if level3 else "spot_md")
         self.depths = depths
         self.books: dict[str, Book] = {}
 
@@ -35,7 +35,7 @@ class Floor:
         """Subscribe to every depth."""
         for depth in self.depths:
             book = self.books[f"d{depth}"] = Book(depth=depth or 1000, level3=self.level3)
-            for message in self.client.subscribe(depth=depth, level3=self.level3, request=f"d{depth}"):
+            for message in self.client.subscribed(depth=depth, level3=self.level3, request=f"d{depth}"):
                 book.take(message)
 
     def act(self, *actions: commands.Command) -> None:
@@ -126,7 +126,7 @@ turns = st.lists(st.lists(rows, min_size=1, max_size=4) | st.just([]), min_size=
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(turns=turns)
 def test_books_follow_whatever_traders_do(turns: list[list[tuple[str, int, int, int]]], level3: bool) -> None:
-    with venue() as inside:
+    with FixVenue() as inside:
         floor = Floor(inside, (1, 10, 25), level3=level3)
         for offset in range(1, 13):
             floor.act(floor.place(0, -offset, 20))
@@ -141,7 +141,7 @@ def test_books_follow_whatever_traders_do(turns: list[list[tuple[str, int, int, 
             floor.compare()
 
 
-def pull(inside: Venue, dice: random.Random, place: int) -> None:
+def pull(inside: FixVenue, dice: random.Random, place: int) -> None:
     """Let the market itself take its order at the level with this place in the book back."""
     book = inside.kraken.engine.markets[XBTUSD].book
     side = dice.choice((book.bids, book.asks))
@@ -153,7 +153,7 @@ def pull(inside: Venue, dice: random.Random, place: int) -> None:
 
 
 @pytest.mark.parametrize("level3", [False, True], ids=["levels", "orders"])
-def test_a_long_walk_with_deep_books_keeps_every_depth_right(inside: Venue, level3: bool) -> None:
+def test_a_long_walk_with_deep_books_keeps_every_depth_right(inside: FixVenue, level3: bool) -> None:
     dice = random.Random(20260302)
     floor = Floor(inside, DEPTHS, level3=level3)
     for offset in range(1, 1_200):
@@ -185,15 +185,15 @@ def test_a_long_walk_with_deep_books_keeps_every_depth_right(inside: Venue, leve
     assert min(updates) > 30, updates
 
 
-def test_the_published_checksum(inside: Venue) -> None:
+def test_the_published_checksum(inside: FixVenue) -> None:
     """The vector of the reference, 7.4."""
     kraken = inside.kraken
     for qty, price, side in (("0.5", "64001.0", "sell"), ("1.25", "64002.5", "sell")):
         kraken.place("bob", side, qty, price)
     for qty, price in (("0.25", "64000.1"), ("2", "63999.9")):
         kraken.place("bob", "buy", qty, price)
-    client, book = inside.connect(), Book()
-    for message in client.subscribe(types="012"):
+    client, book = inside.reader(), Book()
+    for message in client.subscribed(types="012"):
         book.take(message)
     kraken.place("carol", "buy", "0.1", "64001.0")
     update, trade = client.take()
@@ -207,9 +207,9 @@ def test_the_published_checksum(inside: Venue) -> None:
     assert book.trades == 1
 
 
-def test_a_book_that_is_empty_has_a_checksum_too(inside: Venue) -> None:
-    client, book = inside.connect(), Book()
-    (snapshot,) = client.subscribe()
+def test_a_book_that_is_empty_has_a_checksum_too(inside: FixVenue) -> None:
+    client, book = inside.reader(), Book()
+    (snapshot,) = client.subscribed()
     assert snapshot[268] == "0"
     order = inside.kraken.place("bob", "buy", "1", "64000.1")
     inside.kraken.execute(commands.CancelOrder(account="bob", txid=order.txid))
@@ -219,7 +219,7 @@ def test_a_book_that_is_empty_has_a_checksum_too(inside: Venue) -> None:
     assert scaled("64000.1", 1) == MIDDLE + 1
 
 
-def test_an_order_that_moves_is_deleted_before_it_is_added(inside: Venue) -> None:
+def test_an_order_that_moves_is_deleted_before_it_is_added(inside: FixVenue) -> None:
     """Its id is the same: a client that took the addition first would then delete it."""
     floor = Floor(inside, (10,), level3=True)
     floor.act(floor.place(0, 5, -20))

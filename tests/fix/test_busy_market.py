@@ -1,12 +1,12 @@
 """A market that never rests, over sockets: every checksum is right and no message is missing."""
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 from tests.fix.books import Book
-from tests.fix.client import FixClient, Message
+from tests.fix.client import FixClient
+from tests.fix.messages import Message
 from tests.running import Running
 
 SYMBOLS = ("BTC/USD", "ETH/USD", "SOL/USD", "DOGE/USD", "BTC/EUR")
@@ -25,22 +25,6 @@ def decimals(client: FixClient) -> dict[str, tuple[int, int]]:
         found |= {row[55]: (int(row[2349]), int(row[5010])) for row in listed.groups(55)}
         if listed.get(893) in (None, "Y"):
             return found
-
-
-def subscribe(
-    client: FixClient, request: str, symbols: tuple[str, ...], depth: int, types: str, *more: Any
-) -> None:
-    client.send(
-        "V",
-        (262, request),
-        (263, 1),
-        (264, depth),
-        *more,
-        (267, len(types)),
-        *((269, kind) for kind in types),
-        (146, len(symbols)),
-        *((55, symbol) for symbol in symbols),
-    )
 
 
 def follow(client: FixClient, books: dict[tuple[str, str], Book]) -> None:
@@ -76,7 +60,7 @@ def test_books_of_several_depths_stay_right(connect: Connect, busy_venue: Runnin
     known = decimals(client)
     books = {}
     for depth in DEPTHS:
-        subscribe(client, f"d{depth}", SYMBOLS, depth, "012")
+        client.subscribe(*SYMBOLS, depth=depth, types="012", request=f"d{depth}")
         books |= {(f"d{depth}", symbol): Book(known[symbol], depth) for symbol in SYMBOLS}
     follow(client, books)
     client.logout()
@@ -87,6 +71,6 @@ def test_books_order_by_order_stay_right(connect: Connect, busy_venue: Running, 
     client = connect(busy_venue.next_member(), "spot_md_l3", venue=busy_venue)
     assert client.logon().type == "A"
     known = decimals(client)
-    subscribe(client, "l3", SYMBOLS, depth, "01", (266, "N"))
+    client.subscribe(*SYMBOLS, depth=depth, level3=True, request="l3")
     follow(client, {("l3", symbol): Book(known[symbol], depth, level3=True) for symbol in SYMBOLS})
     client.logout()

@@ -12,8 +12,8 @@ import quickfix
 from emulator.engine import commands
 from emulator.engine.status import TradingStatus
 from emulator.gateways.fix.wire import encode, pairs, timestamp
-from tests.fix.client import Message
-from tests.fix.inside import DICTIONARY, Peer, Venue, venue
+from tests.fix.inside import DICTIONARY, Direct, FixVenue
+from tests.fix.messages import Message, now
 
 READ = quickfix.DataDictionary(str(DICTIONARY))
 ENUMS = {
@@ -124,15 +124,13 @@ def validate(message: bytes) -> None:
             assert one in ENUMS.get(tag, {one}), (tag, value)
 
 
-def say(peer: Peer, example: str, order_id: str = "") -> list[Message]:
+def say(peer: Direct, example: str, order_id: str = "") -> list[Message]:
     """Send an example as this client, now, about this order."""
-    own = {"34": str(peer.number), "49": peer.comp_id, "52": peer.now()}
+    own = {"34": str(peer.number), "49": peer.comp_id, "52": now()}
     content = [(tag, own.get(tag, value)) for tag, value in fields(example)[2:-1]]
     content = [(tag, order_id if tag == "37" else value) for tag, value in content]
     peer.number += 1
-    peer.take()
-    assert peer.session is not None
-    peer.session.receive(encode("".join(f"{tag}={value}{SOH}" for tag, value in content)))
+    peer.raw(encode("".join(f"{tag}={value}{SOH}" for tag, value in content)))
     return peer.take()
 
 
@@ -148,88 +146,89 @@ def same(message: Message, example: str) -> None:
 # -- a day at the venue -----------------------------------------------------------------------------
 
 
-def orders_of_all_kinds(inside: Venue, trader: Peer) -> None:
+def order(trader: Direct, **fields: object) -> list[Message]:
+    """Place an order at the price of the examples, of a tenth."""
+    return trader.ordered(**{"t38": "0.1", "t44": "64000.1"} | fields)
+
+
+def orders_of_all_kinds(inside: FixVenue, trader: Direct) -> None:
     """Every way in which an order begins, changes and ends."""
     kraken = inside.kraken
     later = lambda seconds: timestamp(kraken.clock.ns + seconds * 10**9)  # noqa: E731
     kraken.place("bob", "sell", "50", "64002")
     kraken.place("bob", "buy", "50", "63000")
     kraken.trade("0.1", "64001.5")
-    report = trader.order(t78=1, t79="sub-account")[0]
-    trader.send("H", (11, trader.new_id()), (37, report[37]), (55, "BTC/USD"))
+    report = order(trader, t78=1, t79="sub-account")[0]
+    trader.status(report[37])
     kraken.place("bob", "sell", "0.03", "64000.1")
-    trader.send("H", (11, trader.new_id()), (37, report[37]), (55, "BTC/USD"))
-    (amended,) = trader.send(
-        "G",
-        *((11, trader.new_id()), (37, report[37]), (38, "0.2"), (40, 2), (41, report[11]), (44, "64000.3")),
-        *((54, 1), (55, "BTC/USD"), (59, 1), (60, trader.now())),
-    )
-    trader.send("F", (11, trader.new_id()), (37, amended[37]), (54, 1), (55, "BTC/USD"), (60, trader.now()))
-    trader.order(t40="1", t44=None, t38="0.2")
-    trader.order(t40="1", t44=None, t38="500", t18="v")
-    trader.order(t44="64002", t18="f")
-    trader.order(t44="65000", t18="P")
-    trader.order(t44="64002", t38="100", t59="3")
-    trader.order(t44="64002", t38="100", t59="4")
-    trader.order(t59="6", t126=later(5)[:17])
-    trader.order(t168=later(2))
+    trader.status(report[37])
+    (amended,) = trader.replaced(report, t38="0.2", t44="64000.3")
+    trader.canceled(amended[37])
+    order(trader, t40="1", t44=None, t38="0.2")
+    order(trader, t40="1", t44=None, t38="500", t18="v")
+    order(trader, t44="64002", t18="f")
+    order(trader, t44="65000", t18="P")
+    order(trader, t44="64002", t38="100", t59="3")
+    order(trader, t44="64002", t38="100", t59="4")
+    order(trader, t59="6", t126=later(5)[:17])
+    order(trader, t168=later(2))
     kraken.wait(6)
-    trader.order(t38="1.5", t1138="0.1")
+    order(trader, t38="1.5", t1138="0.1")
     kraken.place("bob", "sell", "0.25", "64000.1")
-    trader.order(t44="64002", t5001="1", t38="0.5")
+    order(trader, t44="64002", t5001="1", t38="0.5")
     for kind, stop, limit, side in (
         ("3", "64010", None, 1), ("4", "64010", "64020", 1), ("R", "64010", None, 2),
         ("T", "64010", "63990", 2), ("U", "63900", None, 2), ("V", "63900", "63890", 2),
     ):  # fmt: skip
-        trader.order(t40=kind, t99=stop, t44=limit, t54=side, t388="5")
+        order(trader, t40=kind, t99=stop, t44=limit, t54=side, t388="5")
     kraken.execute(commands.CancelOrder(account="bob", txid=next(iter(kraken.engine.accounts["bob"].open))))
     kraken.trade("0.1", "64100")
     kraken.trade("0.1", "64150")
     kraken.trade("0.1", "63950", taker="sell")
-    trader.order(t44="63000", t7928="0", t54=2)
-    trader.order(t44="63000")
-    trader.order()
-    trader.order(t55="ETH/USD", t44="3000", t38="1")
+    order(trader, t44="63000", t7928="0", t54=2)
+    order(trader, t44="63000")
+    order(trader)
+    order(trader, t55="ETH/USD", t44="3000", t38="1")
     kraken.execute(commands.CancelAll("alice"))
-    trader.order()
-    trader.send("q", (11, trader.new_id()), (60, trader.now()), (530, 7))
+    order(trader)
+    trader.mass_cancel("7")
 
 
-def refusals(inside: Venue, trader: Peer) -> None:
+def refusals(inside: FixVenue, trader: Direct) -> None:
     """Every way in which a message is refused."""
-    trader.order(t55="NO/WAY")
-    trader.order(t38="0.00000001")
-    trader.order(t38="90000000000")
-    trader.order(t54=None)
-    trader.order(t40="9")
-    trader.order(t6001="1")
-    trader.order(t11="1")
-    trader.order(t40="3", t44=None)
-    trader.send("F", (11, trader.new_id()), (37, "OXXXXX"), (54, 1), (55, "BTC/USD"), (60, trader.now()))
-    trader.send("H", (11, trader.new_id()), (37, "OXXXXX"), (55, "BTC/USD"))
-    trader.send("AE")
-    trader.send("x", (320, "a"), (559, 4))
+    order(trader, t55="NO/WAY")
+    order(trader, t38="0.00000001")
+    order(trader, t38="90000000000")
+    order(trader, t54=None)
+    order(trader, t40="9")
+    order(trader, t6001="1")
+    order(trader, t11="1")
+    order(trader, t40="3", t44=None)
+    trader.canceled("OXXXXX")
+    trader.status("OXXXXX")
+    trader.ask("AE")
+    trader.ask("x", (320, "a"), (559, 4))
     inside.kraken.execute(commands.SetStatus(TradingStatus.MAINTENANCE))
-    trader.order()
+    order(trader)
     inside.kraken.execute(commands.SetStatus(TradingStatus.ONLINE))
 
 
-def session_messages(peer: Peer) -> None:
+def session_messages(peer: Direct) -> None:
     """Heartbeat, resends, gaps, Logout, and a logon that is refused."""
-    peer.send("1", (112, "hello"))
-    peer.send("2", (7, 1), (16, 0))
-    peer.send("0", number=peer.number + 3)
-    peer.send("4", (36, peer.number + 4), (123, "Y"))
+    peer.ask("1", (112, "hello"))
+    peer.ask("2", (7, 1), (16, 0))
+    peer.ask("0", number=peer.number + 3)
+    peer.ask("4", (36, peer.number + 4), (123, "Y"))
     peer.number += 4
-    peer.send("0")
-    peer.send("5")
+    peer.ask("0")
+    peer.ask("5")
 
 
-def listings(inside: Venue, reader: Peer) -> None:
+def listings(inside: FixVenue, reader: Direct) -> None:
     for number, kind in enumerate((4, 0, 1, 7)):
-        reader.send("x", (55, "BTC/USD"), (263, 1), (320, f"l{number}"), (559, kind))
-    reader.send("g", (263, 1), (335, "a"), (336, "SESSION"))
-    reader.send("g", (263, 1), (335, "a"), (336, "SESSION"))
+        reader.ask("x", (55, "BTC/USD"), (263, 1), (320, f"l{number}"), (559, kind))
+    reader.ask("g", (263, 1), (335, "a"), (336, "SESSION"))
+    reader.ask("g", (263, 1), (335, "a"), (336, "SESSION"))
     for status in ("post_only", "cancel_only", "maintenance", "online"):
         inside.kraken.execute(commands.SetStatus(TradingStatus(status)))
     for status in ("limit_only", "reduce_only", "online"):
@@ -239,25 +238,25 @@ def listings(inside: Venue, reader: Peer) -> None:
 @pytest.fixture(scope="module")
 def day() -> Iterator[list[Message]]:
     """All that the venue has said on that day, to everybody."""
-    with venue() as inside:
-        trader = inside.connect("spot_trading")
-        reader, orders = inside.connect("spot_md", "bob"), inside.connect("spot_md_l3", "carol")
+    with FixVenue() as inside:
+        trader = inside.trader()
+        reader, orders = inside.reader("BOB"), inside.reader("CAROL", "spot_md_l3")
         for depth in (1, 10, 1000):
-            reader.subscribe("BTC/USD", "ETH/USD", depth=depth, types="012", request=f"d{depth}")
-            orders.subscribe("BTC/USD", "ETH/USD", depth=depth, level3=True, request=f"d{depth}")
-        reader.subscribe("NO/WAY", request="bad")
-        reader.subscribe(request="d1")
-        orders.subscribe(request="L2")
+            reader.subscribed("BTC/USD", "ETH/USD", depth=depth, types="012", request=f"d{depth}")
+            orders.subscribed("BTC/USD", "ETH/USD", depth=depth, level3=True, request=f"d{depth}")
+        reader.subscribed("NO/WAY", request="bad")
+        reader.subscribed(request="d1")
+        orders.subscribed(request="L2")
         orders_of_all_kinds(inside, trader)
         refusals(inside, trader)
         listings(inside, reader)
-        reader.subscribe(request="late")
-        orders.subscribe(request="late", level3=True)
+        reader.subscribed(request="late")
+        orders.subscribed(request="late", level3=True)
         everybody = [trader, reader, orders]
         for peer in everybody:
             session_messages(peer)
-        stranger = inside.client("spot_trading", "dave")
-        assert stranger.log_on((553, "nobody")).type == "5"
+        stranger = inside.client("DAVE")
+        assert stranger.logon((553, "nobody")).type == "5"
         yield [message for peer in (*everybody, stranger) for message in peer.messages]
 
 
@@ -337,9 +336,9 @@ def test_the_examples_are_valid_themselves(example: str) -> None:
     validate(raw(example))
 
 
-def test_the_reference_trading_session(inside: Venue) -> None:
+def test_the_reference_trading_session(inside: FixVenue) -> None:
     """What section 4 sends gets what section 5 shows."""
-    trader = inside.connect("spot_trading")
+    trader = inside.trader()
     pending, new = say(trader, TRADING["D"])
     same(pending, REPORTS["A"])
     same(new, REPORTS["0"])
@@ -355,8 +354,8 @@ def test_the_reference_trading_session(inside: Venue) -> None:
     assert (state[150], state[39], state[37]) == ("I", "4", new[37])
 
 
-def test_the_reference_refusals(inside: Venue) -> None:
-    trader = inside.connect("spot_trading", "dave")
+def test_the_reference_refusals(inside: FixVenue) -> None:
+    trader = inside.trader("DAVE")
     (refused,) = say(trader, TRADING["D"].replace("11=1772452801000000", "11=1772452807000000"))
     same(refused, OTHERS["j"])
     trader.number = 7
@@ -365,7 +364,7 @@ def test_the_reference_refusals(inside: Venue) -> None:
     same(rejected, OTHERS["3"])
 
 
-def test_the_reference_market_data_session(inside: Venue) -> None:
+def test_the_reference_market_data_session(inside: FixVenue) -> None:
     """What section 7 asks for gets what it shows."""
     kraken = inside.kraken
     for side, qty, price in (
@@ -373,7 +372,7 @@ def test_the_reference_market_data_session(inside: Venue) -> None:
         ("buy", "0.25", "64000.1"), ("buy", "2", "63999.9"),
     ):  # fmt: skip
         kraken.place("bob", side, qty, price)
-    reader = inside.connect()
+    reader = inside.reader()
     (snapshot,) = say(reader, MARKET_DATA["V"])
     same(snapshot, OTHERS["W"])
     kraken.place("carol", "buy", "0.1")

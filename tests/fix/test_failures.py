@@ -9,11 +9,10 @@ import pytest
 from emulator.engine.events import Filled
 from emulator.gateways.access import OPEN
 from emulator.gateways.fix import reports, trading
-from emulator.gateways.fix.gateway import Gateway
 from emulator.gateways.fix.reports import LiveOrder
 from emulator.gateways.fix.server import Connection, Server
-from tests.fix.client import Message
-from tests.fix.desk import TRADING, Desk, states
+from tests.fix.inside import Direct, FixVenue
+from tests.fix.messages import Message, states
 from tests.gateways.venue import Kraken, in_loop
 
 
@@ -24,10 +23,12 @@ def broken(*_: object, **__: object) -> NoReturn:
 class Transport:
     """What a connection writes goes to a client; nothing waits."""
 
-    def __init__(self, client: Desk) -> None:
+    def __init__(self, client: Direct) -> None:
         self._client = client
         self.closed = False
-        self.write = client.write
+
+    def write(self, data: bytes) -> None:
+        self._client.outlet.write(data)
 
     def get_extra_info(self, name: str) -> object:
         return ("127.0.0.1", 50_000) if name == "peername" else None
@@ -44,26 +45,26 @@ class Transport:
     abort = close
 
 
-class Wired(Desk):
+class Wired(Direct):
     """A client whose bytes go through a connection of the server."""
 
-    def __init__(self, server: Server, comp_id: str) -> None:
-        super().__init__(server.gateway, comp_id)
-        self.connection = Connection(server, TRADING, OPEN)
+    def __init__(self, inside: FixVenue, server: Server, comp_id: str) -> None:
+        super().__init__(inside, comp_id, "spot_trading")
+        self.connection = Connection(server, self.service, OPEN)
         self.transport = Transport(self)
         self.connection.connection_made(self.transport)  # type: ignore[arg-type]
 
     def raw(self, data: bytes) -> None:
         self.connection.data_received(data)
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         self.connection.connection_lost(None)
 
 
 @in_loop
-async def _a_handler_fails(kraken: Kraken, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = Server(gateway)
-    alice, bob = Wired(server, "ALICE"), Wired(server, "BOB")
+async def _a_handler_fails(inside: FixVenue, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server(inside.gateway)
+    alice, bob = Wired(inside, server, "ALICE"), Wired(inside, server, "BOB")
     assert (alice.logon().type, bob.logon().type) == ("A", "A")
     resting = bob.resting(t54="2", t44="60000.0")
     with monkeypatch.context() as patch:
@@ -73,28 +74,27 @@ async def _a_handler_fails(kraken: Kraken, gateway: Gateway, monkeypatch: pytest
     assert not bob.transport.closed
     alice.order()
     assert alice.take() == [], "what comes after it is not read"
-    alice.hang_up()
-    kraken.wait(1)  # nonces rise
-    again = Wired(server, "ALICE")
+    alice.close()
+    again = Wired(inside, server, "ALICE")
     assert again.logon().type == "A"
     assert states(again.ordered(t44="60000.0")) == ["AA", "00", "F2"]
     assert states(bob.take()) == ["F2"]
     for client in (again, bob):
-        client.hang_up()
+        client.close()
     assert not server.connections
 
 
 def test_a_handler_that_fails_is_logged_and_ends_its_own_connection_only(
-    kraken: Kraken, gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    inside: FixVenue, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR):
-        _a_handler_fails(kraken, gateway, monkeypatch)
+        _a_handler_fails(inside, monkeypatch)
     assert "a mistake of ours" in caplog.text
     assert caplog.text.count("Traceback") == 1
 
 
 @pytest.mark.parametrize("kind", ["D", "F", "G", "q"])
-def test_every_handler_is_guarded(alice: Desk, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_handler_is_guarded(alice: Direct, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     order = alice.resting()
     monkeypatch.setitem(trading.TRADING, kind, broken)
     act: dict[str, Callable[[], list[Message]]] = {
@@ -104,14 +104,13 @@ def test_every_handler_is_guarded(alice: Desk, kind: str, monkeypatch: pytest.Mo
         "q": lambda: alice.mass_cancel("7"),
     }
     assert act[kind]() == []
-    assert alice.session.ended
+    assert alice.closed
 
 
 def test_a_report_that_fails_to_be_written_ends_its_own_session_only(
-    kraken: Kraken,
-    gateway: Gateway,
-    alice: Desk,
-    bob: Desk,
+    inside: FixVenue,
+    alice: Direct,
+    bob: Direct,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -120,21 +119,21 @@ def test_a_report_that_fails_to_be_written_ends_its_own_session_only(
 
     alice.resting()
     bob.resting(t44="49999.0")
-    client = kraken.client()
+    client = inside.kraken.client()
     client.subscribe("trade", "BTC/USD", snapshot=False)
     write = reports.WRITERS[Filled]
     with monkeypatch.context() as patch:
         patch.setitem(reports.WRITERS, Filled, broken_for_alice)
-        kraken.place("carol", "sell", "0.02", "49000")
+        inside.kraken.place("carol", "sell", "0.02", "49000")
     assert caplog.text.count("a report to ALICE") == 1
     assert states(bob.take()) == ["F2"]
     assert [message["channel"] for message in client.take()] == ["trade"]
-    gateway.tick()
+    inside.wait(0)
     assert (alice.closed, bob.closed) == (True, False)
 
 
 def test_a_listener_that_fails_keeps_nobody_from_the_reports(
-    kraken: Kraken, alice: Desk, bob: Desk, caplog: pytest.LogCaptureFixture
+    kraken: Kraken, alice: Direct, bob: Direct, caplog: pytest.LogCaptureFixture
 ) -> None:
     kraken.venue._listeners.insert(0, broken)
     alice.resting()

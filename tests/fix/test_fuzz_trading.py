@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.fix.desk import Desk, fix_gateway, stamp
+from tests.fix.inside import Direct, FixVenue
+from tests.fix.messages import new_id, stamp
 from tests.gateways.venue import START_S, Kraken
 
 KNOWN = (11, 18, 37, 38, 40, 41, 44, 54, 55, 59, 60, 62, 78, 79, 99, 126, 168, 388, 530, 1138, 5001, 7928)
@@ -41,16 +42,13 @@ OPTIONAL = {"D": (18, 62, 168, 388, 1138, 5001, 7928), "G": (18, 62, 1138, 99)}
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[tuple[Kraken, Desk]]:
-    kraken = Kraken()
-    gateway = fix_gateway(kraken)
-    kraken.trade("0.01", "50000")
-    kraken.place("bob", "sell", "1000", "50100")
-    kraken.place("bob", "buy", "1000", "49900")
-    desk = Desk(gateway, "ALICE")
-    desk.logon()
-    yield kraken, desk
-    gateway.close()
+def shared() -> Iterator[tuple[Kraken, Direct]]:
+    with FixVenue() as inside:
+        kraken = inside.kraken
+        kraken.trade("0.01", "50000")
+        kraken.place("bob", "sell", "1000", "50100")
+        kraken.place("bob", "buy", "1000", "49900")
+        yield kraken, inside.trader()
 
 
 @st.composite
@@ -72,13 +70,13 @@ def messages(draw: st.DrawFn) -> tuple[str, dict[int, str]]:
 @settings(max_examples=400, deadline=None)
 @given(message=messages(), pick=st.integers(0, 5))
 def test_every_message_is_answered_and_none_ends_the_session(
-    shared: tuple[Kraken, Desk], message: tuple[str, dict[int, str]], pick: int
+    shared: tuple[Kraken, Direct], message: tuple[str, dict[int, str]], pick: int
 ) -> None:
     kraken, alice = shared
     kind, fields = message
     if len(alice.session.orders) > 20:
         alice.mass_cancel("7")
-    named: dict[int, str] = {11: alice.fresh(), 60: stamp(START_S)}
+    named: dict[int, str] = {11: new_id(), 60: stamp(START_S)}
     live = list(alice.session.orders.values())
     if kind in "FGH" and live:
         order = live[pick % len(live)]

@@ -8,8 +8,8 @@ import pytest
 from emulator.engine import commands
 from emulator.engine.status import SYSTEM, TradingStatus
 from emulator.gateways.fix import listings, market_data
-from tests.fix.client import Message
-from tests.fix.inside import Peer, Venue
+from tests.fix.inside import Direct, FixVenue
+from tests.fix.messages import Message
 from tests.fix.reading import body
 from tests.gateways.venue import INSTRUMENTS, XBTUSD
 
@@ -18,23 +18,23 @@ ONE, BY_TYPE, ALL = 0, 1, 4
 
 
 @pytest.fixture
-def client(inside: Venue) -> Peer:
-    return inside.connect()
+def client(inside: FixVenue) -> Direct:
+    return inside.reader()
 
 
-def ask(client: Peer, kind: object, request: str = "il1", **fields: object) -> list[Message]:
+def ask(client: Direct, kind: object, request: str = "il1", **fields: object) -> list[Message]:
     """Send a SecurityListRequest; ``fields`` are ``t55=…``."""
     values = {int(name[1:]): value for name, value in fields.items()} | {320: request, 559: kind}
-    return client.send("x", *sorted(values.items()))
+    return client.ask("x", *sorted(values.items()))
 
 
-def state(client: Peer, kind: object = 0, request: str = "ts1", session: str = "SESSION") -> Message:
-    (answer,) = client.send("g", (263, kind), (335, request), (336, session))
+def state(client: Direct, kind: object = 0, request: str = "ts1", session: str = "SESSION") -> Message:
+    (answer,) = client.ask("g", (263, kind), (335, request), (336, session))
     assert answer.type == "h"
     return answer
 
 
-def set_status(inside: Venue, status: TradingStatus, pair: str | None = None) -> None:
+def set_status(inside: FixVenue, status: TradingStatus, pair: str | None = None) -> None:
     """Do what ``kraken-emulator venue`` does."""
     inside.kraken.execute(commands.SetStatus(status, pair))
 
@@ -42,7 +42,7 @@ def set_status(inside: Venue, status: TradingStatus, pair: str | None = None) ->
 # -- lists ------------------------------------------------------------------------------------------
 
 
-def test_one_instrument_as_kraken_prints_it(client: Peer) -> None:
+def test_one_instrument_as_kraken_prints_it(client: Direct) -> None:
     (listed,) = ask(client, ONE, t55="BTC/USD")
     assert listed.type == "y"
     assert body(listed)[:1] + body(listed)[2:] == [
@@ -66,7 +66,7 @@ def every(messages: list[Message]) -> list[dict[int, str]]:
 
 
 @pytest.mark.parametrize("request_", [{"kind": ALL}, {"kind": BY_TYPE, "t167": "CASH"}])
-def test_all_instruments_come_in_fragments(client: Peer, request_: dict[str, object]) -> None:
+def test_all_instruments_come_in_fragments(client: Direct, request_: dict[str, object]) -> None:
     messages = ask(client, **request_)  # type: ignore[arg-type]
     assert len(messages) == -(-len(PAIRS) // listings.PER_MESSAGE)
     assert {message[393] for message in messages} == {str(len(PAIRS))}
@@ -77,12 +77,12 @@ def test_all_instruments_come_in_fragments(client: Peer, request_: dict[str, obj
     assert [row[55] for row in every(messages)] == [pair["symbol"] for pair in PAIRS.values()]
 
 
-def test_a_list_that_fits_is_not_called_a_fragment(client: Peer) -> None:
+def test_a_list_that_fits_is_not_called_a_fragment(client: Direct) -> None:
     (listed,) = ask(client, ONE, t55="ETH/EUR")
     assert (listed.get(393), listed.get(893)) == (None, None)
 
 
-def test_every_field_is_the_instruments(client: Peer) -> None:
+def test_every_field_is_the_instruments(client: Direct) -> None:
     by_symbol = {pair["symbol"]: pair for pair in PAIRS.values()}
     for row in every(ask(client, ALL)):
         pair = by_symbol[row[55]]
@@ -113,7 +113,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 @pytest.mark.parametrize("subscribe", [0, 1])
 def test_what_cannot_be_listed_is_answered_with_a_result(
-    inside: Venue, client: Peer, case: str, subscribe: int
+    inside: FixVenue, client: Direct, case: str, subscribe: int
 ) -> None:
     request, result, text = REFUSED[case]
     (refused,) = ask(client, **request, t263=subscribe)  # type: ignore[arg-type]
@@ -123,7 +123,7 @@ def test_what_cannot_be_listed_is_answered_with_a_result(
     assert client.take() == []
 
 
-def test_a_snapshot_has_no_updates(inside: Venue, client: Peer) -> None:
+def test_a_snapshot_has_no_updates(inside: FixVenue, client: Direct) -> None:
     ask(client, ONE, t55="BTC/USD", t263=0)
     set_status(inside, TradingStatus.POST_ONLY, XBTUSD)
     assert client.take() == []
@@ -141,7 +141,7 @@ PAIR_STATES = {
 
 @pytest.mark.parametrize("status", TradingStatus)
 def test_a_pairs_state_is_listed_and_its_changes_are_told(
-    inside: Venue, client: Peer, status: TradingStatus
+    inside: FixVenue, client: Direct, status: TradingStatus
 ) -> None:
     ask(client, ONE, "one", t55="BTC/USD", t263=1)
     ask(client, ALL, "all", t263=1)
@@ -158,7 +158,9 @@ def test_a_pairs_state_is_listed_and_its_changes_are_told(
 
 
 @pytest.mark.parametrize("status", sorted(SYSTEM))
-def test_the_venues_state_is_that_of_all_pairs(inside: Venue, client: Peer, status: TradingStatus) -> None:
+def test_the_venues_state_is_that_of_all_pairs(
+    inside: FixVenue, client: Direct, status: TradingStatus
+) -> None:
     ask(client, ONE, "one", t55="BTC/USD", t263=1)
     ask(client, ALL, "all", t263=1)
     set_status(inside, status)
@@ -169,7 +171,7 @@ def test_the_venues_state_is_that_of_all_pairs(inside: Venue, client: Peer, stat
     assert {row[5032] for row in every(rest)} == {PAIR_STATES[status]}
 
 
-def test_updates_stop_when_they_are_no_longer_wanted(inside: Venue, client: Peer) -> None:
+def test_updates_stop_when_they_are_no_longer_wanted(inside: FixVenue, client: Direct) -> None:
     ask(client, ONE, "a", t55="BTC/USD", t263=1)
     ask(client, ONE, "b", t55="BTC/USD", t263=1)
     assert ask(client, ONE, "a", t55="BTC/USD", t263=2) == []
@@ -180,21 +182,21 @@ def test_updates_stop_when_they_are_no_longer_wanted(inside: Venue, client: Peer
     assert client.take() == []
 
 
-def test_stopping_what_was_never_asked_for_does_nothing(client: Peer) -> None:
+def test_stopping_what_was_never_asked_for_does_nothing(client: Direct) -> None:
     assert ask(client, ALL, "nothing", t263=2) == []
 
 
-def test_standing_requests_end_with_the_connection(inside: Venue, client: Peer) -> None:
+def test_standing_requests_end_with_the_connection(inside: FixVenue, client: Direct) -> None:
     ask(client, ALL, t263=1)
     state(client, 1)
-    client.hang_up()
+    client.close()
     set_status(inside, TradingStatus.POST_ONLY)
-    client.log_on(reset=False)
+    client.logon(reset=False)
     set_status(inside, TradingStatus.ONLINE)
     assert client.take() == []
 
 
-def test_a_session_may_have_so_many_standing_requests(client: Peer) -> None:
+def test_a_session_may_have_so_many_standing_requests(client: Direct) -> None:
     for number in range(market_data.MOST_REQUESTS):
         ask(client, ONE, f"r{number}", t55="BTC/USD", t263=1)
     (refused,) = ask(client, ONE, "more", t55="BTC/USD", t263=1)
@@ -205,9 +207,9 @@ def test_a_session_may_have_so_many_standing_requests(client: Peer) -> None:
 
 @pytest.mark.parametrize(("missing", "name"), [(320, "SecurityReqID"), (559, "SecurityListRequestType")])
 def test_a_list_request_without_what_it_needs_is_a_session_reject(
-    client: Peer, missing: int, name: str
+    client: Direct, missing: int, name: str
 ) -> None:
-    (reject,) = client.send("x", *((tag, 4) for tag in (320, 559) if tag != missing))
+    (reject,) = client.ask("x", *((tag, 4) for tag in (320, 559) if tag != missing))
     assert (reject.type, reject[371], reject[373]) == ("3", str(missing), "1")
     assert reject[58] == f"Missing mandatory field: {name} ({missing})"
 
@@ -218,7 +220,7 @@ VENUE_STATES = {"online": "2", "maintenance": "1", "cancel_only": "101", "post_o
 
 
 @pytest.mark.parametrize("status", sorted(SYSTEM))
-def test_the_venues_state_and_its_changes(inside: Venue, client: Peer, status: TradingStatus) -> None:
+def test_the_venues_state_and_its_changes(inside: FixVenue, client: Direct, status: TradingStatus) -> None:
     assert body(state(client, 1)) == [(335, "ts1"), (336, "SESSION"), (340, "2")]
     set_status(inside, status)
     (update,) = client.take()
@@ -227,7 +229,7 @@ def test_the_venues_state_and_its_changes(inside: Venue, client: Peer, status: T
     assert state(client, 0, "ts2")[340] == VENUE_STATES[status]
 
 
-def test_a_pairs_state_is_not_the_venues(inside: Venue, client: Peer) -> None:
+def test_a_pairs_state_is_not_the_venues(inside: FixVenue, client: Direct) -> None:
     state(client, 1)
     set_status(inside, TradingStatus.MAINTENANCE, XBTUSD)
     assert client.take() == []
@@ -245,7 +247,7 @@ def test_a_pairs_state_is_not_the_venues(inside: Venue, client: Peer) -> None:
     ],
 )
 def test_a_request_for_the_state_is_refused_with_its_reason(
-    client: Peer, request_: dict[str, object], reason: int
+    client: Direct, request_: dict[str, object], reason: int
 ) -> None:
     state(client, 1, "ts0")
     refused = state(client, **request_)  # type: ignore[arg-type]
@@ -256,6 +258,6 @@ def test_a_request_for_the_state_is_refused_with_its_reason(
     ]
 
 
-def test_snapshots_of_the_state_may_be_asked_for_any_time(client: Peer) -> None:
+def test_snapshots_of_the_state_may_be_asked_for_any_time(client: Direct) -> None:
     state(client, 1, "standing")
     assert [state(client, 0, "again")[340] for _ in range(3)] == ["2"] * 3

@@ -5,33 +5,29 @@ from pathlib import Path
 import pytest
 
 from emulator.engine import commands
-from emulator.engine.accounts import Account
 from tests.fix.books import Book
-from tests.fix.in_process import Floor
-from tests.fix.inside import Peer, Venue
+from tests.fix.inside import HOUSE, Direct, FixVenue
 from tests.gateways.venue import XBTUSD
 
-HOUSE = "market"
 DEPOSITS = (commands.Deposit("alice", "ZUSD", 10**10),)
 
 
 @pytest.fixture
-def reader(inside: Venue) -> Peer:
-    """A reader of level 3, of a venue with a house."""
-    inside.kraken.engine.accounts[HOUSE] = Account(HOUSE, house=True)
-    return inside.connect("spot_md_l3")
+def reader(inside: FixVenue) -> Direct:
+    """A reader of level 3."""
+    return inside.reader(service="spot_md_l3")
 
 
-def seed(inside: Venue, *levels: tuple[int, int]) -> None:
+def seed(inside: FixVenue, *levels: tuple[int, int]) -> None:
     inside.kraken.execute(commands.SetBook(house=HOUSE, pair=XBTUSD, bids=levels))
 
 
-def test_level_3_follows_seeded_books_fills_out_of_turn_and_a_reset(inside: Venue, reader: Peer) -> None:
+def test_level_3_follows_seeded_books_fills_out_of_turn_and_a_reset(inside: FixVenue, reader: Direct) -> None:
     book = Book(level3=True)
     seed(inside, (640_000, 5), (639_000, 7))
     first = inside.kraken.place("alice", "buy", "1", "64000.0")
     second = inside.kraken.place("bob", "buy", "1", "64000.0")
-    [snapshot] = reader.subscribe(level3=True)
+    [snapshot] = reader.subscribed(level3=True)
     book.take(snapshot)
 
     def side() -> list[tuple[int, list[int]]]:
@@ -51,48 +47,47 @@ def test_level_3_follows_seeded_books_fills_out_of_turn_and_a_reset(inside: Venu
     assert side() == [(640_000, [2]), (639_000, [7, 2])]
 
 
-def test_after_a_reset_sequences_begin_at_1_and_client_ids_anew(floor: Floor) -> None:
-    client = floor.trader()
+def test_after_a_reset_sequences_begin_at_1_and_client_ids_anew(inside: FixVenue) -> None:
+    client = inside.trader()
     client.order(t11="7", t44="50000.0")
     client.take()
-    floor.kraken.venue.reset(DEPOSITS, keeps_market=False)
+    inside.kraken.venue.reset(DEPOSITS, keeps_market=False)
     report, goodbye = client.take()
     assert (report.type, report[39], report[58]) == ("8", "4", "User requested")
     assert (goodbye.type, goodbye[58]) == ("5", "the venue was reset")
     assert client.outlet.closed
     client.close()
-    assert floor.gateway.orders == {}
-    again = floor.client()
+    assert inside.gateway.orders == {}
+    again = inside.client()
     assert again.logon(reset=False)[34] == "1"
     again.order(t11="7", t44="50000.0")
     assert [report[39] for report in again.take()] == ["A", "0"]
 
 
-def test_a_reset_after_the_rollover_does_not_keep_anybody_out(floor: Floor) -> None:
-    floor.wait(12 * 3_600)
-    floor.kraken.venue.reset(DEPOSITS, keeps_market=False)
-    assert floor.client().logon().type == "A"
+def test_a_reset_after_the_rollover_does_not_keep_anybody_out(inside: FixVenue) -> None:
+    inside.wait(12 * 3_600)
+    inside.kraken.venue.reset(DEPOSITS, keeps_market=False)
+    assert inside.client().logon().type == "A"
 
 
 def test_what_was_kept_for_another_run_is_forgotten(tmp_path: Path) -> None:
-    floor = Floor(state_folder=tmp_path)
+    floor = FixVenue(state_folder=tmp_path)
     client = floor.trader()
     client.order(t44="50000.0")
     floor.kraken.venue.reset(DEPOSITS, keeps_market=False)
     client.close()
     floor.gateway.close()
     assert not any(file.stat().st_size for file in tmp_path.glob("*.sent"))
-    again = Floor(floor.kraken, state_folder=tmp_path)
+    again = FixVenue(floor.kraken, state_folder=tmp_path)
     assert again.client().logon(reset=False)[34] == "1"
     again.gateway.close()
 
 
-def test_a_stop_that_is_filled_is_reported_as_set_off_and_as_taker(floor: Floor) -> None:
-    floor.kraken.engine.accounts[HOUSE] = Account(HOUSE, house=True)
-    client = floor.trader()
+def test_a_stop_that_is_filled_is_reported_as_set_off_and_as_taker(inside: FixVenue) -> None:
+    client = inside.trader()
     client.order(t40="3", t44=None, t54="2", t99="40000.0")
     placed = client.take()[-1]
-    floor.kraken.execute(commands.FillOrder(house=HOUSE, account="alice", txid=placed[37]))
+    inside.kraken.execute(commands.FillOrder(house=HOUSE, account="alice", txid=placed[37]))
     set_off, filled = client.take()
     assert (set_off[150], set_off[40], set_off[1102]) == ("D", "1", "40000.0")
     assert (filled[39], filled[31], filled[5050]) == ("2", "40000.0", "1")

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emulator.gateways.fix.wire import SOH, encode
-from tests.fix.client import now
-from tests.fix.in_process import Direct, Floor
+from tests.fix.inside import Direct, FixVenue
+from tests.fix.messages import now
 
 REPLACEMENTS = b"\x00\x01=0-9A\x7f\xff"
 ORDER = [(11, 7), (38, "0.01"), (40, 2), (44, "50000.0"), (54, 1), (55, "BTC/USD"), (59, 1), (60, now())]
@@ -68,8 +68,8 @@ def mutations(message: bytes) -> Iterator[bytes]:
 class Survivor:
     """A client that comes back whenever its session has ended."""
 
-    def __init__(self, floor: Floor, service: str) -> None:
-        self._floor = floor
+    def __init__(self, inside: FixVenue, service: str) -> None:
+        self._floor = inside
         self._service = service
         self.client: Direct
 
@@ -88,8 +88,8 @@ class Survivor:
     + [("spot_md", *message) for message in MARKET_DATA.values()],
     ids=[*MESSAGES, *MARKET_DATA],
 )
-def test_no_change_of_one_byte_does_harm(floor, service, msg_type, fields, sealed):
-    survivor = Survivor(floor, service)
+def test_no_change_of_one_byte_does_harm(inside, service, msg_type, fields, sealed):
+    survivor = Survivor(inside, service)
     client = survivor.ready()
     for changed in mutations(client.message(msg_type, *fields, number=2)):
         client.raw(resealed(changed) if sealed else changed)
@@ -101,15 +101,15 @@ def test_no_change_of_one_byte_does_harm(floor, service, msg_type, fields, seale
 
 
 @pytest.mark.parametrize("sealed", [True, False])
-def test_no_change_of_one_byte_of_a_logon_does_harm(floor, sealed):
-    first = floor.client()
+def test_no_change_of_one_byte_of_a_logon_does_harm(inside, sealed):
+    first = inside.client()
     fields = [(98, 0), (108, 30), (141, "Y"), *first.credentials(1), (5030, "Y"), (8674, 1)]
     for changed in mutations(first.message("A", *fields, number=1)):
-        client = floor.client()
-        floor.clients.clear()
+        client = inside.client()
+        inside.clients.clear()
         client.raw(resealed(changed) if sealed else changed)
         client.close()
-    assert floor.trader().session is not None
+    assert inside.trader().session is not None
 
 
 def test_the_changed_orders_do_a_venue_no_harm(quiet_venue, connect):
@@ -175,8 +175,7 @@ def test_no_strange_first_message_does_harm(shared, fields):
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Floor]:
+def shared() -> Iterator[FixVenue]:
     """A venue for all examples of the tests above."""
-    floor = Floor()
-    yield floor
-    floor.gateway.close()
+    with FixVenue() as inside:
+        yield inside

@@ -14,8 +14,8 @@ from websockets.sync.client import ClientConnection
 from websockets.sync.client import connect as websocket
 
 from tests.clients.pointing import PATIENCE_S, sdk_rest
-from tests.fix.client import FixClient, Message, new_id
-from tests.fix.desk import states
+from tests.fix.client import FixClient
+from tests.fix.messages import new_id, states
 from tests.running import Running, running
 
 Account = dict[str, Any]
@@ -96,18 +96,6 @@ def trader(connect: Connect, account: Account, **options: Any) -> FixClient:
     return client
 
 
-def resting(fix: FixClient, **fields: object) -> Message:
-    fix.order(**fields)
-    reports = fix.reports(2)
-    assert states(reports) == ["AA", "00"]
-    return reports[-1]
-
-
-def quiet(fix: FixClient) -> bool:
-    """Tell whether nothing more has come."""
-    return fix.sync() == []
-
-
 # -- an order over FIX, seen from elsewhere -------------------------------------------------------
 
 
@@ -116,7 +104,7 @@ def test_a_fix_order_is_seen_over_rest_in_the_executions_and_in_the_book(
 ) -> None:
     account, symbol = quiet_venue.next_member(), "SOL/USD"
     seen, fix = owner(account, symbol), trader(connect, account)
-    order = resting(fix, t55=symbol, t38="2.5", t44="101.25")
+    order = fix.resting(t55=symbol, t38="2.5", t44="101.25")
     assert seen.level(101.25) == 2.5
     row = seen.row("new", order[37])
     assert row["cl_ord_id"] == order[11]
@@ -157,7 +145,7 @@ def test_orders_over_rest_and_websocket_are_no_business_of_fix(
     )["order_id"]  # fmt: skip
     seen.request("amend_order", order_id=rest, limit_price=90.5)
     seen.row("amended", rest)
-    assert quiet(fix)
+    assert fix.take() == []
     for txid, price in ((rest, "90.5"), (added, "91.0")):
         fix.send("H", (11, new_id()), (37, txid), (55, symbol))
         (report,) = fix.reports(1)
@@ -166,10 +154,10 @@ def test_orders_over_rest_and_websocket_are_no_business_of_fix(
     refusal = fix.read()
     assert (refusal.type, refusal[380]) == ("j", "101")
     fix.send("q", (11, new_id()), (60, "20260101-00:00:00"), (530, 7))
-    assert quiet(fix)
+    assert fix.take() == []
     assert set(seen.user.get_open_orders()["open"]) == {rest, added}
     seen.request("cancel_order", order_id=[rest, added])
-    assert quiet(fix)
+    assert fix.take() == []
 
 
 # -- fills between protocols ----------------------------------------------------------------------
@@ -181,7 +169,7 @@ def test_fix_makes_and_rest_takes(
     mine, symbol = quiet_venue.next_member(), "DOT/USD"
     seen, fix = owner(mine, symbol), trader(connect, mine)
     taker = Trade(**sdk_rest(quiet_venue, quiet_venue.next_account()))
-    order = resting(fix, t55=symbol, t54="2", t38="10", t44="5.5")
+    order = fix.resting(t55=symbol, t54="2", t38="10", t44="5.5")
     taker.create_order(ordertype="limit", side="buy", pair=symbol, volume=4, price=5.6)
     (fill,) = fix.reports(1)
     assert (fill[150], fill[39], fill[37], fill[11]) == ("F", "1", order[37], order[11])
@@ -224,7 +212,7 @@ def test_two_fix_sessions_trade_with_each_other(quiet_venue: Running, connect: C
     symbol = "ADA/EUR"
     maker = trader(connect, quiet_venue.next_member())
     taker = trader(connect, quiet_venue.next_member())
-    order = resting(maker, t55=symbol, t38="100", t44="0.5")
+    order = maker.resting(t55=symbol, t38="100", t44="0.5")
     taker.order(t55=symbol, t54="2", t38="40", t44="0.5")
     taken = taker.reports(3)[-1]
     (made,) = maker.reports(1)
@@ -241,7 +229,7 @@ def test_a_fix_order_is_amended_and_cancelled_over_rest(
 ) -> None:
     account, symbol = quiet_venue.next_member(), "ADA/USD"
     seen, fix = owner(account, symbol), trader(connect, account)
-    order = resting(fix, t55=symbol, t38="100", t44="0.4")
+    order = fix.resting(t55=symbol, t38="100", t44="0.4")
     seen.trade.amend_order(cl_ord_id=order[11], limit_price="0.41", order_qty="150")
     (report,) = fix.reports(1)
     assert (report[150], report[39], report[37], report[11]) == ("5", "5", order[37], order[11])
@@ -259,7 +247,7 @@ def test_a_fix_order_is_amended_and_cancelled_over_websocket(
 ) -> None:
     account, symbol = quiet_venue.next_member(), "XRP/USD"
     seen, fix = owner(account, symbol), trader(connect, account)
-    order = resting(fix, t55=symbol, t38="100", t44="0.4")
+    order = fix.resting(t55=symbol, t38="100", t44="0.4")
     seen.request("amend_order", cl_ord_id=order[11], limit_price=0.41)
     (report,) = fix.reports(1)
     assert (report[39], report[44], report[11]) == ("5", "0.41", order[11])
@@ -268,11 +256,11 @@ def test_a_fix_order_is_amended_and_cancelled_over_websocket(
     seen.request("cancel_order", cl_ord_id=[report[11]])
     (report,) = fix.reports(1)
     assert (report[39], report[58]) == ("4", "User requested")
-    other = resting(fix, t55=symbol, t38="100", t44="0.4")
+    other = fix.resting(t55=symbol, t38="100", t44="0.4")
     assert seen.request("cancel_all")["count"] == 1
     (report,) = fix.reports(1)
     assert (report[37], report[39]) == (other[37], "4")
-    resting(fix, t55=symbol, t38="100", t44="0.4")
+    fix.resting(t55=symbol, t38="100", t44="0.4")
     seen.request("cancel_all_orders_after", timeout=1)
     (report,) = fix.reports(1)
     assert (report[39], report[58]) == ("4", "CancelAllOrdersAfter Timeout")
@@ -311,14 +299,6 @@ def control(venue: Running, path: str, status: str) -> None:
         assert answer.status == 200
 
 
-def refusal(fix: FixClient, **fields: object) -> tuple[str, str, str]:
-    """Send an order that must be refused; return 372, 380 and 58."""
-    id_ = fix.order(**fields)
-    message = fix.read()
-    assert (message.type, message[45], message[379]) == ("j", "0", id_), message
-    return message[372], message[380], message[58]
-
-
 def test_rest_orders_use_up_what_fix_orders_may_do(strict_venue: Running, connect: Connect) -> None:
     account = member(strict_venue, "fast")
     fix = trader(connect, account, venue=strict_venue)
@@ -326,7 +306,7 @@ def test_rest_orders_use_up_what_fix_orders_may_do(strict_venue: Running, connec
     began_s = time.monotonic()
     for number in range(15):
         rest.create_order(ordertype="limit", side="buy", pair="BTC/USD", volume=0.001, price=40000 + number)
-    answer, amends = resting(fix, t44="30000.0"), 0
+    answer, amends = fix.resting(t44="30000.0"), 0
     while answer.type == "8":
         fix.replace(answer, t44=f"{30001 + amends}.0")
         answer = fix.read()
@@ -341,7 +321,7 @@ def test_fix_orders_use_up_what_rest_orders_may_do(strict_venue: Running, connec
     fix = trader(connect, account, venue=strict_venue)
     rest = Trade(**sdk_rest(strict_venue, account["spot"]))
     order = {"ordertype": "limit", "side": "buy", "pair": "ETH/USD", "volume": 0.1, "price": 1000}
-    answer = resting(fix, t55="ETH/USD", t44="1000.0", t38="0.1")
+    answer = fix.resting(t55="ETH/USD", t44="1000.0", t38="0.1")
     while answer.type == "8":
         fix.replace(answer, t44=f"{float(answer[44]) + 1}")
         answer = fix.read()
@@ -360,28 +340,28 @@ def test_rest_orders_count_towards_the_open_orders_of_a_pair(strict_venue: Runni
             for number in range(first, min(first + 15, 59))
         ]
         rest.create_order_batch(orders=batch, pair="ETH/USD")
-    resting(fix, t55="ETH/USD", t44="1000.0")
-    assert refusal(fix, t55="ETH/USD", t44="1000.0") == ("D", "0", "EOrder:Orders limit exceeded")
+    fix.resting(t55="ETH/USD", t44="1000.0")
+    assert fix.refusal(t55="ETH/USD", t44="1000.0") == ("0", "EOrder:Orders limit exceeded")
 
 
 def test_the_status_of_a_pair_and_of_the_venue_refuses_fix_orders(
     strict_venue: Running, connect: Connect
 ) -> None:
     fix = trader(connect, member(strict_venue, "plain"), venue=strict_venue)
-    order = resting(fix, t44="45000.0")
+    order = fix.resting(t44="45000.0")
     try:
         control(strict_venue, "/XBTUSD", "cancel_only")
-        assert refusal(fix) == ("D", "0", "EService:Market in cancel_only mode")
+        assert fix.refusal() == ("0", "EService:Market in cancel_only mode")
         fix.replace(order, t44="45001.0")
         assert fix.read()[58] == "EService:Market in cancel_only mode"
         fix.cancel(order[37])
         assert states(fix.reports(1)) == ["44"]
         control(strict_venue, "/XBTUSD", "post_only")
-        assert refusal(fix) == ("D", "0", "EService:Market in post_only mode")
-        order = resting(fix, t18="P", t44="45000.0")
+        assert fix.refusal() == ("0", "EService:Market in post_only mode")
+        order = fix.resting(t18="P", t44="45000.0")
         control(strict_venue, "/XBTUSD", "online")
         control(strict_venue, "", "maintenance")
-        assert refusal(fix) == ("D", "0", "EService:Unavailable")
+        assert fix.refusal() == ("0", "EService:Unavailable")
         fix.cancel(order[37])
         message = fix.read()
         assert (message.type, message[372], message[58]) == ("j", "F", "EService:Unavailable")
@@ -394,6 +374,6 @@ def test_the_status_of_a_pair_and_of_the_venue_refuses_fix_orders(
 
 def test_a_locked_account_logs_on_but_does_not_trade(strict_venue: Running, connect: Connect) -> None:
     fix = trader(connect, member(strict_venue, "locked"), venue=strict_venue)
-    assert refusal(fix) == ("D", "0", "ETrade:User Locked")
+    assert fix.refusal() == ("0", "ETrade:User Locked")
     fix.send("q", (11, new_id()), (60, "20260101-00:00:00"), (530, 7))
-    assert quiet(fix)
+    assert fix.take() == []

@@ -3,8 +3,8 @@
 import pytest
 
 from emulator.engine import commands
-from tests.fix.client import Message
-from tests.fix.desk import Desk, stamp, states
+from tests.fix.inside import Direct, FixVenue
+from tests.fix.messages import Message, stamp, states
 from tests.gateways.venue import START_S, XBTUSD, Client, Kraken
 
 SELL = {"t54": "2"}
@@ -30,7 +30,7 @@ def depth(priced: Kraken) -> Kraken:
 # -- times in force -------------------------------------------------------------------------------
 
 
-def test_what_ioc_does_not_fill_is_cancelled(alice: Desk, bob: Desk) -> None:
+def test_what_ioc_does_not_fill_is_cancelled(alice: Direct, bob: Direct) -> None:
     bob.resting(t54="2", t38="0.01")
     reports = alice.ordered(t59="3", t38="0.03")
     assert states(reports) == ["AA", "00", "F1", "44"]
@@ -39,7 +39,7 @@ def test_what_ioc_does_not_fill_is_cancelled(alice: Desk, bob: Desk) -> None:
     assert (end[14], end[151], end[381], end[58]) == ("0.01", "0.0", "500.0", "IOC remainder")
 
 
-def test_fok_fills_whole_or_not_at_all(alice: Desk, bob: Desk) -> None:
+def test_fok_fills_whole_or_not_at_all(alice: Direct, bob: Direct) -> None:
     resting = bob.resting(t54="2", t38="0.02")
     reports = alice.ordered(t59="4", t38="0.03")
     assert states(reports) == ["AA", "00", "44"]
@@ -49,7 +49,7 @@ def test_fok_fills_whole_or_not_at_all(alice: Desk, bob: Desk) -> None:
     assert bob.take()[0][37] == resting[37]
 
 
-def test_gtd_expires_at_its_time(kraken: Kraken, alice: Desk, bob: Desk) -> None:
+def test_gtd_expires_at_its_time(kraken: Kraken, alice: Direct, bob: Direct) -> None:
     order = alice.resting(t59="6", t126="20261102-10:01:00", t38="0.02")
     bob.ordered(t54="2")
     alice.take()
@@ -65,7 +65,7 @@ def test_gtd_expires_at_its_time(kraken: Kraken, alice: Desk, bob: Desk) -> None
 
 
 @pytest.mark.parametrize("fires", [False, True])
-def test_gtd_ends_the_waiting_of_a_stop(depth: Kraken, alice: Desk, fires: bool) -> None:
+def test_gtd_ends_the_waiting_of_a_stop(depth: Kraken, alice: Direct, fires: bool) -> None:
     order = alice.resting(**STOP, t99="49000.0", t59="6", t126="20261102-10:01:00")
     if fires:
         depth.trade("0.01", "48900")
@@ -76,7 +76,7 @@ def test_gtd_ends_the_waiting_of_a_stop(depth: Kraken, alice: Desk, fires: bool)
     assert [report[37] for report in reports] == [order[37]] * len(reports)
 
 
-def test_a_market_order_without_enough_on_the_other_side_ends(alice: Desk, bob: Desk) -> None:
+def test_a_market_order_without_enough_on_the_other_side_ends(alice: Direct, bob: Direct) -> None:
     reports = alice.ordered(t40="1", t44=None)
     assert states(reports) == ["AA", "00", "44"]
     assert reports[-1][58] == "Insufficient liquidity"
@@ -88,7 +88,7 @@ def test_a_market_order_without_enough_on_the_other_side_ends(alice: Desk, bob: 
 # -- instructions ---------------------------------------------------------------------------------
 
 
-def test_a_post_only_order_that_would_trade_is_pending_and_then_cancelled(alice: Desk, bob: Desk) -> None:
+def test_a_post_only_order_that_would_trade_is_pending_and_then_cancelled(alice: Direct, bob: Direct) -> None:
     bob.resting(t54="2")
     pending, canceled = alice.ordered(t18="P")
     assert states([pending, canceled]) == ["AA", "44"]
@@ -96,16 +96,16 @@ def test_a_post_only_order_that_would_trade_is_pending_and_then_cancelled(alice:
     assert states(alice.ordered(t18="P", t44="49999.9")) == ["AA", "00"]
 
 
-def test_flags_are_separated_by_blanks(alice: Desk) -> None:
+def test_flags_are_separated_by_blanks(alice: Direct) -> None:
     assert states(alice.ordered(t18="P f")) == ["AA", "00"]
     assert states(alice.ordered(t18="q P")) == ["AA", "00"]
     assert alice.session_reject(t18="Pf")[0] == "18"
 
 
-def test_an_iceberg_shows_its_slice_only(kraken: Kraken, client: Client, alice: Desk, bob: Desk) -> None:
+def test_an_iceberg_shows_its_slice_only(kraken: Kraken, ws: Client, alice: Direct, bob: Direct) -> None:
     order = alice.resting(t38="1", t1138="0.1")
     assert (order[40], order[38], order[151], order[1138]) == ("2", "1.0", "1.0", "0.1")
-    book = client.subscribe("book", "BTC/USD")[-1]["data"][0]
+    book = ws.subscribe("book", "BTC/USD")[-1]["data"][0]
     assert [level["qty"] for level in book["bids"]] == ["0.10000000"]
     bob.ordered(t54="2", t38="0.25")
     fills = alice.take()
@@ -115,12 +115,12 @@ def test_an_iceberg_shows_its_slice_only(kraken: Kraken, client: Client, alice: 
 
 
 @pytest.mark.parametrize(("qty", "display", "taken"), [("1.5", "0.1", True), ("1.5001", "0.1", False)])
-def test_an_iceberg_shows_a_fifteenth_at_least(alice: Desk, qty: str, display: str, taken: bool) -> None:
+def test_an_iceberg_shows_a_fifteenth_at_least(alice: Direct, qty: str, display: str, taken: bool) -> None:
     reports = alice.ordered(t38=qty, t1138=display)
     assert states(reports) == (["AA", "00"] if taken else ["j"])
 
 
-def test_margin_orders_trade_more_than_there_is(kraken: Kraken, alice: Desk, bob: Desk) -> None:
+def test_margin_orders_trade_more_than_there_is(kraken: Kraken, alice: Direct, bob: Direct) -> None:
     bob.resting(t54="2")
     reports = alice.ordered(t5001="1")
     assert states(reports) == ["AA", "00", "F2"]
@@ -129,7 +129,7 @@ def test_margin_orders_trade_more_than_there_is(kraken: Kraken, alice: Desk, bob
     assert states(alice.ordered(t5001="0", t44="40000.0")) == ["AA", "00"]
 
 
-def test_reduce_only_orders_are_cut_to_the_position(kraken: Kraken, alice: Desk, bob: Desk) -> None:
+def test_reduce_only_orders_are_cut_to_the_position(kraken: Kraken, alice: Direct, bob: Direct) -> None:
     bob.resting(t54="2", t38="0.02")
     alice.ordered(t5001="1", t38="0.02")
     pending, new, cut = alice.ordered(t54="2", t44="60000.0", t18="E", t5001="1", t38="0.05")
@@ -144,13 +144,13 @@ def test_reduce_only_orders_are_cut_to_the_position(kraken: Kraken, alice: Desk,
 # -- scheduled orders -----------------------------------------------------------------------------
 
 
-def test_a_scheduled_order_is_pending_until_its_time(kraken: Kraken, client: Client, alice: Desk) -> None:
+def test_a_scheduled_order_is_pending_until_its_time(kraken: Kraken, ws: Client, alice: Direct) -> None:
     id_ = alice.order(t168=stamp(START_S + 60))
     (pending,) = alice.take()
     assert (pending[150], pending[39]) == ("A", "A")
     (report,) = alice.status(pending[37])
     assert (report[150], report[39], report[151]) == ("I", "A", "0.01")
-    assert client.subscribe("book", "BTC/USD")[-1]["data"][0]["bids"] == []
+    assert ws.subscribe("book", "BTC/USD")[-1]["data"][0]["bids"] == []
     kraken.wait(59)
     assert alice.take() == []
     kraken.wait(2)
@@ -158,7 +158,9 @@ def test_a_scheduled_order_is_pending_until_its_time(kraken: Kraken, client: Cli
     assert (new[150], new[39], new[11], new[60]) == ("0", "0", id_, "20261102-10:01:00.000")
 
 
-def test_a_scheduled_order_trades_at_its_time_and_not_before(kraken: Kraken, alice: Desk, bob: Desk) -> None:
+def test_a_scheduled_order_trades_at_its_time_and_not_before(
+    kraken: Kraken, alice: Direct, bob: Direct
+) -> None:
     assert states(alice.ordered(t168=stamp(START_S + 60))) == ["AA"]
     bob.resting(t54="2")
     assert alice.take() == []
@@ -167,7 +169,7 @@ def test_a_scheduled_order_trades_at_its_time_and_not_before(kraken: Kraken, ali
     assert states(bob.take()) == ["F2"]
 
 
-def test_a_time_that_is_over_is_no_schedule(alice: Desk) -> None:
+def test_a_time_that_is_over_is_no_schedule(alice: Direct) -> None:
     assert states(alice.ordered(t168=stamp(START_S - 60))) == ["AA", "00"]
 
 
@@ -184,7 +186,7 @@ def test_a_time_that_is_over_is_no_schedule(alice: Desk) -> None:
     ],
 )
 def test_an_order_that_is_set_off_becomes_a_market_order(
-    depth: Kraken, alice: Desk, type_: str, side: str, trigger: str, fires_at: str, text: str
+    depth: Kraken, alice: Direct, type_: str, side: str, trigger: str, fires_at: str, text: str
 ) -> None:
     order = alice.resting(t40=type_, t54=side, t44=None, t99=trigger)
     assert (order[40], order[99], order[58]) == (type_, trigger, text)
@@ -199,7 +201,7 @@ def test_an_order_that_is_set_off_becomes_a_market_order(
 
 @pytest.mark.parametrize(("type_", "word"), [("4", "stop loss"), ("T", "take profit")])
 def test_an_order_that_is_set_off_becomes_a_limit_order(
-    depth: Kraken, alice: Desk, type_: str, word: str
+    depth: Kraken, alice: Direct, type_: str, word: str
 ) -> None:
     trigger, fires_at = ("49000.0", "48950") if type_ == "4" else ("51000.0", "51050")
     order = alice.resting(t40=type_, t54="2", t99=trigger, t44="52000.5")
@@ -212,14 +214,14 @@ def test_an_order_that_is_set_off_becomes_a_limit_order(
     assert (report[40], report[39], report[1102]) == ("2", "0", f"{fires_at}.0")
 
 
-def test_an_order_that_is_set_off_at_once_is_acknowledged_first(depth: Kraken, alice: Desk) -> None:
+def test_an_order_that_is_set_off_at_once_is_acknowledged_first(depth: Kraken, alice: Direct) -> None:
     reports = alice.ordered(**STOP, t99="50000.0")
     assert states(reports) == ["AA", "00", "D0", "F2"]
     assert [report[40] for report in reports] == ["3", "3", "1", "1"]
     assert [report.get(1102) for report in reports] == [None, None, "50000.0", "50000.0"]
 
 
-def test_an_order_that_waits_for_the_index_does_not_see_trades(depth: Kraken, alice: Desk) -> None:
+def test_an_order_that_waits_for_the_index_does_not_see_trades(depth: Kraken, alice: Direct) -> None:
     alice.resting(**STOP, t99="49000.0", t388="1")
     depth.trade("0.01", "48000")
     assert alice.take() == []
@@ -229,7 +231,7 @@ def test_an_order_that_waits_for_the_index_does_not_see_trades(depth: Kraken, al
     assert fired[1102] == "48999.9"
 
 
-def test_a_trailing_stop_follows_and_is_set_off(depth: Kraken, alice: Desk) -> None:
+def test_a_trailing_stop_follows_and_is_set_off(depth: Kraken, alice: Direct) -> None:
     order = alice.resting(**STOP | {"t40": "U"}, t99="49000.0")
     assert (order[40], order[99], order[58]) == ("U", "49000.0", "sell 0.01 BTC/USD @ trailing stop 49000")
     moved: list[Message] = []
@@ -247,7 +249,7 @@ def test_a_trailing_stop_follows_and_is_set_off(depth: Kraken, alice: Desk) -> N
     assert (fired[40], fired[99], fired[1102]) == ("1", "50000.0", "49900.0")
 
 
-def test_a_trailing_limit_keeps_its_distance_from_the_trigger(depth: Kraken, alice: Desk) -> None:
+def test_a_trailing_limit_keeps_its_distance_from_the_trigger(depth: Kraken, alice: Direct) -> None:
     order = alice.resting(t40="V", t99="51000.0", t44="51020.0")
     assert (order[44], order[58]) == ("51020.0", "buy 0.01 BTC/USD @ trailing stop 51000 -> limit 51020")
     depth.trade("0.01", "49000")
@@ -259,21 +261,21 @@ def test_a_trailing_limit_keeps_its_distance_from_the_trigger(depth: Kraken, ali
 
 
 @pytest.mark.parametrize("side", ["1", "2"])
-def test_a_trailing_stop_needs_a_price_to_follow(alice: Desk, side: str) -> None:
+def test_a_trailing_stop_needs_a_price_to_follow(alice: Direct, side: str) -> None:
     text = "EGeneral:Invalid arguments:price"
     assert alice.refusal(t40="U", t44=None, t54=side, t99="49000.0") == ("0", text)
 
 
 @pytest.mark.parametrize(("side", "stop"), [("2", "50100.0"), ("1", "49900.0"), ("2", "50000.0")])
 def test_a_trailing_stop_stands_on_the_far_side_of_the_price(
-    priced: Kraken, alice: Desk, side: str, stop: str
+    priced: Kraken, alice: Direct, side: str, stop: str
 ) -> None:
     text = "EGeneral:Invalid arguments:price"
     assert alice.refusal(t40="U", t44=None, t54=side, t99=stop) == ("0", text)
 
 
-def test_an_order_that_is_set_off_without_funds_ends(depth: Kraken, desk, alice: Desk) -> None:
-    dave = desk("DAVE")
+def test_an_order_that_is_set_off_without_funds_ends(depth: Kraken, inside: FixVenue, alice: Direct) -> None:
+    dave = inside.trader("DAVE")
     dave.resting(t40="3", t44=None, t99="51000.0", t38="0.0019")
     depth.trade("0.01", "51000")
     reports = dave.take()
@@ -281,7 +283,9 @@ def test_an_order_that_is_set_off_without_funds_ends(depth: Kraken, desk, alice:
     assert reports[-1][58] == "Insufficient funds"
 
 
-def test_triggers_that_set_each_other_off_are_reported_each(depth: Kraken, alice: Desk, bob: Desk) -> None:
+def test_triggers_that_set_each_other_off_are_reported_each(
+    depth: Kraken, alice: Direct, bob: Direct
+) -> None:
     first = alice.resting(**STOP, t99="49000.0")
     second = alice.resting(**STOP, t99="40000.0")
     depth.trade("0.01", "48900")

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from tests.fix.client import Message, new_id
-from tests.fix.desk import Desk, states
+from tests.fix.inside import Direct, FixVenue
+from tests.fix.messages import Message, new_id, states
 from tests.gateways.venue import START_NS, Kraken
 
 ACKNOWLEDGEMENT = [8, 9, 35, 34, 49, 52, 56, 6, 11, 14, 17, 37, 38, 39, 40, 44, 54, 55, 58, 59, 60]
@@ -38,7 +38,7 @@ def total(report: Message, tag: int) -> Decimal:
 # -- acknowledgements -----------------------------------------------------------------------------
 
 
-def test_a_resting_order_is_acknowledged_as_pending_and_then_as_new(alice: Desk) -> None:
+def test_a_resting_order_is_acknowledged_as_pending_and_then_as_new(alice: Direct) -> None:
     id_ = alice.order()
     pending, new = alice.take()
     assert states([pending, new]) == ["AA", "00"]
@@ -55,13 +55,7 @@ def test_a_resting_order_is_acknowledged_as_pending_and_then_as_new(alice: Desk)
     assert pending[17] != new[17]
 
 
-def test_the_samples_of_the_reference_come_out_as_they_stand_there(alice: Desk) -> None:
-    report = alice.resting(t18="P", t38="0.25", t44="64000.1", t7928="1")
-    assert (report[38], report[44], report[151]) == ("0.25", "64000.1", "0.25")
-    assert report[58] == "buy 0.25 BTC/USD @ limit 64000.1"
-
-
-def test_a_market_order_has_no_price_in_its_reports(alice: Desk, bob: Desk) -> None:
+def test_a_market_order_has_no_price_in_its_reports(alice: Direct, bob: Direct) -> None:
     bob.resting(t54="2", t38="1")
     reports = alice.ordered(t40="1", t44=None, t38="0.5")
     assert states(reports) == ["AA", "00", "F2"]
@@ -70,11 +64,11 @@ def test_a_market_order_has_no_price_in_its_reports(alice: Desk, bob: Desk) -> N
 
 
 @pytest.mark.parametrize("symbol", ["XBT/USD", "XXBTZUSD", "btc/usd", "BTCUSD", "NO/NE"])
-def test_a_symbol_of_another_naming_is_an_unknown_instrument(alice: Desk, symbol: str) -> None:
+def test_a_symbol_of_another_naming_is_an_unknown_instrument(alice: Direct, symbol: str) -> None:
     assert alice.refusal(t55=symbol) == ("2", "EQuery:Unknown asset pair")
 
 
-def test_brokers_get_their_allocation_back_in_every_report(alice: Desk, bob: Desk) -> None:
+def test_brokers_get_their_allocation_back_in_every_report(alice: Direct, bob: Direct) -> None:
     alice.resting(t78="1", t79="DESK-7")
     bob.ordered(t54="2")
     for report in alice.messages[1:]:
@@ -86,7 +80,7 @@ def test_brokers_get_their_allocation_back_in_every_report(alice: Desk, bob: Des
 # -- fills ----------------------------------------------------------------------------------------
 
 
-def test_maker_and_taker_hear_of_a_fill(alice: Desk, bob: Desk) -> None:
+def test_maker_and_taker_hear_of_a_fill(alice: Direct, bob: Direct) -> None:
     made = alice.resting(t38="0.25")
     taken = bob.ordered(t54="2", t38="0.1", t44="49000.0")
     (fill,) = alice.take()
@@ -105,7 +99,9 @@ def test_maker_and_taker_hear_of_a_fill(alice: Desk, bob: Desk) -> None:
     assert fill[1003] != other[1003]
 
 
-def test_quantities_costs_and_fees_of_a_report_are_those_of_the_order_so_far(alice: Desk, bob: Desk) -> None:
+def test_quantities_costs_and_fees_of_a_report_are_those_of_the_order_so_far(
+    alice: Direct, bob: Direct
+) -> None:
     alice.resting(t38="0.01", t44="50000.0")
     alice.resting(t38="0.01", t44="49000.0")
     reports = bob.ordered(t54="2", t38="0.03", t44="48000.0")
@@ -119,22 +115,24 @@ def test_quantities_costs_and_fees_of_a_report_are_those_of_the_order_so_far(ali
     assert int(second[527]) == int(first[527]) + 1
 
 
-def test_both_orders_of_one_session_are_reported_in_the_order_of_events(desk, alice: Desk) -> None:
-    other = desk("ALICE2")
+def test_both_orders_of_one_session_are_reported_in_the_order_of_events(
+    inside: FixVenue, alice: Direct
+) -> None:
+    other = inside.trader("ALICE2")
     resting = alice.resting()
     other.ordered(t54="2")
     assert alice.take() == [], "orders of one account do not trade with each other"
     assert alice.status(resting[37])[0][39] == "0"
 
 
-def test_a_fill_in_the_base_asset_pays_its_fee_in_it(alice: Desk, bob: Desk) -> None:
+def test_a_fill_in_the_base_asset_pays_its_fee_in_it(alice: Direct, bob: Direct) -> None:
     bob.resting(t54="2", t38="1")
     in_base, in_quote = alice.ordered(t18="f")[-1], alice.ordered(t18="q")[-1]
     assert (in_base[138], in_quote[138]) == ("BTC", "USD")
     assert total(in_base, 137) / total(in_base, 14) == total(in_quote, 137) / total(in_quote, 381)
 
 
-def test_an_order_for_cash_is_reported_by_what_it_buys(alice: Desk, bob: Desk) -> None:
+def test_an_order_for_cash_is_reported_by_what_it_buys(alice: Direct, bob: Direct) -> None:
     bob.resting(t54="2", t38="1")
     reports = alice.ordered(t40="1", t44=None, t38="1000", t18="v")
     assert states(reports) == ["AA", "00", "F2"]
@@ -145,7 +143,7 @@ def test_an_order_for_cash_is_reported_by_what_it_buys(alice: Desk, bob: Desk) -
 # -- ClOrdID --------------------------------------------------------------------------------------
 
 
-def test_integers_must_increase_from_request_to_request(alice: Desk) -> None:
+def test_integers_must_increase_from_request_to_request(alice: Direct) -> None:
     order = alice.resting(t11="100")
     assert alice.session_reject(t11="100")[2] == "ClOrdID invalid value (timestamp is out of date)"
     assert alice.session_reject(t11="99")[0] == "11"
@@ -158,7 +156,7 @@ def test_integers_must_increase_from_request_to_request(alice: Desk) -> None:
     assert states(alice.ordered(t11="104")) == ["AA", "00"]
 
 
-def test_the_order_status_request_may_carry_any_id(alice: Desk) -> None:
+def test_the_order_status_request_may_carry_any_id(alice: Direct) -> None:
     order = alice.resting(t11="100")
     for id_ in ("100", "7", "whatever it is"):
         (report,) = alice.status(order[37], t11=id_)
@@ -166,22 +164,12 @@ def test_the_order_status_request_may_carry_any_id(alice: Desk) -> None:
     assert states(alice.ordered(t11="101")) == ["AA", "00"]
 
 
-def test_the_highest_id_outlives_the_connection_unless_it_is_reset(alice: Desk) -> None:
+def test_ids_of_two_sessions_are_apart(inside: FixVenue, alice: Direct) -> None:
     alice.resting(t11="1000")
-    alice.lose()
-    alice.logon()
-    assert alice.session_reject(t11="999")[0] == "11"
-    alice.lose()
-    alice.logon((5030, "Y"))
-    assert states(alice.ordered(t11="1", t44="40000.0")) == ["AA", "00"]
+    assert inside.trader("BOB").resting(t11="1000")[11] == "1000"
 
 
-def test_ids_of_two_sessions_are_apart(desk, alice: Desk) -> None:
-    alice.resting(t11="1000")
-    assert desk("BOB").resting(t11="1000")[11] == "1000"
-
-
-def test_a_uuid_carries_a_time_near_the_venue_s(alice: Desk) -> None:
+def test_a_uuid_carries_a_time_near_the_venue_s(alice: Direct) -> None:
     id_ = uuid_at(START_NS)
     assert alice.resting(t11=id_)[11] == id_
     assert alice.session_reject(t11=id_)[2] == "ClOrdID invalid value (not unique)"
@@ -192,25 +180,25 @@ def test_a_uuid_carries_a_time_near_the_venue_s(alice: Desk) -> None:
         assert states(alice.ordered(t11=uuid_at(START_NS + seconds * 10**9))) == ["AA", "00"]
 
 
-def test_uuids_and_integers_may_be_mixed(alice: Desk) -> None:
+def test_uuids_and_integers_may_be_mixed(alice: Direct) -> None:
     alice.resting(t11="500")
     order = alice.resting(t11=uuid_at(START_NS))
     (report,) = alice.replaced(order, t11="501")
     assert (report[11], report[41]) == ("501", uuid_at(START_NS))
 
 
-def test_longest_integer(alice: Desk) -> None:
+def test_longest_integer(alice: Direct) -> None:
     assert alice.resting(t11="9" * 18)[11] == "9" * 18
 
 
 @pytest.mark.parametrize(
     "value", ["abc", "0", "-1", "1.5", "1" * 19, "1b4e28ba2fa111d2883f0016d3cca427", " 5"]
 )
-def test_what_is_no_client_order_id_is_rejected(alice: Desk, value: str) -> None:
+def test_what_is_no_client_order_id_is_rejected(alice: Direct, value: str) -> None:
     assert alice.session_reject(t11=value) == ("11", "5", "ClOrdID invalid value")
 
 
-def test_an_id_of_an_open_order_of_another_protocol_is_not_unique(kraken: Kraken, alice: Desk) -> None:
+def test_an_id_of_an_open_order_of_another_protocol_is_not_unique(kraken: Kraken, alice: Direct) -> None:
     id_ = new_id()
     kraken.place("alice", "buy", "0.1", "40000", cl_ord_id=id_)
     assert alice.refusal(t11=id_) == ("0", "EGeneral:Invalid arguments:cl_ord_id not unique")
@@ -219,7 +207,7 @@ def test_an_id_of_an_open_order_of_another_protocol_is_not_unique(kraken: Kraken
 # -- order status ---------------------------------------------------------------------------------
 
 
-def test_the_status_of_an_order_in_all_its_states(kraken: Kraken, alice: Desk, bob: Desk) -> None:
+def test_the_status_of_an_order_in_all_its_states(kraken: Kraken, alice: Direct, bob: Direct) -> None:
     order = alice.resting(t38="0.02")
     bob.ordered(t54="2")
     (report,) = alice.status(order[37])[-1:]
@@ -234,20 +222,22 @@ def test_the_status_of_an_order_in_all_its_states(kraken: Kraken, alice: Desk, b
     assert (report[150], report[39], report[151], report[58]) == ("I", "4", "0.0", "User requested")
 
 
-def test_the_status_of_orders_of_any_protocol_and_session_of_the_account(kraken, desk, alice: Desk) -> None:
+def test_the_status_of_orders_of_any_protocol_and_session_of_the_account(
+    kraken, inside: FixVenue, alice: Direct
+) -> None:
     foreign = kraken.place("alice", "sell", "0.1", "70000", cl_ord_id="over-rest")
     (report,) = alice.status(foreign.txid)
     assert (report[150], report[39], report[54], report[44]) == ("I", "0", "2", "70000.0")
     assert report[59] == "1"
     own = alice.resting()
-    (report,) = desk("ALICE2").status(own[37])
+    (report,) = inside.trader("ALICE2").status(own[37])
     assert (report[37], report[39]) == (own[37], "0")
     assert alice.take() == [], "who asks gets the answer"
 
 
-def test_orders_of_others_and_orders_that_never_were_have_no_status(desk, alice: Desk) -> None:
+def test_orders_of_others_and_orders_that_never_were_have_no_status(inside: FixVenue, alice: Direct) -> None:
     order = alice.resting()
     for txid in (order[37], "OAAAAA-BBBBB-CCCCCC", "nonsense"):
-        (refusal,) = desk("BOB").status(txid) if txid == order[37] else alice.status(txid)
+        (refusal,) = inside.trader("BOB").status(txid) if txid == order[37] else alice.status(txid)
         assert (refusal.type, refusal[45], refusal[372]) == ("j", "0", "H")
         assert (refusal[380], refusal[58]) == ("101", "EOrder:Unknown order")

@@ -7,8 +7,8 @@ import pytest
 from emulator.engine import commands
 from emulator.engine.accounts import AccountState
 from emulator.engine.status import TradingStatus
-from tests.fix.client import new_id
-from tests.fix.desk import Desk, stamp, states
+from tests.fix.inside import Direct, FixVenue
+from tests.fix.messages import new_id, stamp, states
 from tests.gateways.venue import START_S, XBTUSD, Kraken
 
 STOP = {"t40": "3", "t54": "2", "t44": None}
@@ -29,7 +29,7 @@ def priced(kraken: Kraken) -> Kraken:
     [(11, "ClOrdID"), (38, "OrderQty"), (40, "OrdType"), (54, "Side"), (55, "Symbol"), (59, "TimeInForce"),
      (60, "TransactTime")],
 )  # fmt: skip
-def test_an_order_without_a_mandatory_field_is_rejected(alice: Desk, tag: int, name: str) -> None:
+def test_an_order_without_a_mandatory_field_is_rejected(alice: Direct, tag: int, name: str) -> None:
     text = f"Missing mandatory field: {name} ({tag})"
     assert alice.session_reject(**{f"t{tag}": None}) == (str(tag), "1", text)
 
@@ -40,7 +40,7 @@ def test_an_order_without_a_mandatory_field_is_rejected(alice: Desk, tag: int, n
      (18, "s", "ExecInst"), (18, "P s", "ExecInst"), (388, "2", "DiscretionInst"), (5001, "2", "Leverage"),
      (7928, "3", "SelfTradePrevention")],
 )  # fmt: skip
-def test_a_value_that_there_is_not_is_rejected(alice: Desk, tag: int, value: str, name: str) -> None:
+def test_a_value_that_there_is_not_is_rejected(alice: Direct, tag: int, value: str, name: str) -> None:
     text = f"Invalid value for tag {tag}: {name}"
     assert alice.session_reject(**{f"t{tag}": value}) == (str(tag), "5", text)
 
@@ -49,20 +49,20 @@ def test_a_value_that_there_is_not_is_rejected(alice: Desk, tag: int, value: str
     ("tag", "value"),
     [(38, "abc"), (38, "1e-3"), (44, "1,000"), (60, "yesterday"), (62, "2026"), (126, "x"), (168, "x")],
 )
-def test_a_value_of_another_form_is_rejected(alice: Desk, tag: int, value: str) -> None:
+def test_a_value_of_another_form_is_rejected(alice: Direct, tag: int, value: str) -> None:
     assert alice.session_reject(**{f"t{tag}": value})[:2] == (str(tag), "6")
 
 
-def test_a_tag_that_kraken_does_not_know_is_rejected(alice: Desk) -> None:
+def test_a_tag_that_kraken_does_not_know_is_rejected(alice: Direct) -> None:
     assert alice.session_reject(t6001="5")[:2] == ("6001", "0")
 
 
 @pytest.mark.parametrize("fields", [{"t78": "2", "t79": "A"}, {"t78": "1"}, {"t79": "A"}])
-def test_there_is_one_allocation_or_none(alice: Desk, fields: dict[str, str]) -> None:
+def test_there_is_one_allocation_or_none(alice: Direct, fields: dict[str, str]) -> None:
     assert alice.session_reject(**fields)[0] in ("78", "79")
 
 
-def test_two_allocations_are_rejected(alice: Desk) -> None:
+def test_two_allocations_are_rejected(alice: Direct) -> None:
     order = [(11, new_id()), (38, "0.01"), (40, "2"), (44, "50000.0"), (54, "1"), (55, "BTC/USD")]
     order += [(59, "1"), (60, stamp(START_S)), (78, "2"), (79, "A"), (79, "B")]
     alice.send("D", *order)
@@ -70,21 +70,21 @@ def test_two_allocations_are_rejected(alice: Desk) -> None:
     assert (refusal.type, refusal[371], refusal[373]) == ("3", "78", "5")
 
 
-def test_fields_are_looked_at_before_business(alice: Desk) -> None:
+def test_fields_are_looked_at_before_business(alice: Direct) -> None:
     assert alice.session_reject(t54=None, t55="NO/NE")[0] == "54"
     assert alice.session_reject(t18="s", t55="NO/NE")[0] == "18"
     assert alice.session_reject(t11="abc", t55="NO/NE")[0] == "11"
     assert alice.session_reject(t18="s", t38="0")[0] == "18"
 
 
-def test_a_rejected_message_has_not_used_its_id(alice: Desk) -> None:
+def test_a_rejected_message_has_not_used_its_id(alice: Direct) -> None:
     id_ = new_id()
     alice.session_reject(t11=id_, t54=None)
     alice.session_reject(t11=id_, t18="s")
     assert states(alice.ordered(t11=id_)) == ["AA", "00"]
 
 
-def test_fields_of_amends_and_cancels_are_looked_at_alike(alice: Desk) -> None:
+def test_fields_of_amends_and_cancels_are_looked_at_alike(alice: Direct) -> None:
     order = alice.resting()
     for fields in ({"t41": None}, {"t37": None}, {"t38": None}, {"t18": "v"}, {"t18": "E"}, {"t40": "9"}):
         (refusal,) = alice.replaced(order, **fields)
@@ -118,17 +118,17 @@ def test_fields_of_amends_and_cancels_are_looked_at_alike(alice: Desk) -> None:
     ],
 )
 def test_a_field_that_another_one_calls_for_is_asked_for_by_j(
-    priced: Kraken, alice: Desk, fields: dict[str, str], text: str
+    priced: Kraken, alice: Direct, fields: dict[str, str], text: str
 ) -> None:
     assert alice.refusal(**fields) == ("5", text)
 
 
-def test_a_cancel_names_an_order(alice: Desk) -> None:
+def test_a_cancel_names_an_order(alice: Direct) -> None:
     (refusal,) = alice.canceled()
     assert (refusal.type, refusal[372], refusal[380]) == ("j", "F", "5")
 
 
-def test_a_mass_cancel_by_symbol_names_one(alice: Desk) -> None:
+def test_a_mass_cancel_by_symbol_names_one(alice: Direct) -> None:
     order = alice.resting()
     (refusal,) = alice.mass_cancel("1")
     assert (refusal.type, refusal[380], refusal[58]) == ("j", "5", "Missing mandatory field: Symbol (55)")
@@ -177,17 +177,17 @@ def test_a_mass_cancel_by_symbol_names_one(alice: Desk) -> None:
     ],
 )
 def test_an_order_that_cannot_be_is_refused_in_the_venue_s_words(
-    priced: Kraken, alice: Desk, fields: dict[str, str], text: str
+    priced: Kraken, alice: Direct, fields: dict[str, str], text: str
 ) -> None:
     assert alice.refusal(**fields) == ("0", text)
     assert not alice.session.core.failed
 
 
-def test_an_order_without_funds_is_refused(desk) -> None:
-    assert desk("DAVE").refusal() == ("0", "EOrder:Insufficient funds")
+def test_an_order_without_funds_is_refused(inside: FixVenue) -> None:
+    assert inside.trader("DAVE").refusal() == ("0", "EOrder:Insufficient funds")
 
 
-def test_an_order_that_arrives_too_late_is_refused(alice: Desk) -> None:
+def test_an_order_that_arrives_too_late_is_refused(alice: Direct) -> None:
     assert alice.refusal(t62=stamp(START_S - 0.001)) == ("0", "EService:Deadline elapsed")
     for seconds in (1.9, 60.1):
         refusal = alice.refusal(t62=stamp(START_S + seconds))
@@ -196,7 +196,7 @@ def test_an_order_that_arrives_too_late_is_refused(alice: Desk) -> None:
         assert states(alice.ordered(t62=stamp(START_S + seconds))) == ["AA", "00"]
 
 
-def test_an_amend_that_arrives_too_late_is_refused(alice: Desk) -> None:
+def test_an_amend_that_arrives_too_late_is_refused(alice: Direct) -> None:
     order = alice.resting()
     (refusal,) = alice.replaced(order, t44="50001.0", t62=stamp(START_S - 1))
     assert (refusal.type, refusal[372], refusal[58]) == ("j", "G", "EService:Deadline elapsed")
@@ -214,14 +214,14 @@ def test_an_amend_that_arrives_too_late_is_refused(alice: Desk) -> None:
     ],
 )
 def test_a_pair_s_status_refuses_what_it_does_not_allow(
-    priced: Kraken, alice: Desk, status: TradingStatus, text: str
+    priced: Kraken, alice: Direct, status: TradingStatus, text: str
 ) -> None:
     priced.execute(commands.SetStatus(status, XBTUSD))
     assert alice.refusal(t40="1", t44=None) == ("0", text)
     assert states(alice.ordered(t55="ETH/USD", t44="2000.0", t38="0.1")) == ["AA", "00"], "another pair"
 
 
-def test_orders_cannot_be_cancelled_during_maintenance(kraken: Kraken, alice: Desk) -> None:
+def test_orders_cannot_be_cancelled_during_maintenance(kraken: Kraken, alice: Direct) -> None:
     order = alice.resting()
     kraken.execute(commands.SetStatus(TradingStatus.MAINTENANCE, XBTUSD))
     for (refusal,), kind in (
@@ -234,13 +234,13 @@ def test_orders_cannot_be_cancelled_during_maintenance(kraken: Kraken, alice: De
     assert states(alice.canceled(orig=order[11])) == ["44"], "the refused amend has changed nothing"
 
 
-def test_in_post_only_mode_post_only_orders_go_on(kraken: Kraken, alice: Desk) -> None:
+def test_in_post_only_mode_post_only_orders_go_on(kraken: Kraken, alice: Direct) -> None:
     kraken.execute(commands.SetStatus(TradingStatus.POST_ONLY, XBTUSD))
     assert alice.refusal()[1] == "EService:Market in post_only mode"
     assert states(alice.ordered(t18="P")) == ["AA", "00"]
 
 
-def test_a_locked_account_may_cancel_but_not_trade(kraken: Kraken, alice: Desk) -> None:
+def test_a_locked_account_may_cancel_but_not_trade(kraken: Kraken, alice: Direct) -> None:
     order, other = alice.resting(), alice.resting()
     kraken.engine.accounts["alice"].state = AccountState.LOCKED
     assert alice.refusal() == ("0", "ETrade:User Locked")
@@ -254,7 +254,9 @@ def test_a_locked_account_may_cancel_but_not_trade(kraken: Kraken, alice: Desk) 
 # -- rate limits ----------------------------------------------------------------------------------
 
 
-def test_orders_of_all_protocols_count_towards_the_rate_limit_of_a_pair(kraken: Kraken, alice: Desk) -> None:
+def test_orders_of_all_protocols_count_towards_the_rate_limit_of_a_pair(
+    kraken: Kraken, alice: Direct
+) -> None:
     kraken.engine.rate_limits = True
     other = alice.resting(t55="ETH/USD", t44="2000.0", t38="0.1")
     for number in range(9):
@@ -268,7 +270,7 @@ def test_orders_of_all_protocols_count_towards_the_rate_limit_of_a_pair(kraken: 
     assert states(alice.ordered()) == ["AA", "00"]
 
 
-def test_amends_beyond_the_rate_limit_leave_the_order_as_it_was(kraken: Kraken, alice: Desk) -> None:
+def test_amends_beyond_the_rate_limit_leave_the_order_as_it_was(kraken: Kraken, alice: Direct) -> None:
     kraken.engine.rate_limits = True
     order = alice.resting()
     answers = [order]
@@ -283,7 +285,9 @@ def test_amends_beyond_the_rate_limit_leave_the_order_as_it_was(kraken: Kraken, 
     assert alice.canceled(orig=last[11])[0][41] == last[11]
 
 
-def test_orders_of_all_protocols_count_towards_the_most_a_pair_may_have(kraken: Kraken, alice: Desk) -> None:
+def test_orders_of_all_protocols_count_towards_the_most_a_pair_may_have(
+    kraken: Kraken, alice: Direct
+) -> None:
     for number in range(224):
         kraken.place("alice", "buy", "0.01", f"{30000 + number}")
     assert states(alice.ordered()) == ["AA", "00"]
@@ -294,15 +298,8 @@ def test_orders_of_all_protocols_count_towards_the_most_a_pair_may_have(kraken: 
 # -- types of messages ----------------------------------------------------------------------------
 
 
-def test_market_data_is_not_for_trading_sessions(alice: Desk) -> None:
-    groups = ((267, 1), (269, 0), (146, 1), (55, "BTC/USD"))
-    alice.send("V", (262, "1"), (263, 0), (264, 10), *groups)
-    (refusal,) = alice.take()
-    assert (refusal.type, refusal[45], refusal[372], refusal[380]) == ("j", "0", "V", "3")
-
-
 @pytest.mark.parametrize("msg_type", ["E", "AF", "AE", "d", "R"])
-def test_types_that_kraken_does_not_have_are_rejected(alice: Desk, msg_type: str) -> None:
+def test_types_that_kraken_does_not_have_are_rejected(alice: Direct, msg_type: str) -> None:
     number = alice.number
     alice.send(msg_type, (11, new_id()), (60, stamp(time.time())))
     (refusal,) = alice.take()

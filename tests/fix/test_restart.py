@@ -9,8 +9,9 @@ import pytest
 
 from emulator.gateways.fix.logon import Member
 from emulator.gateways.fix.wire import fields
-from tests.fix.client import FixClient, Message
-from tests.fix.in_process import Floor
+from tests.fix.inside import FixVenue
+from tests.fix.messages import Message
+from tests.fix.sockets import SocketClient
 from tests.gateways.venue import Kraken
 from tests.running import running
 
@@ -23,7 +24,7 @@ def venue_with_state(accounts_profile: str, folder: Path, *more: str) -> Any:
 
 
 def log_on(venue: Any, member: dict[str, Any], number: int, *more: tuple[int, object]) -> tuple[Any, Message]:
-    client = FixClient(venue.tier()["fix"]["spot_trading"], member, "KRAKEN-TRD")
+    client = SocketClient(venue.tier()["fix"]["spot_trading"], member, "KRAKEN-TRD")
     client.number = number
     return client, client.logon(*more, reset=False)
 
@@ -79,78 +80,78 @@ def test_without_state_a_session_begins_anew(accounts_profile, tmp_path):
 # -- in process -----------------------------------------------------------------------------------
 
 
-def restarted(floor: Floor, folder: Path) -> Floor:
+def restarted(inside: FixVenue, folder: Path) -> FixVenue:
     """Stop a venue in order and start it again, at the same time."""
-    floor.gateway.close()
-    return again_at(floor, folder)
+    inside.close()
+    return again_at(inside, folder)
 
 
-def again_at(floor: Floor, folder: Path) -> Floor:
+def again_at(inside: FixVenue, folder: Path) -> FixVenue:
     kraken = Kraken()
-    kraken.clock.ns = floor.kraken.clock.ns
-    new = Floor(kraken, state_folder=folder)
-    new._nonce = floor._nonce
+    kraken.clock.ns = inside.kraken.clock.ns
+    new = FixVenue(kraken, state_folder=folder)
+    new._nonce = inside._nonce
     return new
 
 
 def test_each_session_has_numbers_of_its_own(tmp_path):
-    floor = Floor(state_folder=tmp_path)
+    inside = FixVenue(state_folder=tmp_path)
     for name, orders in (("ALICE", 1), ("BOB", 3)):
-        client = floor.trader(name)
+        client = inside.trader(name)
         for _ in range(orders):
             client.order()
         client.send("5")
-    listener = floor.client("ALICE", "spot_md")
+    listener = inside.client("ALICE", "spot_md")
     listener.logon()
     listener.send("5")
-    floor = restarted(floor, tmp_path)
+    inside = restarted(inside, tmp_path)
     for name, service, number, theirs in (
         ("ALICE", "spot_trading", 4, "5"),
         ("BOB", "spot_trading", 6, "9"),
         ("ALICE", "spot_md", 3, "3"),
     ):
-        client = floor.client(name, service)
+        client = inside.client(name, service)
         client.number = number
         assert client.logon(reset=False)[34] == theirs
-    floor.gateway.close()
+    inside.close()
 
 
 @pytest.mark.parametrize("comp_id", ["A/B", "../A", "..", "%2F", "a b".replace(" ", "~")])
 def test_any_comp_id_can_be_kept(tmp_path, comp_id):
-    folder, floor = tmp_path / "fix", None
+    folder, inside = tmp_path / "fix", None
     for number in (1, 2):
-        floor = again_at(floor, folder) if floor else Floor(state_folder=folder)
-        key = floor.members["ALICE"].key
-        floor.members[comp_id] = Member(comp_id, "alice", key)
-        client = floor.client("ALICE")
+        inside = again_at(inside, folder) if inside else FixVenue(state_folder=folder)
+        key = inside.members["ALICE"].key
+        inside.members[comp_id] = Member(comp_id, "alice", key)
+        client = inside.client("ALICE")
         client.comp_id, client.number = comp_id, number
         assert client.logon(reset=False)[34] == str(number)
         client.close()
-        floor.gateway.close()
+        inside.close()
     assert len(list(folder.iterdir())) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["fix"]
 
 
 def test_a_reset_forgets_what_an_earlier_run_has_sent(tmp_path):
-    floor = Floor(state_folder=tmp_path)
-    floor.trader().order()
-    floor = restarted(floor, tmp_path)
-    client = floor.trader()
+    inside = FixVenue(state_folder=tmp_path)
+    inside.trader().order()
+    inside = restarted(inside, tmp_path)
+    client = inside.trader()
     client.send("2", (7, 1), (16, 0))
     assert [m.get(36) for m in client.take()] == ["2"]
     client.close()
-    floor = restarted(floor, tmp_path)
-    client = floor.client()
+    inside = restarted(inside, tmp_path)
+    client = inside.client()
     client.number = 3
     assert client.logon(reset=False)[34] == "2"
     client.send("2", (7, 1), (16, 0))
     assert [m.get(36) for m in client.take()] == ["3"]
-    floor.gateway.close()
+    inside.close()
 
 
 def test_numbers_are_written_down_before_they_are_on_the_wire(tmp_path):
-    floor = Floor(state_folder=tmp_path)
-    client = floor.trader()
+    inside = FixVenue(state_folder=tmp_path)
+    client = inside.trader()
     seen = []
 
     def write(data: bytes) -> None:
@@ -162,34 +163,34 @@ def test_numbers_are_written_down_before_they_are_on_the_wire(tmp_path):
     client.send("1", (112, "x"))
     assert seen
     assert all(sent < written for sent, written in seen)
-    floor.gateway.close()
+    inside.close()
 
 
 @pytest.mark.parametrize("what", [b"", b"garbage", b"1 2", b"x y z", b"\x00" * 62])
 def test_a_damaged_file_of_numbers_does_not_keep_the_client_out(tmp_path, what):
-    floor = Floor(state_folder=tmp_path)
-    floor.trader().order()
-    floor.gateway.close()
+    inside = FixVenue(state_folder=tmp_path)
+    inside.trader().order()
+    inside.close()
     (file,) = tmp_path.glob("*.numbers")
     file.write_bytes(what)
     (sent,) = tmp_path.glob("*.sent")
     sent.write_bytes(b"8=FIX.4.4\x019=12\x01half" + sent.read_bytes()[10:])
-    floor = again_at(floor, tmp_path)
-    assert floor.trader().session is not None
-    floor.gateway.close()
+    inside = again_at(inside, tmp_path)
+    assert inside.trader().session is not None
+    inside.close()
 
 
 def test_a_report_that_was_half_written_does_not_hide_the_others(tmp_path):
-    floor = Floor(state_folder=tmp_path)
-    client = floor.trader()
+    inside = FixVenue(state_folder=tmp_path)
+    client = inside.trader()
     client.order()
     client.order()
     client.send("5")
-    floor.gateway.close()
+    inside.close()
     (sent,) = tmp_path.glob("*.sent")
     sent.write_bytes(sent.read_bytes()[:-30])
-    floor = again_at(floor, tmp_path)
-    client = floor.client()
+    inside = again_at(inside, tmp_path)
+    client = inside.client()
     client.number = 5
     assert client.logon(reset=False).type == "A"
     client.send("2", (7, 1), (16, 5))
@@ -197,31 +198,31 @@ def test_a_report_that_was_half_written_does_not_hide_the_others(tmp_path):
     # What is written after the half one can be read too.
     client.order()
     client.close()
-    floor = restarted(floor, tmp_path)
-    client = floor.client()
+    inside = restarted(inside, tmp_path)
+    client = inside.client()
     client.number = 8
     client.logon(reset=False)
     client.send("2", (7, 7), (16, 9))
     assert [m[34] for m in client.take() if m.type == "8"] == ["8", "9"]
-    floor.gateway.close()
+    inside.close()
 
 
 def test_what_is_kept_on_disk_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr("emulator.gateways.fix.outbox.MOST_MESSAGES", 50)
     monkeypatch.setattr("emulator.gateways.fix.outbox._LARGEST_FILE", 50_000)
-    floor = Floor(state_folder=tmp_path)
-    client = floor.trader()
+    inside = FixVenue(state_folder=tmp_path)
+    client = inside.trader()
     for _ in range(400):
         client.order(t44="1.0", t38="0.01", t55="BTC/NIX")
     client.send("5")
     (sent,) = tmp_path.glob("*.sent")
     assert sent.stat().st_size < 60_000
-    floor = restarted(floor, tmp_path)
-    client = floor.client()
+    inside = restarted(inside, tmp_path)
+    client = inside.client()
     client.number = 403
     client.logon(reset=False)
     client.send("2", (7, 1), (16, 0))
     fill, *kept = client.take()
     assert fill[36] == "352"
     assert [m.type for m in kept] == ["j"] * 50 + ["4"]
-    floor.gateway.close()
+    inside.close()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fix.in_process import Direct, Floor
+from tests.fix.inside import Direct, FixVenue
 from tests.fix.test_restart import again_at
 from tests.gateways.venue import START
 
@@ -11,10 +11,10 @@ TEXT = "session rollover"
 
 
 @pytest.fixture
-def eve(floor) -> Floor:
+def eve(inside) -> FixVenue:
     """A venue a second before the rollover."""
-    floor.wait(ROLLOVER_S - 1)
-    return floor
+    inside.wait(ROLLOVER_S - 1)
+    return inside
 
 
 def test_everybody_is_logged_out_at_ten_in_the_evening(eve):
@@ -26,7 +26,7 @@ def test_everybody_is_logged_out_at_ten_in_the_evening(eve):
     for client in clients:
         (goodbye,) = client.take()
         assert (goodbye.type, goodbye[34], goodbye[58]) == ("5", "2", TEXT)
-        assert client.outlet.closed
+        assert client.closed
 
 
 @pytest.mark.parametrize("service", ["spot_trading", "spot_md"])
@@ -35,7 +35,7 @@ def test_nobody_may_log_on_for_half_a_minute(eve, service):
     for _ in range(3):
         client = eve.client("ALICE", service)
         client.send("A", (98, 0), (108, 30), (141, "Y"), *client.credentials(1), number=1)
-        assert client.outlet.closed
+        assert client.closed
         assert client.take() == []
         eve.wait(9.9)
     eve.wait(0.3)
@@ -43,11 +43,11 @@ def test_nobody_may_log_on_for_half_a_minute(eve, service):
     assert client.logon().type == "A"
 
 
-def past_the_rollover(floor: Floor) -> Direct:
+def past_the_rollover(inside: FixVenue) -> Direct:
     """Wait until it is over and log on as one who has been told to begin at 1, without a reset."""
-    floor.wait(1)
-    floor.wait(30)
-    client = floor.client()
+    inside.wait(1)
+    inside.wait(30)
+    client = inside.client()
     answer = client.logon(reset=False)
     assert answer.type == "A"
     return client
@@ -122,10 +122,10 @@ def test_it_happens_every_day(eve):
         client = past_the_rollover(eve)
         assert client.messages[0][34] == "1"
         eve.wait(86_400 - 31)
-        assert not client.outlet.closed
+        assert not client.closed
         assert client.take() == []
     eve.wait(1)
-    assert client.outlet.closed
+    assert client.closed
 
 
 def test_a_clock_that_jumps_over_days_makes_one_rollover(eve):
@@ -138,16 +138,16 @@ def test_a_clock_that_jumps_over_days_makes_one_rollover(eve):
 
 
 def test_a_rollover_while_the_venue_did_not_run_counts_too(tmp_path):
-    floor = Floor(state_folder=tmp_path)
-    client = floor.trader()
+    inside = FixVenue(state_folder=tmp_path)
+    client = inside.trader()
     client.order(t11="1000")
-    floor.gateway.close()
-    floor.kraken.clock.ns += int((ROLLOVER_S + 60) * 10**9)
-    floor = again_at(floor, tmp_path)
-    again = floor.client()
+    inside.close()
+    inside.kraken.clock.ns += int((ROLLOVER_S + 60) * 10**9)
+    inside = again_at(inside, tmp_path)
+    again = inside.client()
     assert again.logon(reset=False)[34] == "1"
     again.send("2", (7, 1), (16, 0))
     assert [m.get(36) for m in again.take()] == ["2"]
     again.order(t11="1000")
     assert again.take()[0][371] == "11"
-    floor.gateway.close()
+    inside.close()

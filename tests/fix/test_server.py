@@ -7,14 +7,14 @@ import socket
 import pytest
 
 from emulator.gateways.fix import server, wire
-from tests.fix.client import new_id
+from tests.fix.messages import new_id
 from tests.fix.served import Served, serving
 from tests.running import wait_until
 
 
 @pytest.fixture
-def served(floor):
-    with serving(floor) as found:
+def served(inside):
+    with serving(inside) as found:
         yield found
 
 
@@ -33,9 +33,9 @@ def test_who_does_not_log_on_in_time_is_cut_off(served, monkeypatch, said):
 
 
 @pytest.mark.parametrize("said", [b"\x16", b"\x16\x03\x01\x02\x00"])
-def test_a_tls_handshake_that_takes_too_long_is_cut_off(floor, monkeypatch, said):
+def test_a_tls_handshake_that_takes_too_long_is_cut_off(inside, monkeypatch, said):
     monkeypatch.setattr(server, "LOGON_TIMEOUT_S", 0.1)
-    with serving(floor) as served, plain(served) as end:
+    with serving(inside) as served, plain(served) as end:
         end.sendall(said)
         with contextlib.suppress(ConnectionResetError):
             assert end.recv(100) == b""
@@ -58,7 +58,7 @@ def test_connections_beyond_the_most_are_refused_until_one_leaves(served, monkey
     refused = served.client("DAVE")
     refused.send("A", (98, 0), (108, 30), *refused.credentials(1))
     assert refused.rest() == []
-    assert ("spot_trading", "DAVE") not in served.floor.gateway.sessions
+    assert ("spot_trading", "DAVE") not in served.inside.gateway.sessions
     clients[0].logout()
     wait_until(lambda: len(served.server.connections) == 2, 10, "one has left")
     assert served.client("DAVE").logon().type == "A"
@@ -70,7 +70,7 @@ def test_a_client_that_never_reads_is_cut_off_and_its_orders_are_cancelled(serve
     client.logon()
     client.order()
     client.reports(2)
-    account = served.floor.accounts["alice"]
+    account = served.inside.accounts["alice"]
     assert len(account.open) == 1
     word = "x" * 10_000
 
@@ -144,26 +144,25 @@ def test_a_logout_amid_a_read_ends_it_there(served):
         client.message("D", *order(ids[0], 1)) + client.message("5") + client.message("D", *order(ids[1], 1))
     )
     assert [message.type for message in client.rest()] == ["8", "8", "5"]
-    assert len(served.floor.accounts["alice"].open) == 1
+    assert len(served.inside.accounts["alice"].open) == 1
 
 
 def test_nothing_is_published_to_a_session_that_has_rolled_over(served):
     client = served.client("ALICE", "spot_md")
     client.logon()
-    wanted = [(146, 1), (55, "BTC/USD"), (262, "a"), (263, 1), (264, 10), (267, 2), (269, 0), (269, 1)]
-    client.send("V", *wanted)
+    client.subscribe()
     assert client.read().type == "W"
-    floor = served.floor
+    inside = served.inside
 
     def roll_over() -> None:
-        floor.kraken.clock.ns = floor.gateway.rollover_ns
-        floor.gateway.tick()
+        inside.kraken.clock.ns = inside.gateway.rollover_ns
+        inside.gateway.tick()
         # The connection is still there, and has bytes to send, when this happens.
-        floor.kraken.place("bob", "sell", "1", "50000")
+        inside.kraken.place("bob", "sell", "1", "50000")
 
     served.call(roll_over)
     assert [message.type for message in client.rest()] == ["5"]
-    floor.kraken.clock.ns += 31 * 10**9
+    inside.kraken.clock.ns += 31 * 10**9
     again = served.client("ALICE", "spot_md")
     assert again.logon(reset=False)[34] == "1"
 

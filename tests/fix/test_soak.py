@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fix.client import now
-from tests.fix.in_process import Direct, Floor
+from tests.fix.inside import Direct, FixVenue
+from tests.fix.messages import now
 
 WARM_UP, MESSAGES = 20_000, 200_000
 MOST_GROWTH = 30 << 20
@@ -29,8 +29,8 @@ def resident() -> int:
 class Talker:
     """Talks and forgets what it hears, apart from whether it was answered at all."""
 
-    def __init__(self, floor: Floor) -> None:
-        self.floor = floor
+    def __init__(self, inside: FixVenue) -> None:
+        self.inside = inside
         self.sent = self.answered = 0
         self._client: Direct
         self._last_id = 0
@@ -48,8 +48,8 @@ class Talker:
 
     def trade(self, messages: int) -> None:
         """Log on, say so many things, and leave: in order, or not."""
-        self._client = client = self.floor.trader("ALICE", (8674, 1))
-        self.floor.clients.clear()
+        self._client = client = self.inside.trader("ALICE", (8674, 1))
+        self.inside.clients.clear()
         end, place = self.sent + messages, [(54, 1), (55, "BTC/USD"), (60, now())]
         self._say("D", (11, first := self._new_id()), (38, "0.01"), (40, 2), (44, "50000.0"), (59, 1), *place)
         order, last = client.session.orders[str(first)], first
@@ -78,9 +78,9 @@ class Talker:
 
     def listen(self, messages: int) -> None:
         """Subscribe to books and end that again."""
-        self._client = client = self.floor.client("ALICE", "spot_md")
+        self._client = client = self.inside.client("ALICE", "spot_md")
         client.logon()
-        self.floor.clients.clear()
+        self.inside.clients.clear()
         wanted = [(264, 10), (267, 2), (269, 0), (269, 1)]
         for number in range(messages // 2):
             self._say("V", (146, 1), (55, "BTC/USD"), (262, number), (263, 1), *wanted)
@@ -96,13 +96,13 @@ class Talker:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_two_hundred_thousand_messages_leave_no_memory_behind(floor):
-    talker = Talker(floor)
+def test_two_hundred_thousand_messages_leave_no_memory_behind(inside):
+    talker = Talker(inside)
     talker.go_on(WARM_UP)
     before = resident()
     talker.go_on(MESSAGES)
     growth = resident() - before
     assert talker.answered > 0.9 * talker.sent
-    assert len(floor.gateway.sessions) == 2
-    assert not floor.gateway.orders
+    assert len(inside.gateway.sessions) == 2
+    assert not inside.gateway.orders
     assert growth < MOST_GROWTH, f"{growth / 2**20:.1f} MB more after {MESSAGES:,} messages"

@@ -6,14 +6,13 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from ssl import SSLContext
 from typing import Any
 from urllib.parse import urlencode
 
 from emulator.gateways.access import OPEN, Entrance, guarded
 from emulator.gateways.front import server as front
 from emulator.gateways.keys import demo_credentials, sign
-from emulator.gateways.tls import over_tls
+from emulator.gateways.tls import ContextSource, over_tls
 from emulator.link import stream
 from emulator.link.tiers import Tier
 from emulator.link.timer import DueQueue
@@ -74,7 +73,7 @@ class Served:
 @asynccontextmanager
 async def serving(
     kraken: Kraken,
-    context: SSLContext | None = None,
+    contexts: ContextSource | None = None,
     entrance: Entrance = OPEN,
     tier: Tier | None = None,
     *,
@@ -83,7 +82,7 @@ async def serving(
     """Serve ``kraken`` on a port of its own, as far away as ``tier`` when one is given."""
     served = Served(kraken, entrance)
     make = served.front.protocols(entrance)
-    make = guarded(make if context is None else over_tls(make, context), entrance, lambda: True)
+    make = guarded(make if contexts is None else over_tls(make, contexts), entrance, lambda: True)
     if at_hand:
         make = stream.at_hand(served.queue, make)
     if tier is not None:

@@ -125,8 +125,8 @@ def test_below_tls_too():
         peer.send(GET_TIME)
         assert (await peer.response())[0] == 200
 
-    under(Entrance(sources=ELSEWHERE), refused, context=context)
-    under(Entrance(sources=HERE), admitted, context=context)
+    under(Entrance(sources=ELSEWHERE), refused, contexts=lambda: context)
+    under(Entrance(sources=HERE), admitted, contexts=lambda: context)
 
 
 def test_an_api_that_is_not_offered_is_forbidden():

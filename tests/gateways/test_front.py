@@ -5,17 +5,13 @@ import base64
 import json
 import logging
 import socket
-import ssl
-import stat
 
 import aiohttp
 import pytest
 from websockets.asyncio.client import connect
 
 from emulator.gateways import websocket as ws_server
-from emulator.gateways.hosts import HOSTNAMES
 from emulator.gateways.keys import demo_credentials, sign
-from emulator.gateways.tls import Authority
 from tests.gateways.sockets import GET_TIME, PING, PING_REQUEST, PONG, TEXT, UPGRADE, masked, serving
 from tests.gateways.venue import SEED, START_S, in_loop
 
@@ -292,64 +288,3 @@ async def test_closing_venue_says_going_away_to_websockets_and_ends_http(kraken)
         assert await keeper.rest() == b""
         assert await fresh.rest() == b""
         await closing
-
-
-# -- TLS -------------------------------------------------------------------------------------------------
-
-
-def trusting(authority):
-    return ssl.create_default_context(cafile=str(authority.ca_path))
-
-
-@pytest.mark.parametrize("name", ["127.0.0.1", "localhost", *HOSTNAMES])
-def test_certificate_is_valid_for_every_name_of_the_venue(kraken, authority, name):
-    async def run():
-        async with serving(kraken, authority.context()) as served:
-            peer = await served.connect(ssl=trusting(authority), server_hostname=name)
-            assert await peer.get("/0/public/Time") == {"error": [], "result": TIME}
-            await peer.upgrade(host=name)
-            assert (await peer.ask("dance"))["error"] == "Unsupported event"
-
-    asyncio.run(run())
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory):
-    made = Authority(tmp_path_factory.mktemp("authority"))
-    made.context()
-    return made
-
-
-def test_other_names_and_strangers_are_not_trusted_and_harm_nobody(kraken, authority, caplog):
-    async def run():
-        async with serving(kraken, authority.context()) as served:
-            for context, name in (
-                (trusting(authority), "example.com"),
-                (ssl.create_default_context(), "localhost"),
-            ):
-                with pytest.raises(ssl.SSLCertVerificationError):
-                    await served.connect(ssl=context, server_hostname=name)
-            plain = await served.connect()
-            plain.send(GET_TIME)
-            await plain.rest()
-            peer = await served.connect(ssl=trusting(authority), server_hostname="localhost")
-            assert (await peer.get("/0/public/Time"))["result"] == TIME
-
-    with caplog.at_level(logging.WARNING):
-        asyncio.run(run())
-    assert not caplog.records
-
-
-def test_authority_is_kept_and_its_private_keys_are_nobody_elses(tmp_path):
-    folder = tmp_path / "state"
-    Authority(folder).context()
-    before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    assert set(before) == {"ca.pem", "ca-key.pem", "venue.pem", "venue.json"}
-    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
-    assert (modes["ca-key.pem"], modes["venue.pem"]) == (0o600, 0o600)
-    Authority(folder).context()
-    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    (folder / "venue.json").write_text('{"names":["old"],"ends":"2027-01-01T00:00:00Z"}')
-    Authority(folder).context()
-    assert (folder / "ca.pem").read_bytes() == before["ca.pem"]
-    assert (folder / "venue.pem").read_bytes() != before["venue.pem"]

@@ -138,7 +138,7 @@ def test_through_tls_too(link, least_s):
         assert await taken_s(peer.get("/0/public/Time")) >= least_s
 
     rules = Entrance(rest_us=SERVICE_S * 1e6, websocket_us=SERVICE_S * 1e6)
-    under(rules, talk, context=context, **link)
+    under(rules, talk, contexts=lambda: context, **link)
 
 
 @behind_each_line

@@ -14,51 +14,8 @@ import pytest
 
 from emulator.link import netns
 from emulator.run import trust
+from tests.run.support import FOLDER, NEAR, PATIENCE_S, PYTHON, as_nobody, options, python, run
 from tests.running import COMMAND, ROOT, environment, wait_until
-
-PATIENCE_S = 60
-NEAR = ("--tier", "local", "--market", "off")
-PYTHON = sys.executable
-
-
-def namespaces_refused():
-    """Say why no namespaces can be had here, without asking more of `run` than that."""
-    code = "from emulator.run import spaces; spaces.enter(network=True)"
-    done = subprocess.run([PYTHON, "-c", code], **options())
-    return done.stderr.splitlines()[-1] if done.returncode and "OSError" in done.stderr else None
-
-
-def options(**more):
-    return {
-        "cwd": ROOT,
-        "env": environment(XDG_DATA_HOME=FOLDER.name),
-        "capture_output": True,
-        "text": True,
-        "timeout": PATIENCE_S,
-        **more,
-    }
-
-
-FOLDER = tempfile.TemporaryDirectory(prefix="kraken-emulator-test-run-")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _possible():
-    if reason := namespaces_refused():
-        pytest.skip(reason)
-
-
-def run(*command, before=(), settings=NEAR, **more):
-    """Run a command; give what became of it."""
-    return subprocess.run([*before, *COMMAND, "run", *settings, "--", *command], **options(**more))
-
-
-def python(code, *, settings=NEAR, **more):
-    """Run Python code; give the JSON that it prints last."""
-    done = run(PYTHON, "-c", code, settings=("--quiet", *settings), **more)
-    assert (done.returncode, done.stderr) == (0, "")
-    return json.loads(done.stdout.splitlines()[-1])
-
 
 # The command itself
 
@@ -160,7 +117,7 @@ print(json.dumps([
     [socket.gethostbyname(name) for name in names],
     refused("192.0.2.1", 80), refused("127.0.0.1", {ours.getsockname()[1]}), refused("example.com", 443),
 ]))"""
-        assert python(code) == [["10.83.1.2"] * 4, True, True, True]
+        assert python(code, told="192.0.2.1:80, name example.com") == [["10.83.1.2"] * 4, True, True, True]
 
 
 def test_services_of_the_machine_are_not_asked_for_names():
@@ -253,12 +210,12 @@ def test_a_fix_client_with_krakens_host_and_ports_in_it_just_runs(tmp_path):
     file = tmp_path / "endpoints.json"
     code = f"""
 import json, ssl
-from tests.fix.client import FixClient
+from tests.fix.sockets import SocketClient
 account = json.load(open({str(file)!r}))["accounts"][0]
 context = ssl.create_default_context()  # the system's trust
 said = []
 for port, target in ((4000, "KRAKEN-MD"), (4001, "KRAKEN-TRD"), (4005, "KRAKEN-MD")):
-    with FixClient(f"colo-london.vip-fix.kraken.com:{{port}}", account, target, context=context) as client:
+    with SocketClient(f"colo-london.vip-fix.kraken.com:{{port}}", account, target, context=context) as client:
         said += [client.logon().type, client.logout().type]
 print(json.dumps(said))
 """
@@ -286,6 +243,38 @@ def test_other_programs_trust_the_venue_as_well(command):
     assert json.loads(done.stdout)["result"]["status"] == "online"
 
 
+def test_hosts_with_flawed_certificates_are_there_for_commands_too():
+    code = """
+import json, urllib.request
+said = {}
+for name in ("valid", "wrong-name", "expired", "untrusted"):
+    try:
+        with urllib.request.urlopen(f"https://{name}.kraken-emulator.test/0/public/Time") as answer:
+            said[name] = json.loads(answer.read())["error"]
+    except OSError as error:
+        said[name] = error.reason.verify_message
+print(json.dumps(said))"""
+    said = python(code)
+    assert said.pop("valid") == []
+    assert said.pop("wrong-name").startswith("Hostname mismatch")
+    assert said == {
+        "expired": "certificate has expired",
+        "untrusted": "unable to get local issuer certificate",
+    }
+
+
+def test_the_authority_can_be_read_by_whatever_user_the_command_becomes():
+    code = """
+import json, os
+told = json.load(open(os.environ["KRAKEN_EMULATOR_ENDPOINTS"]))["tiers"]["local"]["tls"]["ca"]
+modes = [
+    (os.stat(path).st_mode & 0o004, os.stat(os.path.dirname(path)).st_mode & 0o005)
+    for path in (told, os.environ["NODE_EXTRA_CA_CERTS"])
+]
+print(json.dumps(modes))"""
+    assert python(code) == [[4, 5], [4, 5]]
+
+
 def test_colo_has_two_addresses_behind_each_name_the_first_path_first():
     if reason := netns.possible():
         pytest.skip(reason)
@@ -305,10 +294,6 @@ def test_it_can_be_nested():
 
 
 # Who may, and what is said otherwise
-
-
-def as_nobody(*command):
-    return ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command)
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root to become nobody")

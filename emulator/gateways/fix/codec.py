@@ -14,7 +14,6 @@ from emulator.gateways import order_fields
 from emulator.gateways.errors import REJECT_TEXT, VenueError, bad_argument
 from emulator.gateways.fix import wire
 from emulator.gateways.fix.refusals import bad_value, missing
-from emulator.gateways.numbers import units
 
 Fields = Mapping[str, str]
 SHORTEST_DEADLINE_NS = 2 * 10**9
@@ -88,7 +87,7 @@ def _rare_fields(f: Fields, market: Market, side: Side, type_: OrderType, now_ns
     values["post_only"], values["reduce_only"] = "P" in flags, "E" in flags
     values["fee_in_base"] = "f" in flags
     if "v" in flags:
-        values["cash"] = _cash(f["38"], pair)
+        values["cash"] = order_fields.cash(f["38"], pair)
     values["deadline_ns"] = deadline(f, now_ns)
     values["self_trade"] = _SELF_TRADE[f.get("7928", "1")]
     values["expire_ns"] = _time(f, "126", "expiretm")
@@ -194,17 +193,6 @@ def deadline(f: Fields, now_ns: int) -> int:
     if not SHORTEST_DEADLINE_NS <= due_ns - now_ns <= order_fields.LONGEST_DEADLINE_NS:
         raise bad_argument("deadline")
     return due_ns
-
-
-def _cash(value: str, pair: Instrument) -> int:
-    """Return what an order spends, as an exact cost."""
-    try:
-        cash = units(value, pair.exact_decimals, truncate=True)
-    except ValueError:
-        cash = 0
-    if cash <= 0:
-        raise bad_argument("volume")
-    return cash
 
 
 def _required(f: Fields, tag: str, label: str) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Callable
 from typing import cast
 
@@ -11,7 +10,8 @@ from emulator.gateways.fix import wire
 from emulator.gateways.fix.gateway import Gateway
 from emulator.gateways.fix.services import Service
 from emulator.gateways.fix.session import Session
-from emulator.gateways.tls import over_tls
+from emulator.gateways.handover import hand_over
+from emulator.gateways.tls import ContextSource, over_tls
 
 LOGON_TIMEOUT_S = 10
 """How long a client may take to log on; before that, to say its first word, and for TLS."""
@@ -42,14 +42,14 @@ class Server:
         self._timer: asyncio.TimerHandle | None = None
 
     def protocols(
-        self, service: Service, entrance: Entrance, context: ssl.SSLContext
+        self, service: Service, entrance: Entrance, contexts: ContextSource
     ) -> Callable[[], asyncio.BaseProtocol]:
         """Return a factory of protocols for connections to ``service`` that come in by ``entrance``."""
 
         def connection() -> Connection:
             return Connection(self, service, entrance)
 
-        secure = over_tls(connection, context, LOGON_TIMEOUT_S)
+        secure = over_tls(connection, contexts, LOGON_TIMEOUT_S)
         return lambda: Door(None if self.tls_only else connection, secure)
 
     def start(self) -> None:
@@ -98,28 +98,12 @@ class Door(asyncio.Protocol):
             self._transport.write(_ALERT_PROTOCOL_VERSION)
             self._transport.close()
             return
-        protocol = make()
-        self._transport.set_protocol(protocol)
-        protocol.connection_made(self._transport)
-        _hand_over(protocol, data)
+        hand_over(self._transport, make(), data)
 
     def connection_lost(self, _: Exception | None) -> None:
         """Nobody came in."""
         if self._timer is not None:
             self._timer.cancel()
-
-
-def _hand_over(protocol: asyncio.BaseProtocol, data: bytes) -> None:
-    """Give a protocol the bytes that were read before it was chosen."""
-    if not isinstance(protocol, asyncio.BufferedProtocol):
-        cast(asyncio.Protocol, protocol).data_received(data)
-        return
-    while data:
-        buffer = memoryview(protocol.get_buffer(len(data)))
-        size = min(len(buffer), len(data))
-        buffer[:size] = data[:size]
-        protocol.buffer_updated(size)
-        data = data[size:]
 
 
 class Connection(asyncio.Protocol):

@@ -7,6 +7,8 @@ import re
 from datetime import UTC, datetime
 from zlib import adler32
 
+from emulator.gateways.numbers import Seconds
+
 SOH = "\x01"
 LARGEST_MESSAGE = 64 << 10
 """Bytes; who sends a larger one is cut off."""
@@ -135,6 +137,9 @@ def resent(message: bytes, stamp: str) -> bytes:
     return encode(SOH.join(content) + SOH)
 
 
+_second = Seconds("%Y%m%d-%H:%M:%S")
+
+
 class _Latest:
     """The time that was last asked for as text: a message has the same one in several places."""
 
@@ -154,19 +159,6 @@ def timestamp(time_ns: int) -> str:
 def time_only(time_ns: int) -> str:
     """Return the time of day as ``12:00:01.006`` (273)."""
     return timestamp(time_ns)[9:]
-
-
-_stamps: dict[int, str] = {}
-
-
-def _second(seconds: int) -> str:
-    """Return ``seconds`` since the epoch as text; a handful of recent ones are remembered."""
-    stamp = _stamps.get(seconds)
-    if stamp is None:
-        if len(_stamps) > 1000:
-            _stamps.clear()
-        stamp = _stamps[seconds] = datetime.fromtimestamp(seconds, UTC).strftime("%Y%m%d-%H:%M:%S")
-    return stamp
 
 
 def parse_timestamp(value: str) -> int:

@@ -11,10 +11,12 @@ import re
 import resource
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Protocol
 
 from aiohttp import web
 
 from emulator.gateways.access import Entrance
+from emulator.gateways.front.targets import Refusal, absolute
 from emulator.gateways.hosts import websocket_role
 from emulator.gateways.roles import Role
 from emulator.gateways.spot_rest import server as spot_rest
@@ -38,7 +40,16 @@ _HOST = re.compile(rb"^host:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.IGNORECASE | re.MUL
 _FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _TOO_MANY = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _END = b"\r\n\r\n"
+Refuse = Callable[[str, str], Refusal | None]
+"""Says why a request (its method and target) is not one for us, None when it is."""
 _log = logging.getLogger(__name__)
+
+
+class Open(Protocol):
+    """A connection that counts, and is closed with the venue."""
+
+    def close(self) -> None:
+        """End the connection."""
 
 
 class Server:
@@ -61,7 +72,7 @@ class Server:
         }
         self._sockets = (self.ws_v1, self.ws_v2)
         self._https: list[web.Server] = []
-        self.fronts: set[Front] = set()
+        self.fronts: set[Open] = set()
         self.most_connections = min(MOST_CONNECTIONS, _descriptors() - SPARE_DESCRIPTORS)
 
     def protocols(self, entrance: Entrance) -> Callable[[], asyncio.Protocol]:
@@ -69,6 +80,21 @@ class Server:
         http = web.Server(partial(self._handle, entrance), access_log=None, logger=_quiet)
         self._https.append(http)
         return lambda: Front(self, entrance, http)
+
+    def proxied(self, entrance: Entrance, refuse: Refuse) -> Callable[[], asyncio.Protocol]:
+        """Return such a factory for clients to whom we are an HTTP proxy: each request's target is judged."""
+        http = web.Server(partial(self._handle_proxied, entrance, refuse), access_log=None, logger=_quiet)
+        self._https.append(http)
+        return lambda: Front(self, entrance, http, refuse)
+
+    def enter(self, connection: Open, transport: asyncio.Transport) -> bool:
+        """Count a connection in; one too many is aborted."""
+        if self.connections() >= self.most_connections:
+            _log.warning("connection refused: %d are open", self.most_connections)
+            transport.abort()
+            return False
+        self.fronts.add(connection)
+        return True
 
     def connections(self) -> int:
         """Return how many clients are connected."""
@@ -80,12 +106,12 @@ class Server:
 
     def websocket(self, head: bytes, entrance: Entrance) -> asyncio.Protocol | None:
         """Return the protocol of the WebSocket gateway that ``head`` asks for, None when there is none."""
-        target = head.split(b" ", 2)[1].partition(b"?")[0].rstrip(b"/")
-        make = self._websockets.get(target)
-        host = _HOST.search(head)
-        if make is None:
-            return None
-        return make(websocket_role(host[1].decode("latin-1") if host else ""), entrance)
+        target, header = head.split(b" ", 2)[1], _HOST.search(head)
+        host = header[1].decode("latin-1") if header else ""
+        if (whole := absolute(target.decode("latin-1"))) is not None:  # it counts, whatever Host says
+            host, target = whole.host, whole.path.encode("latin-1")
+        make = self._websockets.get(target.partition(b"?")[0].rstrip(b"/"))
+        return None if make is None else make(websocket_role(host), entrance)
 
     async def close(self) -> None:
         """Say goodbye to every client: close frames to WebSockets, the end of the stream to others."""
@@ -102,14 +128,27 @@ class Server:
             return web.Response(status=403, text="Forbidden\n")
         return await self._rest.handle(request, entrance, self._until)
 
+    async def _handle_proxied(
+        self, entrance: Entrance, refuse: Refuse, request: web.BaseRequest
+    ) -> web.StreamResponse:
+        if (refusal := refuse(request.method, request.raw_path)) is None:
+            return await self._handle(entrance, request)
+        _log.warning("refused: %s", refusal.reason)
+        answer = web.Response(status=refusal.status, text=f"{refusal.reason}\n")
+        answer.force_close()
+        return answer
+
 
 class Front(asyncio.Protocol):
     """A connection whose protocol is not known yet; later, the way in for its REST requests."""
 
-    def __init__(self, server: Server, entrance: Entrance, http: web.Server) -> None:
+    def __init__(
+        self, server: Server, entrance: Entrance, http: web.Server, refuse: Refuse | None = None
+    ) -> None:
         self._server = server
         self._entrance = entrance
         self._http = http
+        self._refuse = refuse
         self._head = b""
         self._inner: asyncio.Protocol | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -119,11 +158,8 @@ class Front(asyncio.Protocol):
         """Wait for the first request, within bounds."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101
         self._transport = transport
-        if self._server.connections() >= self._server.most_connections:
-            _log.warning("connection refused: %d are open", self._server.most_connections)
-            transport.abort()
+        if not self._server.enter(self, transport):
             return
-        self._server.fronts.add(self)
         self._timer = asyncio.get_running_loop().call_later(HEAD_TIMEOUT_S, transport.close)
 
     def data_received(self, data: bytes) -> None:
@@ -145,7 +181,9 @@ class Front(asyncio.Protocol):
     def _choose(self, head: bytes) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        upgrade = head.startswith(b"GET ") and _UPGRADE.search(head.partition(_END)[0] + b"\r\n")
+        upgrade = head.startswith(b"GET ") and bool(_UPGRADE.search(head.partition(_END)[0] + b"\r\n"))
+        if upgrade and self._refuse is not None:
+            upgrade = self._refuse("GET", head.split(b" ", 2)[1].decode("latin-1")) is None
         websocket = None
         if upgrade:
             if not self._entrance.offers("websocket"):

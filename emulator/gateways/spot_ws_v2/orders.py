@@ -131,13 +131,7 @@ def _cash(params: dict[str, Any], pair: Instrument) -> int:
         return 0
     if params.get("order_qty") is not None:
         raise VenueError(BAD_ARGUMENTS)
-    try:
-        spent = units(str(cash), pair.exact_decimals, truncate=True)
-    except ValueError:
-        spent = 0
-    if spent <= 0:
-        raise bad_argument("volume")
-    return spent
+    return order_fields.cash(str(cash), pair)
 
 
 _RARE = frozenset(

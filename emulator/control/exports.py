@@ -1,0 +1,77 @@
+"""`kraken-emulator env`: what a shell sets so that all it starts calls Kraken at the emulator."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from emulator.control.client import ControlError
+
+PROXIES = ("https_proxy", "http_proxy", "wss_proxy", "ws_proxy", "all_proxy")
+"""Set in small letters and in capitals: some programs read only the ones, some the others."""
+EXCEPTIONS = ("no_proxy", "NO_PROXY")
+"""Taken away: what they name would go past the proxy, to the real venue too."""
+BUNDLES = (
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "WEBSOCKET_CLIENT_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+)
+"""Name our authority alone: behind the proxy there is nobody else."""
+SWITCHES = {"NODE_USE_ENV_PROXY": "1"}
+"""Node 24 reads the variables of proxies with it."""
+
+
+class Shell(NamedTuple):
+    """How a shell sets and unsets variables, and fails."""
+
+    set: Callable[[str, str], str]
+    unset: Callable[[str], str]
+    fail: str
+    """What is printed when there is nothing to set: evaluated, it must not let the next command run."""
+
+
+def _in_fish(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _in_powershell(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
+
+
+SHELLS = {
+    "sh": Shell(
+        lambda name, value: f"export {name}={shlex.quote(value)}", lambda name: f"unset {name}", "false"
+    ),
+    "fish": Shell(
+        lambda name, value: f"set -gx {name} {_in_fish(value)}",
+        lambda name: f"set -e {name}; or true",
+        "false",
+    ),
+    "powershell": Shell(
+        lambda name, value: f"$env:{name} = {_in_powershell(value)}",
+        lambda name: f"Remove-Item Env:{name} -ErrorAction Ignore",
+        "throw 'kraken-emulator env failed'",
+    ),
+}
+
+
+def variables(endpoints: Mapping[str, Any], tier: str | None) -> dict[str, str]:
+    """Return what to set for a tier, by default the first; ControlError where there is no such proxy."""
+    tiers: Mapping[str, Any] = endpoints["tiers"]
+    name = tier or next(iter(tiers))
+    if name not in tiers:
+        raise ControlError(f"tier {name!r} is not open; there are: {', '.join(tiers)}")
+    proxy, authority = tiers[name].get("proxy"), tiers[name]["tls"]["ca"]
+    if proxy is None:
+        raise ControlError("this emulator has no proxy: start it with --proxy")
+    proxies = {spelt: proxy for name in PROXIES for spelt in (name, name.upper())}
+    return {**proxies, **dict.fromkeys(BUNDLES, authority), **SWITCHES}
+
+
+def script(settings: Mapping[str, str], shell: Shell) -> str:
+    """Return the lines that a shell evaluates."""
+    lines = [shell.set(name, value) for name, value in settings.items()]
+    return "\n".join([*lines, *map(shell.unset, EXCEPTIONS)])

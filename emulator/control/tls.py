@@ -1,0 +1,44 @@
+"""TLS by the control API: the certificate that clients get, changed while they are connected."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from emulator.gateways.authority import AuthorityError, Certificate
+from emulator.gateways.tls import Tls
+
+
+class TlsError(Exception):
+    """What cannot be done: one line."""
+
+
+class _Change(msgspec.Struct, forbid_unknown_fields=True):
+    certificate: str
+
+
+class TlsControl:
+    """Looks at what TLS ports present, and changes it from the next connection on."""
+
+    def __init__(self, tls: Tls) -> None:
+        self._tls = tls
+
+    def show(self) -> Any:
+        """Return the present certificate."""
+        return {"certificate": self._tls.certificate.value}
+
+    def set(self, body: dict[str, Any]) -> Any:
+        """Present another certificate; raises TlsError."""
+        try:
+            wanted = msgspec.convert(body, _Change).certificate
+        except msgspec.ValidationError as error:
+            raise TlsError(str(error)) from None
+        names = [certificate.value for certificate in Certificate]
+        if wanted not in names:
+            raise TlsError(f"unknown certificate {wanted!r}; there are {', '.join(names)}")
+        try:
+            self._tls.present(Certificate(wanted))
+        except AuthorityError as error:
+            raise TlsError(str(error)) from None
+        return self.show()
