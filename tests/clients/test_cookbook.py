@@ -1,8 +1,9 @@
 """The pages of docs/clients/: each program in them is run, as it stands there, against a running emulator.
 
-A section (##) of a page has one or more programs (python, js); a sh block in it is the command that runs each of them as
-bot.py or bot.js, without one the interpreter does. A json, ini or toml block is a file that lies beside it. A text block
-after a program is what it prints, with … for what differs.
+A section (##) of a page has one or more programs (python, js); a sh block in it is the command that runs each of
+them as bot.py or bot.js, without one the interpreter does. A json, ini or toml block is a file that lies beside
+it, where KEY, SECRET and the default ports stand for the venue's. A text block after a program is what it
+prints, with … for what differs.
 
 Clients that the test environment lacks are skipped. To check them, install them elsewhere:
 COOKBOOK_BIN=/tmp/venv/bin NODE_PATH=/tmp/node/node_modules pytest tests/clients/test_cookbook.py
@@ -27,6 +28,7 @@ PAGES = ROOT / "docs" / "clients"
 PATIENCE_S = 100
 PROGRAMS = {"python": ("bot.py", "python"), "js": ("bot.js", "node")}
 FILES = {"json": "config.json", "ini": "config.ini", "toml": "config.toml"}
+FIND = "import importlib.util, sys; sys.exit(not importlib.util.find_spec(sys.argv[1]))"
 COMMANDS = {"freqtrade": "freqtrade", "kraken-cli": "kraken"}
 """Pages of clients that are a command, not a library."""
 KINDS = {*PROGRAMS, *FILES, "sh", "text"}
@@ -144,15 +146,17 @@ def test_a_page_is_true(recipe, venue, home, tmp_path):
     accounts = [venue.next_member() for _ in range(3)]
     (tmp_path / "endpoints.json").write_text(json.dumps({**venue.endpoints, "accounts": accounts}))
     (tmp_path / "profiles").symlink_to(ROOT / "profiles")
+    words = stand_for(venue, accounts[0])
     for name, text in recipe.files.items():
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(replaced(text, words))
     variables = environment(
         PATH=f"{home / 'bin'}{os.pathsep}{PATH}",
         XDG_DATA_HOME=str(home),
+        XDG_CACHE_HOME=str(tmp_path),
         KRAKEN_EMULATOR_CONTROL=venue.endpoints["control"],
     )
     done = subprocess.run(
-        ["bash", "-ec", recipe.command],
+        ["bash", "-ec", replaced(recipe.command, words)],
         cwd=tmp_path,
         env=variables,
         stdin=subprocess.DEVNULL,
@@ -167,6 +171,25 @@ def test_a_page_is_true(recipe, venue, home, tmp_path):
     assert done.stdout, said
     if recipe.prints is not None:
         assert re.fullmatch(pattern(recipe.prints), done.stdout.rstrip(), re.DOTALL), said
+
+
+def stand_for(venue, account):
+    """Return what stands in a page for something of the running venue, and what that is."""
+    tier, key = venue.tier(), account["spot"]
+    addresses = {
+        "http://127.0.0.1:7480": tier["rest"],
+        "ws://127.0.0.1:7480": tier["ws"],
+        "https://127.0.0.1:7443": tier["tls"]["rest"],
+        "wss://127.0.0.1:7443": tier["tls"]["ws"],
+        "http://127.0.0.1:7470": tier["proxy"],
+    }
+    return {**addresses, '"KEY"': f'"{key["key"]}"', '"SECRET"': f'"{key["secret"]}"'}
+
+
+def replaced(text, words):
+    for word, value in words.items():
+        text = text.replace(word, value)
+    return text
 
 
 def pattern(text):
