@@ -2,8 +2,8 @@
 
 A section (##) of a page has one or more programs (python, js); a sh block in it is the command that runs each of
 them as bot.py or bot.js, without one the interpreter does. A json, ini or toml block is a file that lies beside
-it, where KEY, SECRET and the default ports stand for the venue's. A text block after a program is what it
-prints, with … for what differs.
+it, where KEY, SECRET, CA and the default ports stand for the venue's; a section without a program has the files of
+those before it. A text block after a program is what it prints, with … for what differs.
 
 Clients that the test environment lacks are skipped. To check them, install them elsewhere:
 COOKBOOK_BIN=/tmp/venv/bin NODE_PATH=/tmp/node/node_modules pytest tests/clients/test_cookbook.py
@@ -92,11 +92,14 @@ def recipes():
     for path in sorted(PAGES.glob("*.md")):
         if path.name == "README.md":
             continue
+        earlier = {}
         for section in re.split(r"^## ", path.read_text(), flags=re.MULTILINE)[1:]:
-            yield from section_recipes(path.stem, section)
+            for recipe in section_recipes(path.stem, section, earlier):
+                earlier |= recipe.files
+                yield recipe
 
 
-def section_recipes(page, text):
+def section_recipes(page, text, earlier):
     title = text.partition("\n")[0]
     blocks = BLOCK.findall(text)
     assert {kind for kind, _ in blocks} <= KINDS, f"{page}, {title}: a block that no test runs"
@@ -110,7 +113,7 @@ def section_recipes(page, text):
             command = shell[0] if shell else f"{interpreter} {name}"
             found.append(Recipe(page, title, kind, code, command, {**files, name: code}))
         elif kind == "sh" and not any(other in PROGRAMS for other, _ in blocks):
-            found.append(Recipe(page, title, command=code, files=files))
+            found.append(Recipe(page, title, command=code, files={**earlier, **files}))
         elif kind == "text":
             found[-1].prints = code
     return found
@@ -183,6 +186,7 @@ def stand_for(venue, account):
         "wss://127.0.0.1:7443": tier["tls"]["ws"],
         "http://127.0.0.1:7470": tier["proxy"],
     }
+    addresses['"CA"'] = f'"{tier["tls"]["ca"]}"'
     return {**addresses, '"KEY"': f'"{key["key"]}"', '"SECRET"': f'"{key["secret"]}"'}
 
 
