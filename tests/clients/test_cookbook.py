@@ -29,8 +29,9 @@ PATIENCE_S = 100
 PROGRAMS = {"python": ("bot.py", "python"), "js": ("bot.js", "node")}
 FILES = {"json": "config.json", "ini": "config.ini", "toml": "config.toml"}
 FIND = "import importlib.util, sys; sys.exit(not importlib.util.find_spec(sys.argv[1]))"
-COMMANDS = {"freqtrade": "freqtrade", "kraken-cli": "kraken"}
-"""Pages of clients that are a command, not a library."""
+COMMANDS = {"freqtrade": "command -v freqtrade", "kraken-cli": "kraken ticker --help"}
+"""Pages of clients that are a command, not a library, and what tells that it is there: python-kraken-sdk has a `kraken`
+as well."""
 KINDS = {*PROGRAMS, *FILES, "sh", "text"}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 pytestmark = pytest.mark.client
@@ -49,7 +50,7 @@ class Recipe:
     prints: str | None = None
 
     def needs(self):
-        """Return what the program imports, or the command of its page."""
+        """Return what the program imports; the page's name where there is no program."""
         if self.language == "python":
             found = [node for node in ast.walk(ast.parse(self.code)) if isinstance(node, ast.Import)]
             parts = [node for node in ast.walk(ast.parse(self.code)) if isinstance(node, ast.ImportFrom)]
@@ -59,7 +60,7 @@ class Recipe:
             return sorted({name.partition(".")[0] for name in names} - sys.stdlib_module_names)
         if self.language == "js":
             return re.findall(r'require\("([^":]+)"\)', self.code)
-        return [COMMANDS[self.page]]
+        return [self.page]
 
     def missing(self):
         """Return the first of what it needs that is not installed."""
@@ -73,13 +74,13 @@ class Recipe:
             elif self.language == "js":
                 command = ["node", "-e", f"require.resolve({name!r})"]
             else:
-                command = ["sh", "-c", f"command -v {name}"]
+                command = ["sh", "-c", COMMANDS[name]]
             if not shutil.which(command[0], path=PATH):
                 return command[0]
             if subprocess.run(
                 command, env=environment(PATH=PATH), capture_output=True, check=False
             ).returncode:
-                return name
+                return f"npm's {name}" if self.language == "js" else name
         return None
 
 
