@@ -1,9 +1,9 @@
 """The pages of docs/clients/: each program in them is run, as it stands there, against a running emulator.
 
-A section (##) of a page has one or more programs (python, js); a sh block in it is the command that runs each of
-them as bot.py or bot.js, without one the interpreter does. A json, ini or toml block is a file that lies beside
-it, where KEY, SECRET, CA and the default ports stand for the venue's; a section without a program has the files of
-those before it. A text block after a program is what it prints, with … for what differs.
+A section (##) of a page has one or more programs (python, js); a sh block in it is the command that runs
+each of them as bot.py or bot.js, without one the interpreter does. A json, ini or toml block is a file that
+lies beside it, where KEY, SECRET, CA and the default ports stand for the venue's; a section without a program
+has the files of those before it. A text block after a program is what it prints, with … for what differs.
 
 Clients that the test environment lacks are skipped. To check them, install them elsewhere:
 COOKBOOK_BIN=/tmp/venv/bin NODE_PATH=/tmp/node/node_modules pytest tests/clients/test_cookbook.py
@@ -30,8 +30,7 @@ PROGRAMS = {"python": ("bot.py", "python"), "js": ("bot.js", "node")}
 FILES = {"json": "config.json", "ini": "config.ini", "toml": "config.toml"}
 FIND = "import importlib.util, sys; sys.exit(not importlib.util.find_spec(sys.argv[1]))"
 COMMANDS = {"freqtrade": "command -v freqtrade", "kraken-cli": "kraken ticker --help"}
-"""Pages of clients that are a command, not a library, and what tells that it is there: python-kraken-sdk has a `kraken`
-as well."""
+"""Pages of clients that are a command, and what tells that it is there: python-kraken-sdk has a `kraken` too."""
 KINDS = {*PROGRAMS, *FILES, "sh", "text"}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 pytestmark = pytest.mark.client
