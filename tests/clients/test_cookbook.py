@@ -30,7 +30,7 @@ PROGRAMS = {"python": ("bot.py", "python"), "js": ("bot.js", "node")}
 FILES = {"json": "config.json", "ini": "config.ini", "toml": "config.toml"}
 FIND = "import importlib.util, sys; sys.exit(not importlib.util.find_spec(sys.argv[1]))"
 COMMANDS = {"freqtrade": "command -v freqtrade", "kraken-cli": "kraken ticker --help"}
-"""Pages of clients that are a command, and what tells that it is there: python-kraken-sdk has a `kraken` too."""
+"""Pages of clients that are a command, and what tells that it is there: python-kraken-sdk has a `kraken`."""
 KINDS = {*PROGRAMS, *FILES, "sh", "text"}
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 pytestmark = pytest.mark.client
