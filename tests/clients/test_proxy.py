@@ -243,8 +243,8 @@ print(json.dumps(took))
 
 def test_the_tiers_distance_is_in_every_step(venue):
     first, *later = python(venue, DISTANCE, tier="us")
-    assert first >= 4 * RTT_S - 0.002  # TCP, CONNECT, TLS 1.3, the request
-    assert all(RTT_S - 0.002 <= seconds < first for seconds in later)
+    assert first > 3.5 * RTT_S  # four round trips: TCP, CONNECT, TLS 1.3, the request
+    assert 0.5 * RTT_S < min(later) < first
 
 
 def test_a_client_library_trades_over_a_distance(venue):
