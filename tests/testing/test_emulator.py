@@ -228,13 +228,18 @@ def test_the_collector_and_ctrl_c_are_left_alone(folder):
 
 INTERRUPTED = """
 import signal, sys
+from concurrent.futures import ThreadPoolExecutor
 from emulator.testing import Emulator
-with Emulator(state_folder=sys.argv[1]):
-    try:
-        signal.raise_signal(signal.SIGINT)
-    except KeyboardInterrupt:
-        print("interrupted")
-kraken = Emulator(state_folder=sys.argv[1]).start()  # and never stopped
+if sys.argv[2] == "main":
+    kraken = Emulator(state_folder=sys.argv[1]).start()
+else:
+    with ThreadPoolExecutor() as threads:
+        kraken = threads.submit(Emulator(state_folder=sys.argv[1]).start).result()
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+# and it is never stopped
 """
 
 
@@ -243,8 +248,9 @@ def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_ctrl_c_still_interrupts_and_the_interpreter_ends_with_one_that_runs(folder):
-    done = python(INTERRUPTED, folder)
+@pytest.mark.parametrize("thread", ["main", "another"])
+def test_ctrl_c_still_interrupts_and_the_interpreter_ends_with_one_that_runs(folder, thread):
+    done = python(INTERRUPTED, folder, thread)
     assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
 
 
