@@ -66,7 +66,9 @@ class Background:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._main())
+            # The loop is asyncio's own, whatever the tests' policy is.
+            with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+                runner.run(self._main())
         except BaseException as error:
             if self._ready.done():
                 raise

@@ -1,6 +1,6 @@
 """What crossed an emulator's edge, as lines that a person reads: requests with answers, and messages.
 
-Bytes are decoded for show only, and cut first: the connections themselves go on as if nobody listened.
+Bytes are cut as they pass and decoded when somebody reads them: connections go on as if nobody listened.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterator
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 LINES = 500
@@ -35,17 +36,27 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CLOSE, _PING, _PONG = 8, 9, 10
 
 
+class Piece(NamedTuple):
+    """Bytes to show, cut already; ``size`` is what there was.  They become text when somebody asks."""
+
+    data: bytes
+    size: int
+
+    def __str__(self) -> str:
+        return shown(self.data, self.size)
+
+
 class Line:
     """One thing that happened; a request's answer comes later."""
 
-    __slots__ = ("answer", "answered_s", "at_s", "connection", "text")
+    __slots__ = ("answer", "answered_s", "at_s", "connection", "pieces")
 
-    def __init__(self, connection: int, text: str, at_s: float) -> None:
+    def __init__(self, connection: int, pieces: tuple[Piece | str, ...], at_s: float) -> None:
         self.connection = connection
-        self.text = text
+        self.pieces = pieces
         self.at_s = at_s
-        self.answer: str | None = None
-        self.answered_s: float | None = None
+        self.answer: tuple[Piece | str, ...] = ()
+        self.answered_s = at_s
 
 
 class Transcript:
@@ -74,7 +85,7 @@ class Transcript:
             self._connections.clear()
             self._began_s = time.monotonic()
 
-    def add(self, connection: object, text: str) -> Line:
+    def add(self, connection: object, *pieces: Piece | str) -> Line:
         """Add what has just happened on a connection, which is what hears it."""
         now_s = time.monotonic()
         with self._lock:
@@ -82,7 +93,7 @@ class Transcript:
             if number is None:
                 self._count += 1
                 number = self._connections[connection] = self._count
-            line = Line(number, text, now_s)
+            line = Line(number, pieces, now_s)
             self._dropped += len(self._lines) == LINES
             self._lines.append(line)
         return line
@@ -99,19 +110,25 @@ class Transcript:
 
 
 def _told(line: Line, began_s: float) -> str:
-    text = f"{line.at_s - began_s:9.4f} s  #{line.connection} {line.text}"
-    if line.answer is None:
+    text = f"{line.at_s - began_s:9.4f} s  #{line.connection} {_joined(line.pieces)}"
+    if not line.answer:
         return text
-    took = "" if line.answered_s is None else f"  ({(line.answered_s - line.at_s) * 1e3:.1f} ms)"
-    return f"{text} -> {line.answer}{took}"
+    return f"{text} -> {_joined(line.answer)}  ({(line.answered_s - line.at_s) * 1e3:.1f} ms)"
 
 
-def shown(data: bytes, size: int | None = None) -> str:
-    """Return bytes as text on one line, secrets shortened, cut; ``size`` when there were more of them."""
-    size = len(data) if size is None else size
-    text = _SECRETS.sub(_shortened, data[:SHOWN_BYTES].decode("utf-8", "backslashreplace"))
+def _joined(pieces: tuple[Piece | str, ...]) -> str:
+    return " ".join(filter(None, map(str, pieces)))
+
+
+def _cut(data: bytes) -> Piece:
+    return Piece(data[:SHOWN_BYTES], len(data))
+
+
+def shown(data: bytes, size: int) -> str:
+    """Return the beginning of ``size`` bytes as text on one line, secrets shortened."""
+    text = _SECRETS.sub(_shortened, data.decode("utf-8", "backslashreplace"))
     text = _CONTROL.sub(" ", text.replace("\r\n", " "))
-    return text if size <= SHOWN_BYTES else f"{text} … ({size} bytes)"
+    return text if size <= len(data) else f"{text} … ({size} bytes)"
 
 
 def _shortened(match: re.Match[str]) -> str:
@@ -124,15 +141,15 @@ class Fix:
 
     def __init__(self, transcript: Transcript) -> None:
         self._transcript = transcript
-        self._rest = {"> ": b"", "< ": b""}
+        self._rest = {">": b"", "<": b""}
 
     def received(self, data: bytes) -> None:
         """Hear bytes of the client."""
-        self._hear("> ", data)
+        self._hear(">", data)
 
     def sent(self, data: bytes) -> None:
         """Hear bytes of the venue."""
-        self._hear("< ", data)
+        self._hear("<", data)
 
     def closed(self) -> None:
         """Say that the connection is over, and what was no whole message."""
@@ -150,7 +167,7 @@ class Fix:
         self._rest[direction] = data[start:][-LARGEST_HEAD:]
 
     def _add(self, direction: str, message: bytes) -> None:
-        self._transcript.add(self, direction + shown(message.replace(b"\x01", b"|")))
+        self._transcript.add(self, direction, _cut(message.replace(b"\x01", b"|")))
 
 
 class Http:
@@ -165,14 +182,12 @@ class Http:
     def received(self, data: bytes) -> None:
         """Hear bytes of the client."""
         if isinstance(self._from_client, _Frames):
-            self._tell("> ", self._from_client, data)
+            self._tell(">", self._from_client, data)
             return
         for head, body, size in self._from_client.feed(data):
             line, _, fields = head.partition(b"\r\n")
-            request = shown(line.rpartition(b" ")[0] or line)
-            if size:
-                request += f" {shown(body, size)}"
-            self._waiting.append(self._transcript.add(self, request))
+            request = _cut(line.rpartition(b" ")[0] or line)
+            self._waiting.append(self._transcript.add(self, request, Piece(body, size)))
             if _UPGRADE.search(fields):
                 self._from_client = _Frames()  # nothing comes before the answer
                 return
@@ -181,15 +196,17 @@ class Http:
         """Hear bytes of the venue."""
         messages = self._from_venue
         if isinstance(messages, _Frames):
-            self._tell("< ", messages, data)
+            self._tell("<", messages, data)
             return
         for head, body, size in messages.feed(data):
             line, _, _ = head.partition(b"\r\n")
-            status = shown(line.partition(b" ")[2])
-            self._answered(f"{status} {shown(body, size)}" if size else status)
-            if status.startswith("101"):
+            status = line.partition(b" ")[2]
+            if status.startswith(b"100"):
+                continue
+            self._answered(_cut(status), Piece(body, size))
+            if status.startswith(b"101"):
                 self._from_venue = _Frames()
-                self._tell("< ", self._from_venue, messages.rest)
+                self._tell("<", self._from_venue, messages.rest)
                 return
             if isinstance(self._from_client, _Frames):
                 self._from_client = _Messages()  # the upgrade was refused
@@ -201,17 +218,17 @@ class Http:
         if isinstance(self._from_venue, _Frames):
             self._transcript.add(self, "closed")
 
-    def _answered(self, answer: str) -> None:
+    def _answered(self, *answer: Piece | str) -> None:
         if self._waiting:
             line = self._waiting.popleft()
             line.answered_s = time.monotonic()
             line.answer = answer
         else:
-            self._transcript.add(self, f"-> {answer}")
+            self._transcript.add(self, "->", *answer)
 
     def _tell(self, direction: str, frames: _Frames, data: bytes) -> None:
-        for text in frames.feed(data):
-            self._transcript.add(self, direction + text)
+        for kind, payload in frames.feed(data):
+            self._transcript.add(self, direction, kind, payload)
 
 
 class _Messages:
@@ -258,15 +275,15 @@ class _Frames:
         self._skipped = 0
         """Bytes still to come of a frame that was shown already."""
 
-    def feed(self, data: bytes) -> Iterator[str]:
-        """Take bytes in; give what each frame says."""
+    def feed(self, data: bytes) -> Iterator[tuple[str, Piece]]:
+        """Take bytes in; give the kind of each frame, nothing for messages, and what it says."""
         skipped = min(self._skipped, len(data))
         self._skipped -= skipped
         self._rest += data[skipped:]
         while (frame := self._next()) is not None:
             yield frame
 
-    def _next(self) -> str | None:
+    def _next(self) -> tuple[str, Piece] | None:
         rest = self._rest
         if len(rest) < 2:
             return None
@@ -285,13 +302,14 @@ class _Frames:
         self._skipped = max(0, at + size - len(rest))
         mask = rest[mask_at:at]
         if mask:
-            payload = bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
+            key = (mask * (len(payload) // 4 + 1))[: len(payload)]
+            payload = (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(
+                len(payload), "big"
+            )
         return _frame(rest[0] & 0x0F, payload, size)
 
 
-def _frame(opcode: int, payload: bytes, size: int) -> str:
+def _frame(opcode: int, payload: bytes, size: int) -> tuple[str, Piece]:
     if opcode == _CLOSE:
-        return f"close {int.from_bytes(payload[:2], 'big')} {shown(payload[2:])}".rstrip()
-    if opcode in (_PING, _PONG):
-        return f"{'ping' if opcode == _PING else 'pong'} {shown(payload)}".rstrip()
-    return shown(payload, size)
+        return f"close {int.from_bytes(payload[:2], 'big')}", _cut(payload[2:])
+    return {_PING: "ping", _PONG: "pong"}.get(opcode, ""), Piece(payload, size)
