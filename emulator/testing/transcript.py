@@ -34,6 +34,7 @@ _SECRETS = re.compile(
 )
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CLOSE, _PING, _PONG = 8, 9, 10
+_NOT_YET = ("(no answer yet)",)
 
 
 class Piece(NamedTuple):
@@ -113,6 +114,8 @@ def _told(line: Line, began_s: float) -> str:
     text = f"{line.at_s - began_s:9.4f} s  #{line.connection} {_joined(line.pieces)}"
     if not line.answer:
         return text
+    if line.answer is _NOT_YET:
+        return f"{text} -> {_joined(_NOT_YET)}"
     return f"{text} -> {_joined(line.answer)}  ({(line.answered_s - line.at_s) * 1e3:.1f} ms)"
 
 
@@ -187,7 +190,9 @@ class Http:
         for head, body, size in self._from_client.feed(data):
             line, _, fields = head.partition(b"\r\n")
             request = _cut(line.rpartition(b" ")[0] or line)
-            self._waiting.append(self._transcript.add(self, request, Piece(body, size)))
+            asked = self._transcript.add(self, request, Piece(body, size))
+            asked.answer = _NOT_YET
+            self._waiting.append(asked)
             if _UPGRADE.search(fields):
                 self._from_client = _Frames()  # nothing comes before the answer
                 return
