@@ -5,12 +5,14 @@ import gc
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 import tracemalloc
 import urllib.request
+from contextlib import suppress
 
 import ccxt
 import pytest
@@ -204,7 +206,7 @@ def test_started_ten_times_it_leaks_no_thread_descriptor_or_memory(folder):
             get(f"{kraken.rest}/0/public/Time")
 
     def left() -> tuple[int, int]:
-        return threading.active_count(), len(os.listdir("/proc/self/fd"))
+        return threading.active_count(), len(os.listdir("/dev/fd"))
 
     once()
     gc.collect()
@@ -218,6 +220,23 @@ def test_started_ten_times_it_leaks_no_thread_descriptor_or_memory(folder):
         assert tracemalloc.get_traced_memory()[0] - bytes_before < 4 << 20
     finally:
         tracemalloc.stop()
+
+
+def test_connections_that_clients_leave_open_end_with_it(folder):
+    with Emulator(tier="us", raw_delay=True, state_folder=folder) as kraken:
+        places = [url.rpartition("/")[2] for url in (kraken.rest, kraken.tls.rest, kraken.control.url)]
+        places += [kraken.fix.spot_trading, kraken.fix.spot_md]
+        ends = []
+        for place in places:
+            host, _, port = place.rpartition(":")
+            ends.append(socket.create_connection((host, int(port)), timeout=20))
+        for end in ends[:-1]:
+            end.sendall(b"8")
+        time.sleep(0.1)
+    for end in ends:
+        with end, suppress(ConnectionResetError):
+            while end.recv(1024):
+                pass
 
 
 def test_the_collector_and_ctrl_c_are_left_alone(folder):
