@@ -7,9 +7,13 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from msgspec import json
+
 from emulator.app import App, StartError
+from emulator.endpoints import write_atomically
 from emulator.gateways.tap import Tap
 from emulator.settings import load
 
@@ -78,7 +82,10 @@ class Background:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
         try:
             await self._app.start()
-            self._ready.set_result(self._app.endpoints_json())
+            endpoints = self._app.endpoints_json()
+            if self._app.settings.endpoints_file:
+                write_atomically(Path(self._app.settings.endpoints_file), json.encode(endpoints))
+            self._ready.set_result(endpoints)
             await self._stopped.wait()
         finally:
             await self._app.stop()

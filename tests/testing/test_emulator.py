@@ -76,6 +76,7 @@ def test_without_fix_there_are_no_services(folder):
         ({"tier": "mars"}, "unknown tier 'mars'; there are: "),
         ({"market": "bull"}, "market must be one of synthetic, off, not 'bull'"),
         ({"colour": "red"}, "unknown field `colour`"),
+        ({"endpoints_file": "/nowhere/at/all"}, "cannot write /nowhere/at/all: No such file"),
         ({"accounts": "/nowhere.toml"}, "/nowhere.toml: No such file"),
         ({"host": "192.0.2.1"}, "port 0 on 192.0.2.1 cannot be bound"),
     ],
@@ -103,6 +104,12 @@ def test_the_environment_does_not_count(folder, monkeypatch):
     monkeypatch.setenv("KRAKEN_EMULATOR_TIER", "mars")
     with Emulator(state_folder=folder) as kraken:
         assert list(kraken.tiers) == ["local"]
+
+
+def test_its_endpoints_file_is_for_programs_that_the_test_starts(folder, tmp_path):
+    file = tmp_path / "endpoints.json"
+    with Emulator(state_folder=folder, endpoints_file=str(file)) as kraken:
+        assert json.loads(file.read_bytes()) == kraken.endpoints
 
 
 def test_two_at_once_do_not_meet(folder):
