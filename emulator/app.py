@@ -33,6 +33,7 @@ from emulator.gateways.front.targets import Place
 from emulator.gateways.keys import PERMISSIONS, TOTP, ApiKey, KeyRing, demo_credentials, fix_credentials, totp
 from emulator.gateways.offers import Offers
 from emulator.gateways.rate_limits import RateLimits
+from emulator.gateways.tap import Tap
 from emulator.gateways.tape import Tape
 from emulator.gateways.tls import ContextSource, Tls
 from emulator.gateways.tokens import Tokens
@@ -67,10 +68,19 @@ IDLE_STEP_S = 0.02
 class App:
     """One venue behind its tiers."""
 
-    def __init__(self, settings: Settings, *, kraken_ports: bool = False) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        kraken_ports: bool = False,
+        shares_process: bool = False,
+        tap: Tap | None = None,
+    ) -> None:
         """Read all that is needed, and choose the link; raises one of StartError.
 
-        With ``kraken_ports`` the venue also listens on the port that Kraken's hostnames are called on.
+        With ``kraken_ports`` the venue also listens on the port that Kraken's hostnames are called on. One
+        that ``shares_process`` with other code leaves the garbage collector alone. ``tap`` hears what
+        crosses the venue's edge.
         """
         self.settings = settings
         self.accounts = settings_.load_accounts(settings)
@@ -85,6 +95,8 @@ class App:
         """The listeners of the chosen link; after them, when ``auto`` chose one that has addresses of its
         own, those of the link that has not."""
         self._kraken_ports = kraken_ports
+        self._shares_process = shares_process
+        self._tap = tap
         self._ready = False
         self._control: control.Server | None = None
         self._control_listener: asyncio.Server | None = None
@@ -104,27 +116,32 @@ class App:
         """Open everything; return when every listener answers."""
         queue = DueQueue(asyncio.get_running_loop())
         self._stops.append(queue.close)
-        gc.disable()  # what is built now lives as long as the process
-        try:
-            venue = self._build(queue)
-        finally:
-            gc.enable()
+        venue = self._build(queue) if self._shares_process else self._build_for_good(queue)
         await self._open_links(queue)
         await self._open_control(venue)
         self._ready = True
         self._in_idle_turns(venue.tape.load_days(venue.clock.now_ns()))
 
+    def _build_for_good(self, queue: DueQueue) -> Venue:
+        """Build what lives as long as the process, and keep the collector from walking it in a busy hour."""
+        gc.disable()
+        try:
+            venue = self._build(queue)
+            gc.collect()
+            gc.freeze()
+            gc.set_threshold(50_000, 50, 100_000)
+        finally:
+            gc.enable()
+        return venue
+
     def _build(self, queue: DueQueue) -> Venue:
-        """Build the venue and its gateways, and keep the collector from walking them while orders flow."""
+        """Build the venue and its gateways."""
         venue = self._build_venue()
         first_id = int.from_bytes(os.urandom(7), "big") << 8
-        self._front = front.Server(venue, first_id, queue.until)
+        self._front = front.Server(venue, first_id, queue.until, self._tap)
         if self.settings.fix == "on":
             self._fix = self._fix_server(venue)
             self._fix.start()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 50, 100_000)
         return venue
 
     async def _open_links(self, queue: DueQueue) -> None:
@@ -207,7 +224,7 @@ class App:
             )
         except OSError as error:
             raise SettingsError(f"cannot keep FIX sessions (--state): {error}") from None
-        return Server(gateway, tls_only=settings.fix_tls == "only")
+        return Server(gateway, tls_only=settings.fix_tls == "only", tap=self._tap)
 
     async def _open_control(self, venue: Venue) -> None:
         """Open the port by which links are changed while clients are connected."""
@@ -258,6 +275,11 @@ class App:
         finally:
             await scratch.close()
             venue.close()
+
+    def forget_nonces(self) -> None:
+        """Let every key begin with any nonce again, as clients of the next test do."""
+        if self._front is not None:
+            self._front.venue.keys.forget_nonces()
 
     async def stop(self) -> None:
         """Close everything, clients first."""

@@ -4,7 +4,8 @@ import asyncio
 import errno
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
+from weakref import WeakSet
 
 import msgspec
 
@@ -14,6 +15,7 @@ from emulator.gateways.authority import Certificate
 from emulator.gateways.fix.services import SERVICES, Service
 from emulator.gateways.front.proxy import ESTABLISHED, FIX_PORT, PLAIN_PORT, TLS_PORT, places
 from emulator.gateways.front.targets import Place
+from emulator.gateways.handover import hand_over
 from emulator.gateways.hosts import HOSTNAMES
 from emulator.gateways.tls import ContextSource, over_tls
 from emulator.link.jitter import NS_PER_US, base_one_way_ns
@@ -43,6 +45,7 @@ class Listeners:
         self.endpoints: tuple[Endpoint, ...] = ()
         self.servers: list[asyncio.Server] = []
         self._settings = settings
+        self._connections: WeakSet[asyncio.Transport] = WeakSet()
 
     async def open(
         self,
@@ -122,10 +125,13 @@ class Listeners:
         self.endpoints = tuple([await self._answering(endpoint, trusting) for endpoint in self.endpoints])
 
     async def close(self, flight_s: float) -> None:
-        """Close everything: ``flight_s`` for what is on the way still, then the link."""
+        """Close everything: ``flight_s`` for what is on the way still, then connections and the link."""
         self.stop_listening()
         if flight_s:
             await asyncio.sleep(flight_s)
+        for connection in list(self._connections):
+            connection.abort()
+        await asyncio.sleep(0)  # sockets are closed in the next turn
         await self.link.close()
 
     def stop_listening(self) -> None:
@@ -144,7 +150,9 @@ class Listeners:
         settings = self._settings
         wanted = 0 if settings.ports == "auto" and not fixed else port
         try:
-            opened = await self.link.listen(tier, factory, settings.host, wanted, path=path.name)
+            opened = await self.link.listen(
+                tier, _remembered(factory, self._connections), settings.host, wanted, path=path.name
+            )
         except (OSError, OverflowError) as error:
             taken = getattr(error, "errno", None) == errno.EADDRINUSE
             reason = "is taken (another emulator? use --ports auto)" if taken else f"cannot be bound: {error}"
@@ -168,6 +176,24 @@ class Listeners:
             where = f"{endpoint.host} (tier {endpoint.tier}, link {endpoint.rung})"
             raise LinkError(f"nothing answers at {where}: {error or 'no answer in time'}") from None
         return msgspec.structs.replace(endpoint, measured_us=plain_us)
+
+
+def _remembered(factory: ProtocolFactory, connections: WeakSet[asyncio.Transport]) -> ProtocolFactory:
+    """Return a factory whose connections can be ended, whatever became of their protocols."""
+    return lambda: _Remembered(factory, connections)
+
+
+class _Remembered(asyncio.Protocol):
+    """Remembers a connection, then steps aside."""
+
+    def __init__(self, factory: ProtocolFactory, connections: WeakSet[asyncio.Transport]) -> None:
+        self._factory = factory
+        self._connections = connections
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        stream = cast(asyncio.Transport, transport)
+        self._connections.add(stream)
+        hand_over(stream, self._factory())
 
 
 def _for_each_path(tiers: Sequence[Tier]) -> list[Tier]:

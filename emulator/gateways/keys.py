@@ -98,6 +98,11 @@ class ApiKey:
         expected = sign(self.secret, path, nonce, body).encode()
         return hmac.compare_digest(expected, signature.encode(errors="replace"))
 
+    def forget_nonces(self) -> None:
+        """Take any nonce next."""
+        self._highest = -1
+        self._used.clear()
+
     def take_nonce(self, nonce: int) -> bool:
         """Consume ``nonce``; False when it is not above all earlier ones (window aside) or was used."""
         if not 0 <= nonce < 1 << 64:
@@ -176,3 +181,8 @@ class KeyRing:
     def find(self, public: str) -> ApiKey | None:
         """Return the key with this public part."""
         return self._keys.get(public)
+
+    def forget_nonces(self) -> None:
+        """Let every key begin with any nonce again."""
+        for key in self._keys.values():
+            key.forget_nonces()

@@ -11,20 +11,25 @@ Any build of QuickFIX 1.16 will do; nothing depends on how it was compiled (TLS 
 """
 
 import atexit
+import ctypes
 import itertools
 import logging
 import signal
-import threading
 from pathlib import Path
 from typing import Any, Protocol
 
 from emulator.gateways.fix import wire
 
-_interrupt = signal.getsignal(signal.SIGINT)
+# Importing QuickFIX sets SIGINT to its default behind Python's back. It is put back there too, as Python's
+# own signal.signal is for the main thread only, and an emulator can be started on any.
+_handler = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int)(("PyOS_getsig", ctypes.pythonapi))
+_set_handler = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p)(
+    ("PyOS_setsig", ctypes.pythonapi)
+)
+_interrupt = _handler(signal.SIGINT)
 import quickfix  # noqa: E402 - what stands around it belongs to it
 
-if _interrupt is not None and threading.current_thread() is threading.main_thread():
-    signal.signal(signal.SIGINT, _interrupt)  # importing QuickFIX sets it to its default behind Python's back
+_set_handler(signal.SIGINT, _interrupt)
 
 _SETTINGS = {
     "ConnectionType": "acceptor",

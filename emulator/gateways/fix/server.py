@@ -11,6 +11,7 @@ from emulator.gateways.fix.gateway import Gateway
 from emulator.gateways.fix.services import Service
 from emulator.gateways.fix.session import Session
 from emulator.gateways.handover import hand_over
+from emulator.gateways.tap import Tap, tapped
 from emulator.gateways.tls import ContextSource, over_tls
 
 LOGON_TIMEOUT_S = 10
@@ -32,23 +33,22 @@ class Server:
     """What all FIX connections share; ``protocols`` gives a factory of them for each way in and service.
 
     Clients may come over TLS or without, on the same port: the first byte tells.  With ``tls_only`` those
-    without get an alert, as at Kraken.
+    without get an alert, as at Kraken.  ``tap`` hears all connections, above TLS.
     """
 
-    def __init__(self, gateway: Gateway, *, tls_only: bool = False) -> None:
+    def __init__(self, gateway: Gateway, *, tls_only: bool = False, tap: Tap | None = None) -> None:
         self.gateway = gateway
         self.tls_only = tls_only
         self.connections: set[Connection] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._tap = tap
 
     def protocols(
         self, service: Service, entrance: Entrance, contexts: ContextSource
     ) -> Callable[[], asyncio.BaseProtocol]:
         """Return a factory of protocols for connections to ``service`` that come in by ``entrance``."""
 
-        def connection() -> Connection:
-            return Connection(self, service, entrance)
-
+        connection = tapped(lambda: Connection(self, service, entrance), self._tap, "fix")
         secure = over_tls(connection, contexts, LOGON_TIMEOUT_S)
         return lambda: Door(None if self.tls_only else connection, secure)
 

@@ -24,6 +24,7 @@ from emulator.gateways.spot_ws_v1 import server as spot_ws_v1
 from emulator.gateways.spot_ws_v1 import session as v1
 from emulator.gateways.spot_ws_v2 import server as spot_ws_v2
 from emulator.gateways.spot_ws_v2 import session as v2
+from emulator.gateways.tap import Tap, tapped
 from emulator.gateways.venue import Venue
 
 HEAD_TIMEOUT_S = 20.0
@@ -55,14 +56,19 @@ class Open(Protocol):
 class Server:
     """What all connections of the front share; ``protocols`` gives a factory of them for each way in.
 
-    ``until`` waits for a moment of the monotonic clock, in nanoseconds.
+    ``until`` waits for a moment of the monotonic clock, in nanoseconds; ``tap`` hears all connections.
     """
 
     def __init__(
-        self, venue: Venue, first_connection_id: int, until: Callable[[int], Awaitable[None]]
+        self,
+        venue: Venue,
+        first_connection_id: int,
+        until: Callable[[int], Awaitable[None]],
+        tap: Tap | None = None,
     ) -> None:
         self.venue = venue
         self._until = until
+        self._tap = tap
         self._rest = spot_rest.Server(venue)
         self.ws_v1 = spot_ws_v1.Server(v1.Gateway(venue), first_connection_id)
         self.ws_v2 = spot_ws_v2.Server(v2.Gateway(venue), first_connection_id)
@@ -75,17 +81,17 @@ class Server:
         self.fronts: set[Open] = set()
         self.most_connections = min(MOST_CONNECTIONS, _descriptors() - SPARE_DESCRIPTORS)
 
-    def protocols(self, entrance: Entrance) -> Callable[[], asyncio.Protocol]:
+    def protocols(self, entrance: Entrance) -> Callable[[], asyncio.BaseProtocol]:
         """Return a factory of protocols for connections that come in by ``entrance``."""
         http = web.Server(partial(self._handle, entrance), access_log=None, logger=_quiet)
         self._https.append(http)
-        return lambda: Front(self, entrance, http)
+        return tapped(lambda: Front(self, entrance, http), self._tap, "http")
 
-    def proxied(self, entrance: Entrance, refuse: Refuse) -> Callable[[], asyncio.Protocol]:
+    def proxied(self, entrance: Entrance, refuse: Refuse) -> Callable[[], asyncio.BaseProtocol]:
         """Return such a factory for clients to whom we are an HTTP proxy: each request's target is judged."""
         http = web.Server(partial(self._handle_proxied, entrance, refuse), access_log=None, logger=_quiet)
         self._https.append(http)
-        return lambda: Front(self, entrance, http, refuse)
+        return tapped(lambda: Front(self, entrance, http, refuse), self._tap, "http")
 
     def enter(self, connection: Open, transport: asyncio.Transport) -> bool:
         """Count a connection in; one too many is aborted."""

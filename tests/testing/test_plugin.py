@@ -1,0 +1,187 @@
+"""The pytest plugin, as users have it: found by its entry point, in runs of pytest of their own."""
+
+pytest_plugins = "pytester"
+
+CCXT = """
+import ccxt
+import pytest
+
+def exchange(kraken, account=0):
+    spot = kraken.accounts[account].spot
+    urls = {"api": {"public": kraken.rest, "private": kraken.rest}}
+    return ccxt.kraken({"apiKey": spot.key, "secret": spot.secret, "enableRateLimit": False, "urls": urls})
+"""
+
+
+def test_every_test_has_fresh_accounts_books_and_nonces(run):
+    source = """
+@pytest.mark.parametrize("scale", [10**9, 10**6, 1])
+def test_trade(kraken, scale):
+    client, calls = exchange(kraken), iter(range(1, 100))
+    client.nonce = lambda: scale * next(calls)
+    assert client.fetch_order_book("BTC/USD")["asks"] == []
+    assert client.fetch_balance()["BTC"]["total"] == 25
+    kraken.control.seed_book("BTC/USD", bids=[(59_990, 1)], asks=[(60_010, 1)])
+    client.create_order("BTC/USD", "market", "buy", 0.5)
+    assert client.fetch_balance()["BTC"]["total"] > 25
+
+def test_one_emulator_serves_the_session(kraken, kraken_session):
+    assert kraken is kraken_session
+"""
+    run(CCXT + source).assert_outcomes(passed=4)
+
+
+def test_a_failure_shows_what_crossed_the_edge_in_its_own_test(run):
+    source = """
+def test_earlier(kraken):
+    exchange(kraken).fetch_ticker("ETH/USD")
+
+def test_passes(kraken):
+    exchange(kraken).fetch_balance()
+
+def test_fails(kraken):
+    with pytest.raises(ccxt.InsufficientFunds):
+        exchange(kraken).create_order("BTC/USD", "limit", "buy", 1000, 60_000)
+    assert False
+
+def test_fails_without(request):
+    assert False
+"""
+    result = run(CCXT + source, "-rA", "--show-capture=no")
+    result.assert_outcomes(passed=2, failed=2)
+    result = run(CCXT + source)
+    result.stdout.fnmatch_lines(
+        [
+            "*--- kraken-emulator transcript, tier local ---*",
+            '* 0.* s  #*GET /0/public/AssetPairs -> 200 OK {"error":*ms)',
+            "* 0.* s  #1 POST /0/private/AddOrder nonce=*=limit*-> 200 OK*EOrder:Insufficient funds*ms)",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*ETH*Ticker*")
+    result.stdout.no_fnmatch_line("*/0/private/Balance*")
+    assert result.stdout.str().count("kraken-emulator transcript") == 1
+
+
+def test_the_marker_chooses_tiers(run):
+    source = """
+import time
+import requests
+
+@pytest.mark.tier("tokyo")
+def test_far(kraken):
+    with requests.Session() as session:
+        session.get(f"{kraken.rest}/0/public/Time").close()
+        began = time.monotonic()
+        assert session.get(f"{kraken.rest}/0/public/Time").json()["error"] == []
+        assert time.monotonic() - began > 0.139
+
+@pytest.mark.tier("us", "tokyo")
+class TestBoth:
+    def test_several(self, kraken):
+        assert list(kraken.tiers) == ["us", "tokyo"]
+        assert kraken.rest == kraken.tiers["us"].rest != kraken.tiers["tokyo"].rest
+
+    @pytest.mark.tier("local")
+    def test_the_nearest_marker_counts(self, kraken):
+        assert list(kraken.tiers) == ["local"]
+
+def test_default(kraken, kraken_session):
+    assert kraken is kraken_session and list(kraken.tiers) == ["local"]
+
+@pytest.mark.tier("mars")
+def test_unknown(kraken):
+    pass
+
+@pytest.mark.tier(rtt=5)
+def test_not_a_name(kraken):
+    pass
+"""
+    result = run(CCXT + source, "-rE", ini="kraken_emulator_options = raw_delay = true\n")
+    result.assert_outcomes(passed=4, errors=2)
+    result.stdout.fnmatch_lines(
+        [
+            "kraken-emulator does not start: unknown tier 'mars'; there are: *",
+            "@pytest.mark.tier: names of tiers are meant, for example 'tokyo'",
+        ]
+    )
+    assert "Traceback" not in result.stdout.str()
+
+
+def test_the_ini_file_says_what_the_emulator_is_like(run):
+    source = """
+def test_settings(kraken, kraken_session):
+    assert kraken is kraken_session
+    assert list(kraken.tiers) == ["us"]
+    assert kraken.fix.spot_md == ""
+"""
+    ini = "kraken_emulator_options =\n    fix = off\n    tier = us\n    raw-delay = true\n"
+    run(source, ini=ini).assert_outcomes(passed=1)
+    result = run(source, ini="kraken_emulator_options = fix off\n")
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["kraken_emulator_options: 'fix off': NAME = VALUE is meant"])
+
+
+def test_unittest_and_clients_that_stay_connected(run):
+    source = """
+import json
+import unittest
+import pytest
+from websockets.sync.client import connect
+
+@pytest.fixture(scope="session")
+def socket(kraken_session):
+    with connect(f"{kraken_session.ws}/v2", proxy=None) as client:
+        yield client
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_socket(kraken, socket, number):
+    socket.send(json.dumps({"method": "ping", "req_id": number}))
+    while json.loads(socket.recv()).get("req_id") != number:
+        pass
+
+@pytest.mark.usefixtures("kraken_session")
+class Case(unittest.TestCase):
+    @pytest.fixture(autouse=True)
+    def _kraken(self, kraken):
+        self.kraken = kraken
+
+    def test_it(self):
+        self.assertEqual(self.kraken.control.balances("alice")["account"], "alice")
+        self.fail("no")
+"""
+    result = run(source)
+    result.assert_outcomes(passed=2, failed=1)
+
+
+def test_workers_of_xdist_have_emulators_of_their_own(run):
+    source = """
+@pytest.mark.parametrize("number", range(12))
+def test_trade(kraken, number, record_property):
+    client = exchange(kraken)
+    assert client.fetch_order_book("BTC/USD")["bids"] == []
+    kraken.control.seed_book("BTC/USD", bids=[(59_990, number + 1)])
+    assert client.fetch_order_book("BTC/USD")["bids"][0][:2] == [59_990, number + 1]
+    assert number != 7
+"""
+    result = run(CCXT + source, "-n", "2", "-p", "xdist")
+    result.assert_outcomes(passed=11, failed=1)
+    result.stdout.fnmatch_lines(["*--- kraken-emulator transcript, tier local ---*", "*GET /0/public/Depth*"])
+
+
+def test_a_run_that_does_not_use_it_imports_nothing_of_the_venue(run):
+    source = """
+import sys
+
+def test_nothing(request):
+    assert "emulator.testing.plugin" in sys.modules
+    ours = {name for name in sys.modules if name.partition(".")[0] == "emulator"}
+    assert ours == {"emulator", "emulator.testing", "emulator.testing.plugin"}
+    assert {"aiohttp", "msgspec", "quickfix", "websockets"}.isdisjoint(sys.modules)
+"""
+    run(source).assert_outcomes(passed=1)
+
+
+def test_it_explains_itself(run):
+    run("", "--markers").stdout.fnmatch_lines(["@pytest.mark.tier(name, ...): connectivity tiers*"])
+    result = run("", "--fixtures")
+    result.stdout.fnmatch_lines(["kraken_session *session scope*", "kraken -- *"])
