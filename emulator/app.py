@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from emulator import accounts
 from emulator import settings as settings_
 from emulator.calibration import Calibration
 from emulator.clock import Clock
@@ -23,14 +24,14 @@ from emulator.control.venue import VenueControl
 from emulator.endpoints import Endpoint, as_text, as_values, remove, write_atomically
 from emulator.engine.accounts import Account
 from emulator.engine.commands import Deposit
-from emulator.engine.instruments import Catalogue, scaled
+from emulator.engine.instruments import Catalogue
 from emulator.engine.spot import SpotEngine
 from emulator.gateways.access import OPEN, Entrance, Network, guarded
 from emulator.gateways.authority import Authority, Certificate
 from emulator.gateways.front import proxy
 from emulator.gateways.front import server as front
 from emulator.gateways.front.targets import Place
-from emulator.gateways.keys import PERMISSIONS, TOTP, ApiKey, KeyRing, demo_credentials, fix_credentials, totp
+from emulator.gateways.keys import ApiKey, KeyRing, demo_credentials, fix_credentials
 from emulator.gateways.offers import Offers
 from emulator.gateways.rate_limits import RateLimits
 from emulator.gateways.tap import Tap
@@ -49,13 +50,12 @@ from emulator.market.profile import MarketProfileError
 from emulator.market.profile import load as load_market
 from emulator.market.synthetic import SyntheticMarket
 from emulator.measure.prober import ProbeError, Prober
-from emulator.settings import AccountProfile, KeyProfile, Settings, SettingsError
+from emulator.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from emulator.gateways.fix.server import Server as FixServer
     from emulator.gateways.fix.services import Service
 
-MARKET_ACCOUNT = "market"
 _log = logging.getLogger(__name__)
 StartError = (SettingsError, tiers.ProfileError, ladder.LinkError, MarketProfileError)
 """What can be wrong with what the user asked for; each is one line."""
@@ -312,11 +312,10 @@ class App:
             path = settings_.profile("market", settings.market_profile)
             profile = load_market(path, self.catalogue)
             past = SyntheticPast(self.catalogue, profile, settings.seed, now_ns)
-        accounts = [_account(row) for row in self.accounts]
-        accounts.append(Account(MARKET_ACCOUNT, house=True))
+        owners = [*map(accounts.account, self.accounts), Account(accounts.MARKET, house=True)]
         engine = SpotEngine(
             self.catalogue,
-            accounts,
+            owners,
             seed=settings.seed,
             first_trade_ids={name: past.first_trade_id(name) for name in self.catalogue.pairs}
             if past
@@ -325,14 +324,10 @@ class App:
             rate_limits=settings.rate_limits == "on",
         )
         for row in self.accounts:
-            for name, amount in (row.balances or {}).items():
-                asset = self.catalogue.assets.get(name)
-                if asset is None:
-                    raise SettingsError(f"account {row.name}: unknown asset {name!r}")
-                deposit = Deposit(row.name, name, _amount(row, name, amount, asset.decimals))
+            for deposit in accounts.deposits(row, self.catalogue):
                 self._deposits.append(deposit)
                 engine.apply(deposit, now_ns)
-        keys = KeyRing(key for row in self.accounts for key in _keys(settings.seed, row, now_ns))
+        keys = KeyRing(key for row in self.accounts for key in accounts.keys(settings.seed, row, now_ns))
         offers = Offers.read(
             self.catalogue,
             settings_.profile("funding", settings.funding),
@@ -343,7 +338,7 @@ class App:
         venue = Venue(engine, clock, keys, tokens, tape, limits, offers, settings.seed)
         self._stops.append(venue.close)
         if profile is not None:
-            market = SyntheticMarket(engine, MARKET_ACCOUNT, profile, settings.seed, venue.publish)
+            market = SyntheticMarket(engine, accounts.MARKET, profile, settings.seed, venue.publish)
             driver = Driver(market, clock)
             driver.start()
             self._stops.append(driver.stop)
@@ -419,69 +414,6 @@ def _entrance(settings: Settings, tier: tiers.Tier, listed: tuple[Network, ...])
         fix_us=tier.service.fix_us,
         websocket_us=tier.service.websocket_us,
     )
-
-
-def _account(row: AccountProfile) -> Account:
-    if row.name == MARKET_ACCOUNT:
-        raise SettingsError(f"account {row.name}: this name is the synthetic market's")
-    return Account(
-        row.name,
-        tier=row.tier,
-        vip=row.vip,
-        volume_usd=row.volume_usd,
-        margin_allowance_usd=row.margin_allowance_usd,
-        state=row.state,
-    )
-
-
-def _keys(seed: int, row: AccountProfile, now_ns: int) -> Iterator[ApiKey]:
-    """Return the account's keys: its own, and those that the profile names besides."""
-    own = KeyProfile(
-        name="default",
-        permissions=row.permissions,
-        nonce_window=row.nonce_window,
-        otp=row.otp,
-        allowed_from=row.allowed_from,
-    )
-    yield _key(demo_credentials(seed, row.name), row, own, now_ns)
-    for further in row.keys:
-        yield _key(demo_credentials(seed, f"{row.name}/{further.name}"), row, further, now_ns)
-
-
-def _key(credentials: tuple[str, str], row: AccountProfile, key: KeyProfile, now_ns: int) -> ApiKey:
-    unknown = set(key.permissions or ()) - PERMISSIONS
-    if unknown:
-        raise SettingsError(f"account {row.name}: unknown permission {min(unknown)!r}")
-    try:
-        allowed_from = tuple(ipaddress.ip_network(text) for text in key.allowed_from)
-        if key.otp is not None and key.otp.startswith(TOTP):
-            totp(key.otp.removeprefix(TOTP), 0)
-    except ValueError as error:
-        raise SettingsError(f"account {row.name}, key {key.name}: {error}") from None
-    return ApiKey(
-        row.name,
-        *credentials,
-        name=key.name,
-        permissions=PERMISSIONS if key.permissions is None else key.permissions,
-        nonce_window=key.nonce_window,
-        otp=key.otp,
-        allowed_from=allowed_from,
-        disabled=key.disabled,
-        valid_until_ns=key.valid_until * 10**9,
-        query_from_ns=key.query_from * 10**9,
-        query_to_ns=key.query_to * 10**9,
-        created_ns=now_ns,
-    )
-
-
-def _amount(row: AccountProfile, asset: str, amount: str, decimals: int) -> int:
-    try:
-        value = scaled(amount, decimals)
-    except (ValueError, ArithmeticError):
-        value = -1
-    if value < 0:
-        raise SettingsError(f"account {row.name}: bad balance {amount!r} of {asset}")
-    return value
 
 
 # -- running ---------------------------------------------------------------------------------------------
