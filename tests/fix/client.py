@@ -5,13 +5,14 @@
 
 import base64
 import time
+from abc import ABC, abstractmethod
 from typing import Self
 
 from emulator.gateways.fix.wire import SOH, encode, password
 from tests.fix.messages import Message, Reader, new_id, now, states
 
 
-class FixClient:
+class FixClient(ABC):
     """One client on one service.
 
     Keyword ``fields`` of a request (``t44="…"``) change it; None leaves one out.
@@ -29,17 +30,17 @@ class FixClient:
 
     # -- what carries it --------------------------------------------------------------------------
 
+    @abstractmethod
     def raw(self, data: bytes) -> None:
         """Send bytes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Lose the connection."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _more(self) -> bool:
         """Take in what has come, at least something; tell whether there can be more."""
-        raise NotImplementedError
 
     def nonce(self) -> int:
         """Return the nonce of the next logon."""

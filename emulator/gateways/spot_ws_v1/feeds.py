@@ -1,5 +1,6 @@
 """Public feeds of WebSocket v1: one state per channel and pair; each update is encoded once."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from zlib import crc32
 
@@ -25,7 +26,7 @@ def checksum(market: Market) -> int:
     return crc32("".join([f"{level.price * scale}{level.qty}" for level in best]).encode())
 
 
-class V1Feed(Feed):
+class V1Feed(Feed, ABC):
     """A feed with its channel's number and name."""
 
     __slots__ = ("_channel", "_id", "_market", "_pair")
@@ -40,9 +41,9 @@ class V1Feed(Feed):
     def _frame(self, *payloads: str) -> bytes:
         return codec.public(self._id, list(payloads), self._channel, self._pair)
 
+    @abstractmethod
     def snapshot(self, now_ns: int) -> bytes | None:
         """Return what a new subscriber gets first; None for nothing."""
-        raise NotImplementedError
 
 
 class BookFeed(V1Feed):
