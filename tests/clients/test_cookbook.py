@@ -6,7 +6,7 @@ lies beside it, where KEY, SECRET, CA and the default ports stand for the venue'
 has the files of those before it. A text block after a program is what it prints, with … for what differs.
 
 Clients that the test environment lacks are skipped. To check them, install them elsewhere:
-COOKBOOK_BIN=/tmp/venv/bin NODE_PATH=/tmp/node/node_modules pytest tests/clients/test_cookbook.py
+COOKBOOK_BIN=/path/to/venv/bin NODE_PATH=/path/to/node_modules pytest tests/clients/test_cookbook.py
 """
 
 import ast

@@ -203,12 +203,17 @@ def test_fix_logs_on_over_the_valid_one_while_the_others_are_there(venue):
 # -- curl, Node, Java ------------------------------------------------------------------------------------
 
 
-def curl(way):
-    if not shutil.which("curl"):
-        pytest.skip("no curl on PATH")
-    command = ["curl", "-sS", "--noproxy", "*", "--connect-to", f"::127.0.0.1:{way.port}", way.url]
-    environment = {"PATH": os.environ["PATH"], "CURL_CA_BUNDLE": way.ca}
+def on_path(command, **environment):
+    """Run a program of this machine, with nothing else of its environment."""
+    if not shutil.which(command[0]):
+        pytest.skip(f"no {command[0]} on PATH")
+    environment["PATH"] = os.environ["PATH"]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S)
+
+
+def curl(way):
+    command = ["curl", "-sS", "--noproxy", "*", "--connect-to", f"::127.0.0.1:{way.port}", way.url]
+    return on_path(command, CURL_CA_BUNDLE=way.ca)
 
 
 def test_curl_accepts_the_valid_one(good):
@@ -231,11 +236,8 @@ require("https").get({host: "127.0.0.1", port, servername: host, path: "/0/publi
 
 
 def node(way):
-    if not shutil.which("node"):
-        pytest.skip("no node on PATH")
     command = ["node", "-e", GET_WITH_NODE, way.host, str(way.port)]
-    environment = {"PATH": os.environ["PATH"], "NODE_EXTRA_CA_CERTS": way.ca}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S)
+    return on_path(command, NODE_EXTRA_CA_CERTS=way.ca)
 
 
 def test_node_accepts_the_valid_one(good):
