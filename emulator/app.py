@@ -13,21 +13,22 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from emulator import accounts
+from emulator import accounts, addresses
 from emulator import settings as settings_
+from emulator.bundle import share
 from emulator.calibration import Calibration
 from emulator.clock import Clock
 from emulator.control import server as control
 from emulator.control.managed import ManagedControl
 from emulator.control.tls import TlsControl
 from emulator.control.venue import VenueControl
-from emulator.endpoints import Endpoint, as_text, as_values, remove, write_atomically
+from emulator.endpoints import Endpoint, as_text, as_values, place, remove, write_atomically
 from emulator.engine.accounts import Account
 from emulator.engine.commands import Deposit
 from emulator.engine.instruments import Catalogue
 from emulator.engine.spot import SpotEngine
 from emulator.gateways.access import OPEN, Entrance, Network, guarded
-from emulator.gateways.authority import Authority, Certificate
+from emulator.gateways.authority import WILDCARDS, Authority, Certificate
 from emulator.gateways.front import proxy
 from emulator.gateways.front import server as front
 from emulator.gateways.front.targets import Place
@@ -43,7 +44,7 @@ from emulator.link import ladder, tiers
 from emulator.link.live import Live
 from emulator.link.stream import ProtocolFactory, at_hand
 from emulator.link.timer import DueQueue
-from emulator.listeners import Listeners
+from emulator.listeners import Listeners, reachable
 from emulator.market.driver import Driver
 from emulator.market.history import SyntheticPast
 from emulator.market.profile import MarketProfileError
@@ -59,8 +60,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 StartError = (SettingsError, tiers.ProfileError, ladder.LinkError, MarketProfileError)
 """What can be wrong with what the user asked for; each is one line."""
-CONTROL_HOST = "127.0.0.1"
-"""Where the control API listens, whatever the venue's own address: who reaches it may do everything."""
 IDLE_STEP_S = 0.02
 """Pause between steps of work that nobody waits for."""
 
@@ -98,14 +97,22 @@ class App:
         self._shares_process = shares_process
         self._tap = tap
         self._ready = False
+        self.shared_ca: Path | None = None
+        """The copy of the authority's certificate in the trust folder, if there is one."""
         self._control: control.Server | None = None
         self._control_listener: asyncio.Server | None = None
-        self.control_url = ""
+        self._control_port = 0
+        self._addresses: Mapping[tuple[str, str], str] = {}
         self._stops: list[Callable[[], None]] = []
         self._deposits: list[Deposit] = []
         """What the profile gives to the accounts."""
         self._front: front.Server | None = None
         self._fix: FixServer | None = None
+
+    @property
+    def control_url(self) -> str:
+        """Where the control API is, once it is."""
+        return f"http://{place(reachable(self.settings.control_host), self._control_port)}"
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -118,6 +125,8 @@ class App:
         self._stops.append(queue.close)
         venue = self._build(queue) if self._shares_process else self._build_for_good(queue)
         await self._open_links(queue)
+        if self.settings.trust_folder:
+            self.shared_ca = share(Path(self.settings.trust_folder), self.authority.ca_path)
         await self._open_control(venue)
         self._ready = True
         self._in_idle_turns(venue.tape.load_days(venue.clock.now_ns()))
@@ -147,6 +156,7 @@ class App:
     async def _open_links(self, queue: DueQueue) -> None:
         """Open the chosen link; where that fails and the choice was ours, the next best one."""
         automatic = self.settings.link == "auto"
+        self._addresses = await addresses.find(self.settings.host, self.tiers)
         while True:
             try:
                 await self._open_link(self.choice.rung, queue)
@@ -170,7 +180,10 @@ class App:
             return self._guard(tier, factory)
 
         listeners = Listeners(
-            rung.name, await rung.open(self.tiers, queue, self.settings.seed), self.settings
+            rung.name,
+            await rung.open(self.tiers, queue, self.settings.seed),
+            self.settings,
+            self._addresses,
         )
         try:
             await listeners.open(
@@ -235,20 +248,20 @@ class App:
             live,
             control_,
             ManagedControl(venue, control_, self._deposits, keeps_market=settings.market == "synthetic"),
-            TlsControl(self.tls),
+            TlsControl(self.tls, self.authority),
             settings_.PROFILES / "schedules",
-            settings.host,
+            control.Names.of(settings.control_host, (settings.host, *settings.tls_names)),
             self.endpoints_json,
         )
-        port = 0 if settings.ports == "auto" else settings.control_port
+        host, port = settings.control_host, 0 if settings.ports == "auto" else settings.control_port
         try:
-            self._control_listener = await self._control.listen(CONTROL_HOST, port)
+            self._control_listener = await self._control.listen(host, port)
         except OSError as error:
             reason = (
                 "is taken (another emulator? use --ports auto)" if error.errno == EADDRINUSE else str(error)
             )
-            raise SettingsError(f"control port {port} on {CONTROL_HOST} {reason}") from None
-        self.control_url = f"http://{CONTROL_HOST}:{self._control_listener.sockets[0].getsockname()[1]}"
+            raise SettingsError(f"control port {port} on {host} {reason}") from None
+        self._control_port = int(self._control_listener.sockets[0].getsockname()[1])
 
     def _guard(self, tier: tiers.Tier, factory: ProtocolFactory) -> ProtocolFactory:
         """Look at connections before all else, but not at our own, which come before the venue is ready."""
@@ -356,10 +369,11 @@ class App:
 
     # -- telling ----------------------------------------------------------------------------------
 
-    def endpoints_json(self, ca: Path | None = None) -> dict[str, Any]:
+    def endpoints_json(self, ca: Path | None = None, asked_as: str = "") -> dict[str, Any]:
         """Return the endpoints in the form of ``--endpoints-file`` (docs/architecture.md).
 
         ``ca`` is a copy of the authority's certificate, for those who cannot read the authority's folder.
+        What listens on every address is told by the name that was ``asked_as``, if any: that one reaches it.
         """
         accounts = []
         for row in self.accounts:
@@ -374,8 +388,15 @@ class App:
                 public, private = demo_credentials(self.settings.seed, f"{row.name}/{own.name}")
                 account.setdefault("keys", {})[own.name] = {"key": public, "secret": private}
             accounts.append(account)
-        tiers_ = as_values(self.endpoints, ca or self.authority.ca_path)
-        return {"tiers": tiers_, "accounts": accounts, "control": self.control_url, "pid": os.getpid()}
+        endpoints, control_url = self.endpoints, self.control_url
+        if asked_as:
+            endpoints = tuple(
+                msgspec.structs.replace(at, host=asked_as) if at.everywhere else at for at in endpoints
+            )
+            if self.settings.control_host in WILDCARDS:
+                control_url = f"http://{place(asked_as, self._control_port)}"
+        tiers_ = as_values(endpoints, ca or self.shared_ca or self.authority.ca_path)
+        return {"tiers": tiers_, "accounts": accounts, "control": control_url, "pid": os.getpid()}
 
 
 def load_tiers(settings: Settings) -> tuple[tiers.Tier, ...]:

@@ -43,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     _add_deposit(commands.add_parser("deposit", help="let a deposit arrive in a running emulator"))
     _add_clock(commands.add_parser("clock", help="look at and turn a running emulator's clock"))
     _add_reset(commands.add_parser("reset", help="bring a running emulator back to how it started"))
+    _add_health(commands.add_parser("health", help="tell whether an emulator answers"))
     _add_env(
         commands.add_parser("env", help="print what a shell sets to call Kraken by the emulator's proxy")
     )
@@ -145,6 +146,15 @@ def _add_control(command: argparse.ArgumentParser) -> None:
     add("--endpoints-file", metavar="FILE", help="take the control API's address from there")
 
 
+def _add_health(health: argparse.ArgumentParser) -> None:
+    health.description = (
+        "Tell whether an emulator answers: exit code 0 when all its listeners do, 2 when there is none."
+    )
+    add = health.add_argument
+    add("--wait", metavar="SECONDS", type=float, default=0.0, help="wait for it so long (default: 0)")
+    _add_control(health)
+
+
 def _add_env(env: argparse.ArgumentParser) -> None:
     env.formatter_class = argparse.RawDescriptionHelpFormatter
     env.description = (
@@ -231,10 +241,17 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
     add("--accounts", metavar="NAME|FILE", help="accounts profile (default: default, 16 funded accounts)")
     add("--funding", metavar="NAME|FILE", help="funding profile: ways in and out (default: default)")
     add("--earn", metavar="NAME|FILE", help="earn profile: strategies (default: default)")
-    add("--host", metavar="ADDR", help="address to bind (default: 127.0.0.1; anything else is a risk)")
+    add(
+        "--host",
+        metavar="ADDR",
+        help="address to bind (default: 127.0.0.1; anything else is a risk); with {tier} in it, a name that "
+        "each tier's own address is found by",
+    )
+    add("--tls-names", metavar="NAME[,NAME]", help="further names that the certificate is valid for")
     add("--ports", metavar="HOW", help="fixed, or auto for free ones (default: fixed)")
     add("--http-port", type=int, metavar="N", help="first tier's plain port (default: 7480, next tier +100)")
     add("--tls-port", type=int, metavar="N", help="first tier's TLS port (default: 7443, next tier +100)")
+    add("--control-host", metavar="ADDR", help="address of the control API (default: 127.0.0.1)")
     add("--control-port", type=int, metavar="N", help="port of the control API (default: 7490)")
     add(
         "--proxy",
@@ -265,6 +282,7 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
     add("--endpoints-file", metavar="FILE", help="write the endpoints as JSON when everything answers")
     add("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
     add("--state-folder", metavar="DIR", help="where the local CA and --state live (default: user's data)")
+    add("--trust-folder", metavar="DIR", help="write ca.pem and bundle.pem there, for clients elsewhere")
     add("--rate-limits", metavar="on|off", help="Kraken's rate limits (default: on; off for load tests)")
     add(
         "--certificate",

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
+from emulator import bundle as bundles
 from emulator.endpoints import write_atomically
 from emulator.gateways.authority import Authority, AuthorityError
-from emulator.run import trust
 
 _DAY = "%Y-%m-%d"
 _BUNDLE, _CA = "{bundle}", "{ca}"
@@ -86,13 +86,13 @@ def show(folder: Path, bundle: str | None = None, *, rotate: bool = False) -> Sh
 
 def _write_bundle(bundle: Path, ca: Path) -> Path:
     """Write the system's authorities and ours; return where the system's are."""
-    system = trust.system_bundle()
+    system = bundles.system_bundle()
     if system is None:
-        known = ", ".join(trust.SYSTEM_BUNDLES)
+        known = ", ".join(bundles.SYSTEM_BUNDLES)
         raise AuthorityError(f"no bundle to join with: neither certifi nor one of {known} is there")
     if bundle.exists() and any(bundle.samefile(source) for source in (system, ca)):
         raise AuthorityError(f"{bundle} is what would be joined: name another file")
-    write_atomically(bundle, trust.with_authority(system, ca))
+    write_atomically(bundle, bundles.with_authority(system, ca))
     return system
 
 

@@ -77,11 +77,9 @@ def _up(arguments: dict[str, Any]) -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
         settings = load(arguments, os.environ, config)
-        if settings.host not in ("127.0.0.1", "::1", "localhost"):
-            print(
-                f"warning: listening on {settings.host}: whoever reaches it can use the demo keys",
-                file=sys.stderr,
-            )
+        for host, may in ((settings.host, "use the demo keys"), (settings.control_host, "do everything")):
+            if host not in ("127.0.0.1", "::1"):
+                print(f"warning: listening on {host}: whoever reaches it can {may}", file=sys.stderr)
         app.run(settings, as_json=as_json)
     except app.StartError as error:
         _fail(error)
@@ -172,6 +170,15 @@ def _reset(arguments: dict[str, Any]) -> None:
 
     try:
         reset(find(arguments["control"], arguments["endpoints_file"]))
+    except ControlError as error:
+        _fail(error)
+
+
+def _health(arguments: dict[str, Any]) -> None:
+    from emulator.control.client import ControlError, wait_for
+
+    try:
+        wait_for(arguments["control"], arguments["endpoints_file"], arguments["wait"])
     except ControlError as error:
         _fail(error)
 
@@ -297,6 +304,7 @@ _COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "deposit": _deposit,
     "clock": _clock,
     "reset": _reset,
+    "health": _health,
     "env": _env,
     "measure": _measure,
     "ca": _ca,

@@ -20,6 +20,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     rtt_us: float
     """The tier's stated round trip, what the path takes longer included."""
     host: str
+    everywhere: bool = False
+    """Whether it listens on every address of the machine, ``host`` being one of them."""
     http_port: int
     tls_port: int
     fix_ports: dict[str, int] = {}
@@ -41,12 +43,12 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def fix(self) -> dict[str, str]:
         """The FIX services, as ``host:port``."""
-        return {name: _place(self.host, port) for name, port in self.fix_ports.items()}
+        return {name: place(self.host, port) for name, port in self.fix_ports.items()}
 
     @property
     def proxy(self) -> str:
         """The HTTP proxy; empty when there is none."""
-        return f"http://{_place(self.host, self.proxy_port)}" if self.proxy_port else ""
+        return f"http://{place(self.host, self.proxy_port)}" if self.proxy_port else ""
 
     @property
     def tls_urls(self) -> dict[str, Any]:
@@ -116,12 +118,13 @@ def _distance(endpoint: Endpoint) -> str:
 
 
 def _urls(host: str, port: int, tls: str) -> dict[str, str]:
-    where = _place(host, port)
+    where = place(host, port)
     sockets = dict.fromkeys(("ws", "ws_auth", "ws_l3"), f"ws{tls}://{where}")
     return {"rest": f"http{tls}://{where}", **sockets}
 
 
-def _place(host: str, port: int) -> str:
+def place(host: str, port: int) -> str:
+    """Return ``host:port`` as it stands in an address."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

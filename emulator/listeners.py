@@ -9,9 +9,10 @@ from weakref import WeakSet
 
 import msgspec
 
+from emulator.addresses import apart
 from emulator.calibration import Calibration
 from emulator.endpoints import Endpoint
-from emulator.gateways.authority import Certificate
+from emulator.gateways.authority import WILDCARDS, Certificate
 from emulator.gateways.fix.services import SERVICES, Service
 from emulator.gateways.front.proxy import ESTABLISHED, FIX_PORT, PLAIN_PORT, TLS_PORT, places
 from emulator.gateways.front.targets import Place
@@ -39,9 +40,14 @@ ANSWER_WITHIN_S = 15.0
 class Listeners:
     """Everything that is open behind one link."""
 
-    def __init__(self, rung: str, link: Link, settings: Settings) -> None:
+    def __init__(
+        self, rung: str, link: Link, settings: Settings, addresses: Mapping[tuple[str, str], str]
+    ) -> None:
+        """Take the addresses that paths listen at, by tier and path, where the link does not decide."""
         self.rung = rung
         self.link = link
+        self._addresses = addresses
+        self._apart = link.own_addresses or apart(settings.host)
         self.endpoints: tuple[Endpoint, ...] = ()
         self.servers: list[asyncio.Server] = []
         self._settings = settings
@@ -72,13 +78,13 @@ class Listeners:
             await self._listen(tier, path, guard(tier, plain(tier)), settings.http_port + step)
             for step, (_, _, tier, path) in zip(steps, ways_in, strict=True)
         ]
-        hosts = [at.host for at in opened]
+        hosts = [*(at.host for at in opened), *settings.tls_names]
         tls, fix_tls = (contexts(hosts, least) for least in (LEAST_TLS, LEAST_FIX_TLS))
         rows = []
         for step, plain_at, (t, p, tier, path) in zip(steps, opened, ways_in, strict=True):
             secure = over_tls(plain(tier), tls)
             tls_at = await self._listen(tier, path, guard(tier, secure), settings.tls_port + step)
-            as_kraken = kraken_ports and (self.link.own_addresses or (t, p) == (0, 0))
+            as_kraken = kraken_ports and (self._apart or (t, p) == (0, 0))
             if as_kraken:
                 await self._listen(tier, path, guard(tier, secure), TLS_PORT, fixed=True)
             services = {} if fix is None else {service: fix(tier, service, fix_tls) for service in SERVICES}
@@ -100,7 +106,8 @@ class Listeners:
                     path=path.name,
                     rung=self.rung,
                     rtt_us=rtt_us,
-                    host=_reachable(plain_at.host),
+                    host=reachable(plain_at.host),
+                    everywhere=plain_at.host in WILDCARDS,
                     http_port=plain_at.port,
                     tls_port=tls_at.port,
                     fix_ports=fix_ports,
@@ -142,21 +149,22 @@ class Listeners:
 
     def _step(self, tier: int, path: int, path_step: int) -> int:
         """Return how far a port is from the setting, by the places of its tier and path."""
-        return 0 if self.link.own_addresses else tier * TIER_STEP + path * path_step
+        return 0 if self._apart else tier * TIER_STEP + path * path_step
 
     async def _listen(
         self, tier: Tier, path: Path, factory: ProtocolFactory, port: int, *, fixed: bool = False
     ) -> Listener:
         settings = self._settings
         wanted = 0 if settings.ports == "auto" and not fixed else port
+        host = self._addresses[tier.name, path.name]
         try:
             opened = await self.link.listen(
-                tier, _remembered(factory, self._connections), settings.host, wanted, path=path.name
+                tier, _remembered(factory, self._connections), host, wanted, path=path.name
             )
         except (OSError, OverflowError) as error:
             taken = getattr(error, "errno", None) == errno.EADDRINUSE
             reason = "is taken (another emulator? use --ports auto)" if taken else f"cannot be bound: {error}"
-            raise SettingsError(f"port {wanted} on {settings.host} {reason}") from None
+            raise SettingsError(f"port {wanted} on {host} {reason}") from None
         self.servers.append(opened.server)
         return opened
 
@@ -200,7 +208,7 @@ def _for_each_path(tiers: Sequence[Tier]) -> list[Tier]:
     return [tier for tier in tiers for _ in tier.paths]
 
 
-def _reachable(host: str) -> str:
+def reachable(host: str) -> str:
     """Return an address that clients on this machine reach a listener on ``host`` by."""
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 

@@ -18,6 +18,9 @@ PROFILES = _PACKED if _PACKED.exists() else Path(__file__).parent.parent / "prof
 ENVIRONMENT = "KRAKEN_EMULATOR_"
 """Prefix of environment variables: ``KRAKEN_EMULATOR_SEED=7``."""
 
+TIER_IN_HOST = "{tier}"
+"""Stands in ``host`` for the name of each tier, and for ``tier-path`` of a tier's further paths."""
+
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 CompId = Annotated[str, msgspec.Meta(pattern=r"^[\x21-\x3c\x3e-\x7e]{1,32}$")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -47,15 +50,19 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     market: str = "synthetic"
     """Who else trades: ``synthetic`` or ``off``."""
     host: str = "127.0.0.1"
-    """Address that listeners bind."""
+    """Address that listeners bind; with ``{tier}`` in it, a name that each tier's address is found by."""
+    tls_names: tuple[str, ...] = ()
+    """Further names that clients know this machine by; the certificate is valid for them."""
     ports: str = "fixed"
     """``fixed``, or ``auto`` for free ones."""
     http_port: Port = 7480
     """First tier's plain port; further tiers count up by 100."""
     tls_port: Port = 7443
     """First tier's TLS port; further tiers count up by 100."""
+    control_host: str = "127.0.0.1"
+    """Address that the control API binds: who reaches it may do everything."""
     control_port: Port = 7490
-    """Port of the control API, on 127.0.0.1."""
+    """Port of the control API."""
     proxy: bool = False
     """Open an HTTP proxy that takes Kraken's hostnames to the venue, and refuses all else."""
     proxy_port: Port = 7470
@@ -72,6 +79,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Keep FIX sequence numbers and sent reports in the state folder, over restarts."""
     endpoints_file: str = ""
     """Where to write the endpoints as JSON once everything answers."""
+    trust_folder: str = ""
+    """Where to write, for clients: the authority, ``ca.pem``, and all to trust, ``bundle.pem``."""
     accounts: str = "default"
     """Accounts profile: a name under profiles/accounts, or a path to a .toml file."""
     market_profile: str = "default"
@@ -114,7 +123,7 @@ def load(arguments: Mapping[str, Any], environment: Mapping[str, str], config: s
         if value is not None:
             values[name] = value
     values.update({name: value for name, value in arguments.items() if value is not None})
-    for name in ("tier", "allow_source"):
+    for name in ("tier", "allow_source", "tls_names"):
         if isinstance(values.get(name), str):
             values[name] = values[name].replace(",", " ").split()
     try:
@@ -125,14 +134,24 @@ def load(arguments: Mapping[str, Any], environment: Mapping[str, str], config: s
         value = getattr(settings, name)
         if value not in allowed:
             raise SettingsError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
-    if settings.host == "localhost":  # one address, so that one port is one listener
-        settings = msgspec.structs.replace(settings, host="127.0.0.1")
-    if not settings.host:
-        raise SettingsError("host must not be empty")
+    settings = _with_hosts(settings)
     if not settings.tier:
         raise SettingsError("no tier given")
     if len(set(settings.tier)) < len(settings.tier):
         raise SettingsError("the same tier is given twice")
+    return settings
+
+
+def _with_hosts(settings: Settings) -> Settings:
+    """Return settings whose addresses can be listened at."""
+    for name in ("host", "control_host"):
+        host = getattr(settings, name)
+        if not host:
+            raise SettingsError(f"{name} must not be empty")
+        if host == "localhost":  # one address, so that one port is one listener
+            settings = msgspec.structs.replace(settings, **{name: "127.0.0.1"})
+    if "{" in settings.host.replace(TIER_IN_HOST, ""):
+        raise SettingsError(f"host {settings.host}: only {TIER_IN_HOST} can stand in braces")
     return settings
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -14,6 +15,8 @@ from urllib.parse import quote
 
 DEFAULT_URL = "http://127.0.0.1:7490"
 TIMEOUT_S = 30.0
+HEALTH_TIMEOUT_S = 3.0
+LOOK_AGAIN_S = 0.1
 
 _UNITS_US = {"us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6}
 _UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
@@ -84,6 +87,22 @@ def find(url: str | None, endpoints_file: str | None) -> str:
     return os.environ.get("KRAKEN_EMULATOR_CONTROL") or DEFAULT_URL
 
 
+def wait_for(url: str | None, endpoints_file: str | None, wait_s: float) -> None:
+    """Return when an emulator answers; ControlError when none does within so many seconds.
+
+    Its control API opens when all its listeners have answered.
+    """
+    deadline = time.monotonic() + wait_s
+    while True:
+        try:
+            call(find(url, endpoints_file), "GET", "/control/health", timeout_s=HEALTH_TIMEOUT_S)
+            return
+        except ControlError:
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(LOOK_AGAIN_S)
+
+
 def endpoints(url: str | None, endpoints_file: str | None) -> dict[str, Any]:
     """Give what an endpoints file says, or else a running emulator; ControlError."""
     if url or not endpoints_file:
@@ -99,7 +118,14 @@ def _read(endpoints_file: str) -> dict[str, Any]:
         raise ControlError(f"{endpoints_file}: no endpoints file with a control address") from None
 
 
-def call(url: str, method: str, path: str, body: bytes = b"{}", kind: str = "application/json") -> Any:
+def call(
+    url: str,
+    method: str,
+    path: str,
+    body: bytes = b"{}",
+    kind: str = "application/json",
+    timeout_s: float = TIMEOUT_S,
+) -> Any:
     """Make one request; ControlError with the answer's own words."""
     if not url.startswith("http://"):
         raise ControlError(f"{url}: an http:// address is meant")
@@ -107,7 +133,7 @@ def call(url: str, method: str, path: str, body: bytes = b"{}", kind: str = "app
     request = urllib.request.Request(url + path, data, {"Content-Type": kind}, method=method)  # noqa: S310
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=TIMEOUT_S) as answer:
+        with opener.open(request, timeout=timeout_s) as answer:
             return json.loads(answer.read())
     except urllib.error.HTTPError as error:
         try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path as FilePath
 from typing import Any
 from urllib.parse import unquote
@@ -20,6 +21,8 @@ from emulator.link.live import ChangeError, Live, Path
 from emulator.link.schedule import LARGEST_BYTES, Schedule, ScheduleError, Trace, read_schedule, read_trace
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+PRIVATE_DOMAINS = (".test", ".internal", ".local", ".localhost")
+"""Ends of names that nobody can register for a page of theirs."""
 SHUTDOWN_S = 0.2
 JSON, TOML, CSV = "application/json", "application/toml", "text/csv"
 _log = logging.getLogger(__name__)
@@ -35,6 +38,43 @@ class Refused(Exception):  # noqa: N818 - what became of a request
         self.status = status
 
 
+class Names(msgspec.Struct, frozen=True):
+    """Names and addresses that requests may call this machine by, in their Host header."""
+
+    known: frozenset[str]
+    abroad: bool
+    """Whether others than this machine reach us: by any address, and by names that no public page has."""
+
+    @classmethod
+    def of(cls, control_host: str, more: Iterable[str]) -> Names:
+        """Give those of a control API that listens on an address, with further ones that are known."""
+        return cls(LOOPBACK | {control_host, *more}, abroad=control_host not in ("127.0.0.1", "::1"))
+
+    def include(self, name: str) -> bool:
+        """Tell whether a Host header may have this name."""
+        return name in self.known or (self.abroad and _unknown_to_the_world(name))
+
+
+def _unknown_to_the_world(name: str) -> bool:
+    """Tell whether a name is an address, or one that exists in a network of containers or a test only."""
+    if not name:
+        return False
+    if "." not in name or name.endswith(PRIVATE_DOMAINS):
+        return True
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _asked_as(request: web.BaseRequest) -> str:
+    """Return the Host header's name, without the port."""
+    host = request.headers.get("Host", "").lower()
+    name, colon, port = host.rpartition(":")
+    return name if colon and port.isdecimal() else host
+
+
 class Server:
     """Answers `/control/…`."""
 
@@ -45,8 +85,8 @@ class Server:
         managed: ManagedControl,
         tls: TlsControl,
         schedules: FilePath,
-        host: str,
-        endpoints: Callable[[], dict[str, Any]],
+        names: Names,
+        endpoints: Callable[[FilePath | None, str], dict[str, Any]],
     ) -> None:
         self._live = live
         self._venue = venue
@@ -54,7 +94,7 @@ class Server:
         self._tls = tls
         self._schedules = schedules
         self._endpoints = endpoints
-        self._hosts = LOOPBACK | {host}
+        self._names = names
         self._http = web.Server(self._answer, access_log=None)
         self._table: dict[str, dict[str, Handler]] = {
             "": {"GET": self._show, "PATCH": self._set},
@@ -97,7 +137,7 @@ class Server:
 
     async def _call(self, request: web.BaseRequest) -> Any:
         # A page in a browser must not reach this under a name of its own.
-        if request.headers.get("Host", "").rpartition(":")[0] not in self._hosts:
+        if not self._names.include(_asked_as(request)):
             raise Refused(403, "the Host header must name this machine")
         if request.path == "/control/health":
             return {"status": "ok"}
@@ -114,7 +154,7 @@ class Server:
             raise Refused(404, "not found: there is /control/endpoints")
         if request.method != "GET":
             raise Refused(405, "the method must be GET")
-        return self._endpoints()
+        return self._endpoints(None, _asked_as(request).strip("[]"))
 
     async def _venue_call(self, request: web.BaseRequest, target: list[str]) -> Any:
         """Answer `/control/venue`, `/control/venue/PAIR`, and its `book` and `trades`."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from emulator.gateways.authority import AuthorityError, Certificate
+from emulator.gateways.authority import Authority, AuthorityError, Certificate
 from emulator.gateways.tls import Tls
 
 
@@ -21,12 +21,14 @@ class _Change(msgspec.Struct, forbid_unknown_fields=True):
 class TlsControl:
     """Looks at what TLS ports present, and changes it from the next connection on."""
 
-    def __init__(self, tls: Tls) -> None:
+    def __init__(self, tls: Tls, authority: Authority) -> None:
         self._tls = tls
+        self._authority = authority
 
     def show(self) -> Any:
-        """Return the present certificate."""
-        return {"certificate": self._tls.certificate.value}
+        """Return the present certificate, and the authority as PEM, for clients who cannot read its file."""
+        authority = self._authority.ca_path.read_text(encoding="ascii")
+        return {"certificate": self._tls.certificate.value, "ca": authority}
 
     def set(self, body: dict[str, Any]) -> Any:
         """Present another certificate; raises TlsError."""

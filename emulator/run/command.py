@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emulator.bundle import with_authority
 from emulator.run import spaces, trust
 from emulator.run.child import Child
 from emulator.run.guard import Guard
@@ -162,7 +163,7 @@ def _tell(app: App, command: Sequence[str], folder: Path, *, shared: bool) -> di
     whole = folder / "bundle.pem"
     whole.write_bytes(ca.read_bytes())
     for number, bundle in enumerate(trust.bundles(command, os.environ)):
-        content = trust.with_authority(bundle, ca)
+        content = with_authority(bundle, ca)
         if number == 0:
             whole.write_bytes(content)
             whole.chmod(0o644)

@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from emulator.bundle import SYSTEM_BUNDLES
+
 HOSTS = "/etc/hosts"
 LOOKUPS = "/etc/nsswitch.conf"
 NAME_CACHES = ("/run/nscd/socket", "/var/run/nscd/socket")
@@ -15,13 +17,6 @@ RESOLVER = "/etc/resolv.conf"
 NO_RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
 """The guard's name server, or nobody: either way a name that is not Kraken's fails at once."""
 
-SYSTEM_BUNDLES = (
-    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch, Gentoo
-    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
-    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
-    "/etc/ssl/ca-bundle.pem",  # openSUSE
-    "/etc/ssl/cert.pem",  # Alpine, OpenSSL's default
-)
 _FOR_EVERYTHING = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _FOR_MORE = "NODE_EXTRA_CA_CERTS"
 """Variables that name a bundle: of everything that is trusted, and of what is trusted besides."""
@@ -48,18 +43,6 @@ def bundles(command: Sequence[str], environment: Mapping[str, str]) -> list[Path
     return [path for path in real if path.is_file() and os.access(path, os.R_OK)]
 
 
-def system_bundle() -> Path | None:
-    """Give the system's certificate bundle, or certifi's of this Python where the system has none."""
-    readable = [path for path in SYSTEM_BUNDLES if os.path.isfile(path) and os.access(path, os.R_OK)]
-    if readable:
-        return Path(readable[0])
-    try:
-        import certifi
-    except ImportError:
-        return None
-    return Path(certifi.where())
-
-
 def _prefixes(command: Sequence[str], environment: Mapping[str, str]) -> Iterable[Path]:
     """Give the installations of Python that the command may use; ones that do not exist hold nothing."""
     programs = [
@@ -84,11 +67,6 @@ def _interpreter(script: Path) -> Path | None:
         return None
     words = first[2:].split() if first.startswith(b"#!") else []
     return Path(os.fsdecode(words[0])) if words else None
-
-
-def with_authority(bundle: Path, ca: Path) -> bytes:
-    """Give a bundle's certificates and the emulator's own authority."""
-    return bundle.read_bytes().rstrip(b"\n") + b"\n" + ca.read_bytes()
 
 
 def hosts_file(old: str, names: Sequence[str], addresses: Sequence[str]) -> str:

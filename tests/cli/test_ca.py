@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 
-from emulator.run import trust
+from emulator import bundle as bundles
 from tests.cli.test_commands import kraken_emulator
 
 
@@ -83,7 +83,7 @@ def test_people_read_where_it_is_what_it_is_until_when_and_who_takes_it_how(fold
 
 
 def test_the_bundle_has_all_of_the_systems_authorities_and_ours(folder, tmp_path):
-    system = trust.system_bundle()
+    system = bundles.system_bundle()
     assert system is not None
     bundle = tmp_path / "bundle.pem"
     for _ in range(2):
@@ -104,7 +104,7 @@ def test_without_a_bundle_of_the_system_certifis_is_joined_and_without_that_it_i
     from emulator import ca as ca_
     from emulator.settings import SettingsError
 
-    monkeypatch.setattr(trust, "SYSTEM_BUNDLES", (str(tmp_path / "none.pem"),))
+    monkeypatch.setattr(bundles, "SYSTEM_BUNDLES", (str(tmp_path / "none.pem"),))
     assert ca_.show(folder, str(tmp_path / "bundle.pem")).bundle_of == certifi.where()
     monkeypatch.setitem(__import__("sys").modules, "certifi", None)
     with pytest.raises(SettingsError, match=r"neither certifi nor one of .*none\.pem is there"):
@@ -122,7 +122,7 @@ def test_without_a_bundle_of_the_system_certifis_is_joined_and_without_that_it_i
 def test_a_bundle_that_cannot_be_written_is_one_line_and_changes_nothing(folder, bundle, reason):
     told(folder)
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    where = bundle.format(folder=folder, system=trust.system_bundle())
+    where = bundle.format(folder=folder, system=bundles.system_bundle())
     done = ca(folder, "--bundle", where, code=2)
     assert (done.stdout, done.stderr.count("\n")) == ("", 1)
     assert reason in done.stderr

@@ -6,6 +6,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -238,10 +239,11 @@ def test_a_value_that_makes_no_sense_is_refused(setting):
 
 
 def test_the_certificate_of_a_running_venue_is_shown_and_changed(venue):
-    assert request(venue, "GET", "/control/tls") == (200, {"certificate": "valid"})
+    ca = Path(venue.tier()["tls"]["ca"]).read_text()
+    assert request(venue, "GET", "/control/tls") == (200, {"certificate": "valid", "ca": ca})
     try:
         changed = request(venue, "PATCH", "/control/tls", {"certificate": "untrusted"})
-        assert changed == (200, {"certificate": "untrusted"})
+        assert changed == (200, {"certificate": "untrusted", "ca": ca})
         assert request(venue, "GET", "/control/tls") == changed
     finally:
         assert request(venue, "PATCH", "/control/tls", {"certificate": "valid"})[0] == 200
@@ -266,4 +268,4 @@ def test_the_certificate_of_a_running_venue_is_shown_and_changed(venue):
 def test_what_tls_cannot_be_changed_to_is_refused(venue, method, path, body, status, reason):
     code, answer = request(venue, method, path, body)
     assert (code, reason in answer["error"]) == (status, True), answer
-    assert request(venue, "GET", "/control/tls") == (200, {"certificate": "valid"})
+    assert request(venue, "GET", "/control/tls")[1]["certificate"] == "valid"
