@@ -88,6 +88,8 @@ def _run(
                 await app.start()
                 told = _tell(app, command, Path(folder), say, shared=shared)
                 say(_summary(app, passed_over))
+                for reason in app.listeners[0].not_served:
+                    say(f"http:// and ws:// at Kraken's names are not served: {reason}")
                 if not shared:
                     await _start(guard, app, say)
                 child.go({**os.environ, **told})
