@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import hmac
 import os
@@ -14,6 +15,8 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, pkcs12
+
+from emulator.run.trust import readable
 
 PASSWORD = "changeit"  # noqa: S105 - Java's own default, documented with keytool
 ALIAS = "kraken-emulator-run"
@@ -66,8 +69,7 @@ def stores(command: Sequence[str], environment: Mapping[str, str]) -> list[Path]
     for home in _homes(command, environment):
         found += [home / path for path in _IN_INSTALLATION]
     found += [Path(path) for path in _SYSTEM]
-    real = dict.fromkeys(Path(os.path.realpath(path)) for path in found)
-    return [path for path in real if path.is_file() and os.access(path, os.R_OK)]
+    return readable(found)
 
 
 def passwords(command: Sequence[str], environment: Mapping[str, str]) -> list[str]:
@@ -95,8 +97,7 @@ def _homes(command: Sequence[str], environment: Mapping[str, str]) -> Iterable[P
             yield Path(program).absolute().parent.parent
             yield Path(program).resolve().parent.parent
     for pattern in _INSTALLATIONS:
-        folder, _, names = os.path.expanduser(pattern).rpartition("/")
-        yield from sorted(Path(folder).glob(names))
+        yield from map(Path, sorted(glob.glob(os.path.expanduser(pattern))))
 
 
 def _named(option: str, command: Sequence[str], environment: Mapping[str, str]) -> list[str]:

@@ -8,7 +8,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, pkcs12
 
-from emulator.run import keystores
+from emulator.run import keystores, trust
 
 OURS, THEIRS = (x509.load_pem_x509_certificate(trustme.CA().cert_pem.bytes()) for _ in range(2))
 JAVAS = [keystores.PASSWORD]
@@ -180,6 +180,15 @@ def test_links_lead_to_one_store_once_and_what_is_not_there_or_a_folder_is_none(
     options = [f"-Djavax.net.ssl.trustStore={path}" for path in (store, tmp_path / "nowhere", "NONE")]
     found = keystores.stores(["java", *options], {"PATH": "", "JAVA_HOME": str(home)})
     assert [path for path in found if tmp_path in path.parents] == [store]
+
+
+def test_a_folder_that_cannot_be_looked_into_holds_nothing(tmp_path, monkeypatch):
+    unheard_of = tmp_path / ("x" * 300)  # an error for root as well, to whom every folder is open
+    monkeypatch.setenv("HOME", str(unheard_of))
+    variables = {"PATH": "", "JAVA_HOME": str(unheard_of)}
+    variables |= {"VIRTUAL_ENV": str(unheard_of), "SSL_CERT_FILE": f"{unheard_of}/bundle.pem"}
+    for found in (keystores.stores(["java"], variables), trust.bundles(["java"], variables)):
+        assert [path for path in found if tmp_path in path.parents] == []
 
 
 def test_passwords_are_those_of_the_options_and_javas_own():
