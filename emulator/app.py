@@ -77,7 +77,7 @@ class App:
     ) -> None:
         """Read all that is needed, and choose the link; raises one of StartError.
 
-        With ``kraken_ports`` the venue also listens on the port that Kraken's hostnames are called on. One
+        With ``kraken_ports`` the venue also listens on the ports that Kraken's hostnames are called on. One
         that ``shares_process`` with other code leaves the garbage collector alone. ``tap`` hears what
         crosses the venue's edge.
         """

@@ -1,4 +1,4 @@
-"""A FIX trader: QuickFIX on Kraken's own host and port, placing an order far from the market, cancelling it."""
+"""A FIX trader: QuickFIX on Kraken's own host and port, placing and cancelling orders."""
 
 import base64
 import hashlib
