@@ -165,7 +165,7 @@ class App:
                 if not (automatic and self.choice.rung.own_addresses):
                     raise
                 self.choice = self.choice.after(str(error))
-        if automatic and self.choice.rung.own_addresses:
+        if automatic and self.choice.rung.own_addresses and not addresses.apart(self.settings.host):
             await self._open_link(ladder.choose("auto", nearby=True).rung, queue)
 
     async def _open_link(self, rung: ladder.Rung, queue: DueQueue) -> None:
@@ -179,9 +179,10 @@ class App:
                 factory = at_hand(queue, factory)
             return self._guard(tier, factory)
 
+        apart = addresses.apart(self.settings.host)
         listeners = Listeners(
             rung.name,
-            await rung.open(self.tiers, queue, self.settings.seed),
+            await rung.open(self.tiers, queue, self.settings.seed, self._addresses if apart else {}),
             self.settings,
             self._addresses,
         )

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from emulator.link import stream
 from emulator.link.alarm import timer_trouble
 from emulator.link.delay import StreamPath
-from emulator.link.listener import Link, Listener
+from emulator.link.listener import Link, Listener, listen
 from emulator.link.listener import LinkError as LinkError
 from emulator.link.shape import Ways, ways
 from emulator.link.stream import ProtocolFactory
 from emulator.link.tiers import Tier
 from emulator.link.timer import DueQueue
+from emulator.link.uplink import NO_ADDRESSES, Addresses
 from emulator.link.wire import PacketRungLike, Wired
-
-BACKLOG = 128
-"""Connections that may wait to be accepted; asyncio accepts up to this many in one go."""
 
 
 class Rung(Protocol):
@@ -35,8 +32,10 @@ class Rung(Protocol):
     def works(self) -> str | None:
         """Say in one line why it cannot work on this system, or None when it works."""
 
-    async def open(self, tiers: Sequence[Tier], queue: DueQueue, seed: int) -> Link:
-        """Make the links to these tiers."""
+    async def open(
+        self, tiers: Sequence[Tier], queue: DueQueue, seed: int, addresses: Addresses = NO_ADDRESSES
+    ) -> Link:
+        """Make the links to these tiers; paths in `addresses` are to be reached by these from elsewhere."""
 
 
 class Stream:
@@ -49,7 +48,9 @@ class Stream:
         """Work wherever there is a timer finer than a millisecond."""
         return timer_trouble()
 
-    async def open(self, tiers: Sequence[Tier], queue: DueQueue, seed: int) -> Link:
+    async def open(
+        self, tiers: Sequence[Tier], queue: DueQueue, seed: int, addresses: Addresses = NO_ADDRESSES
+    ) -> Link:
         """Need no making: each listener gets delay lines."""
         return InProcess(tiers, queue, seed)
 
@@ -64,7 +65,9 @@ class Direct:
         """Work everywhere."""
         return None
 
-    async def open(self, tiers: Sequence[Tier], queue: DueQueue, seed: int) -> Link:
+    async def open(
+        self, tiers: Sequence[Tier], queue: DueQueue, seed: int, addresses: Addresses = NO_ADDRESSES
+    ) -> Link:
         """Need no making."""
         return InProcess(tiers, None, seed)
 
@@ -92,9 +95,7 @@ class InProcess:
         if self._queue is not None and tier.rtt_us:
             self._seed += 1
             factory = stream.over(over, self._queue, factory, self._seed)
-        loop = asyncio.get_running_loop()
-        server = await loop.create_server(factory, host, port, backlog=BACKLOG)
-        return Listener(server, host, int(server.sockets[0].getsockname()[1]))
+        return await listen(factory, host, port)
 
     def ways(self, tier_name: str, path_name: str | None = None) -> Ways:
         """Give what a path does now."""

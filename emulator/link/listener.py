@@ -9,6 +9,9 @@ from emulator.link.shape import Ways
 from emulator.link.stream import ProtocolFactory
 from emulator.link.tiers import Tier
 
+BACKLOG = 128
+"""Connections that may wait to be accepted; asyncio accepts up to this many in one go."""
+
 
 class LinkError(Exception):
     """A link that cannot be had or changed. One line: what was asked for, why not, what there is."""
@@ -20,6 +23,12 @@ class Listener(NamedTuple):
     server: asyncio.Server
     host: str
     port: int
+
+
+async def listen(factory: ProtocolFactory, host: str, port: int) -> Listener:
+    """Open a listener in this process on an address of this machine; OSError when it cannot be had."""
+    server = await asyncio.get_running_loop().create_server(factory, host, port, backlog=BACKLOG)
+    return Listener(server, host, int(server.sockets[0].getsockname()[1]))
 
 
 class Link(Protocol):

@@ -24,6 +24,7 @@ from emulator.link.netem_codec import TABLE_ENTRIES, TABLE_SCALE, BurstLoss, Net
 from emulator.link.netns import Namespace
 from emulator.link.shape import Shape, Ways, ways
 from emulator.link.tiers import Jitter, Tier
+from emulator.link.uplink import NO_ADDRESSES, Addresses, End, Uplinks
 
 RATE_BITS_PER_S = 10_000_000_000
 """Always set: with a rate, sch_netem never lets a packet overtake the one before it."""
@@ -117,11 +118,14 @@ class NetemRung:
             return f"the kernel refuses a netem qdisc: {error}"
         return None
 
-    def open(self, tiers: Sequence[Tier], seed: int) -> NetemLink:
-        """Lay all paths of these tiers. OSError, and nothing left behind, when that cannot be."""
+    def open(self, tiers: Sequence[Tier], seed: int, addresses: Addresses = NO_ADDRESSES) -> NetemLink:
+        """Lay all paths of these tiers. OSError, and nothing left behind, when that cannot be.
+
+        Paths that `addresses` names are reached by that address of this machine, from elsewhere too.
+        """
         link = NetemLink()
         try:
-            link.add(tiers, seed)
+            link.add(tiers, seed, addresses)
         except BaseException:
             link.close()
             raise
@@ -138,6 +142,7 @@ class _Pair:
     venue_device: str
     ways: Ways
     qdiscs: Qdiscs
+    uplink: str = ""
 
     @property
     def client_address(self) -> str:
@@ -146,6 +151,10 @@ class _Pair:
     @property
     def venue_address(self) -> str:
         return f"10.83.{self.number}.2"
+
+    @property
+    def address(self) -> str:
+        return self.uplink or self.venue_address
 
 
 class NetemLink:
@@ -162,11 +171,13 @@ class NetemLink:
             self._venue = Namespace.new()
             self._undo.callback(self._venue.close)
             netns.loopback_up(self._venue)
+            self._uplinks = Uplinks(self._clients)
+            self._undo.callback(self._uplinks.close)
         except BaseException:
             self.close()
             raise
 
-    def add(self, tiers: Sequence[Tier], seed: int) -> None:
+    def add(self, tiers: Sequence[Tier], seed: int, addresses: Addresses = NO_ADDRESSES) -> None:
         """Lay the paths of more tiers; OSError when one cannot be laid."""
         with self._lock:
             paths = [(tier, path.name) for tier in tiers for path in tier.paths]
@@ -175,7 +186,13 @@ class NetemLink:
             for (tier, path_name), number in zip(paths, numbers, strict=True):
                 self._tiers[tier.name] = tier
                 name = f"{seed}/{tier.name}/{path_name}"
-                self._pairs[tier.name, path_name] = self._lay(number, name, ways(tier, path_name))
+                pair = self._lay(number, name, ways(tier, path_name))
+                self._pairs[tier.name, path_name] = pair
+                if address := addresses.get((tier.name, path_name)):
+                    near = End(self._clients, pair.client_device, pair.client_address)
+                    far = End(self._venue, pair.venue_device, pair.venue_address)
+                    self._uplinks.lay(address, number, near, far)
+                    pair.uplink = address
 
     @property
     def venue(self) -> Namespace:
@@ -187,7 +204,7 @@ class NetemLink:
 
         KeyError for a tier without a path here, ProfileError for an unknown path of it.
         """
-        return self._pair(tier_name, path_name).venue_address
+        return self._pair(tier_name, path_name).address
 
     def client_address(self, tier_name: str, path_name: str | None = None) -> str:
         """Give the address that the venue sees clients of a path come from."""

@@ -22,6 +22,7 @@ from emulator.link.relay_port import prepare, segment_in_software
 from emulator.link.relay_process import RelayProcess
 from emulator.link.shape import Ways, ways
 from emulator.link.tiers import Path, Tier
+from emulator.link.uplink import NO_ADDRESSES, Addresses, End, Uplinks
 
 _BACKLOG = 4_096
 
@@ -54,13 +55,14 @@ class PacketRung:
             return f"no AF_PACKET socket with a ring can be had: {error}"
         return None
 
-    def open(self, tiers: Sequence[Tier], seed: int = 0) -> PacketLink:
+    def open(self, tiers: Sequence[Tier], seed: int = 0, addresses: Addresses = NO_ADDRESSES) -> PacketLink:
         """Make a link with all paths of all these tiers, from the calling thread's namespace. Blocks.
 
-        Takes some 0.3 s, and 16 MiB of kernel memory a path. The link's own time comes on top of each tier's
+        Paths that `addresses` names are reached by that address of this machine, from elsewhere too. It takes
+        some 0.3 s, and 16 MiB of kernel memory a path. The link's own time comes on top of each tier's
         RTT unless `floor_us` of its ways says how much it is. OSError where the system refuses.
         """
-        return PacketLink(tiers, seed)
+        return PacketLink(tiers, seed, addresses)
 
 
 class _Line:
@@ -96,17 +98,17 @@ class PacketLink:
     All calls block for milliseconds and may come from any thread. A path's name may be left out: the first.
     """
 
-    def __init__(self, tiers: Sequence[Tier], seed: int) -> None:
+    def __init__(self, tiers: Sequence[Tier], seed: int, addresses: Addresses) -> None:
         self._undo = contextlib.ExitStack()
         self._lines: dict[tuple[str, str], _Line] = {}
         self._tiers = {tier.name: tier for tier in tiers}
         try:
-            self._open(seed)
+            self._open(seed, addresses)
         except BaseException:
             self.close()
             raise
 
-    def _open(self, seed: int) -> None:
+    def _open(self, seed: int, addresses: Addresses) -> None:
         paths = [(tier, path) for tier in self._tiers.values() for path in tier.paths]
         subnets = netns.free_subnet(len(paths))
         self._undo.callback(netns.release_subnet, *subnets)
@@ -114,6 +116,8 @@ class PacketLink:
         relay = self._undo.enter_context(netns.Namespace.new())
         self._venue = venue = self._undo.enter_context(netns.Namespace.new())
         netns.loopback_up(venue)
+        uplinks = Uplinks(here)
+        self._undo.callback(uplinks.close)
         with contextlib.ExitStack() as ports:  # the relay has them once it runs
             setups = []
             for place, ((tier, path), subnet) in enumerate(zip(paths, subnets, strict=True)):
@@ -121,6 +125,10 @@ class PacketLink:
                 self._undo.callback(netns.remove, here, line.names[0])
                 self._undo.callback(netns.remove, relay, line.names[2])
                 line.make_devices(here, relay, venue)
+                if address := addresses.get((tier.name, path.name)):
+                    near = End(here, line.names[0], line.client_address)
+                    uplinks.lay(address, subnet, near, End(venue, line.names[3], line.address))
+                    line.address = address
                 self._lines[tier.name, path.name] = line
                 fds = []
                 for device in line.names[1:3]:

@@ -7,11 +7,12 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from emulator.link.listener import Link, LinkError, Listener
-from emulator.link.shape import Ways
+from emulator.link.listener import Link, LinkError, Listener, listen
+from emulator.link.shape import Ways, ways
 from emulator.link.stream import ProtocolFactory
 from emulator.link.tiers import Tier
 from emulator.link.timer import DueQueue
+from emulator.link.uplink import NO_ADDRESSES, Addresses
 
 
 class PacketRungLike(Protocol):
@@ -20,8 +21,8 @@ class PacketRungLike(Protocol):
     def works(self) -> str | None:
         """Say in one line why it cannot work on this system, or None when it works."""
 
-    def open(self, tiers: Sequence[Tier], seed: int) -> PacketLinkLike:
-        """Make the devices."""
+    def open(self, tiers: Sequence[Tier], seed: int, addresses: Addresses) -> PacketLinkLike:
+        """Make the devices; paths in `addresses` are reached by that address of this machine."""
 
 
 class PacketLinkLike(Protocol):
@@ -56,10 +57,17 @@ class Wired:
         """Make and remove a namespace and its devices to see."""
         return self._make().works()
 
-    async def open(self, tiers: Sequence[Tier], queue: DueQueue, seed: int) -> Link:
-        """Make the devices. LinkError where the system refuses."""
+    async def open(
+        self, tiers: Sequence[Tier], queue: DueQueue, seed: int, addresses: Addresses = NO_ADDRESSES
+    ) -> Link:
+        """Make the devices. LinkError where the system refuses.
+
+        With `addresses`, tiers without distance have no devices: they are where their address is.
+        """
+        near = [tier for tier in tiers if addresses and not tier.rtt_us]
+        far = [tier for tier in tiers if tier not in near]
         try:
-            return WiredLink(await asyncio.to_thread(self._make().open, tiers, seed))
+            return WiredLink(await asyncio.to_thread(self._make().open, far, seed, addresses), near)
         except OSError as error:
             raise LinkError(f"link {self.name!r} cannot be made: {error}") from None
 
@@ -69,23 +77,31 @@ class WiredLink:
 
     own_addresses = True
 
-    def __init__(self, link: PacketLinkLike) -> None:
+    def __init__(self, link: PacketLinkLike, near: Sequence[Tier] = ()) -> None:
+        """Take the link, and the tiers that go without."""
         self._link = link
+        self._near = {tier.name: tier for tier in near}
 
     async def listen(
         self, tier: Tier, factory: ProtocolFactory, host: str, port: int, *, path: str | None = None
     ) -> Listener:
-        """Open a listener on the path's own address; `host` does not matter."""
+        """Open a listener on the path's own address; `host` is for tiers that have none."""
+        if tier.name in self._near:
+            return await listen(factory, host, port)
         end = await asyncio.to_thread(self._link.listening_socket, tier.name, path, port)
         server = await asyncio.get_running_loop().create_server(factory, sock=end)
         return Listener(server, self._link.address(tier.name, path), int(end.getsockname()[1]))
 
     def ways(self, tier_name: str, path_name: str | None = None) -> Ways:
         """Give what packets of a path meet with now."""
+        if near := self._near.get(tier_name):
+            return ways(near, path_name)
         return self._link.ways(tier_name, path_name)
 
     async def change(self, tier_name: str, path_name: str | None, to: Ways, *, anew: bool = False) -> None:
         """Treat packets that come from now on another way."""
+        if tier_name in self._near:
+            raise LinkError(f"tier {tier_name} has no distance, so the link left it alone from the start")
         try:
             await asyncio.to_thread(self._link.change, tier_name, path_name, to, anew=anew)
         except (OSError, ValueError) as error:
