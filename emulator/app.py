@@ -22,7 +22,7 @@ from emulator.control import server as control
 from emulator.control.managed import ManagedControl
 from emulator.control.tls import TlsControl
 from emulator.control.venue import VenueControl
-from emulator.endpoints import Endpoint, as_text, as_values, place, remove, write_atomically
+from emulator.endpoints import Endpoint, as_text, as_values, place, remove, withdraw, write_atomically
 from emulator.engine.accounts import Account
 from emulator.engine.commands import Deposit
 from emulator.engine.instruments import Catalogue
@@ -77,7 +77,7 @@ class App:
     ) -> None:
         """Read all that is needed, and choose the link; raises one of StartError.
 
-        With ``kraken_ports`` the venue also listens on the port that Kraken's hostnames are called on. One
+        With ``kraken_ports`` the venue also listens on the ports that Kraken's hostnames are called on. One
         that ``shares_process`` with other code leaves the garbage collector alone. ``tap`` hears what
         crosses the venue's edge.
         """
@@ -450,18 +450,21 @@ async def _run(app: App, *, as_json: bool) -> None:
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    file = Path(app.settings.endpoints_file) if app.settings.endpoints_file else None
+    file, written = Path(app.settings.endpoints_file) if app.settings.endpoints_file else None, b""
     try:
         if file is not None:
             remove(file)  # what an earlier run wrote would be taken for this one's
         await app.start()
         endpoints = app.endpoints_json()
         if file is not None:
-            write_atomically(file, msgspec.json.encode(endpoints))
+            written = msgspec.json.encode(endpoints)
+            write_atomically(file, written)
         print(msgspec.json.encode(endpoints).decode() if as_json else ready_text(app), flush=True)
         await stopped.wait()
     finally:
         await app.stop()
+        if file is not None:
+            withdraw(file, written)
 
 
 def _shut(app: App, tier: tiers.Tier) -> str:
@@ -492,7 +495,7 @@ def ready_text(app: App) -> str:
     lines += [f"{tier.name}: {_shut(app, tier)}" for tier in app.tiers if _shut(app, tier)]
     lines += [
         "",
-        f"CA       {app.authority.ca_path}",
+        f"CA       {app.shared_ca or app.authority.ca_path}",
         *_flaw(settings.certificate),
         f"control  {app.control_url}",
         "accounts (API key, private key):",

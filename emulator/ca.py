@@ -24,13 +24,13 @@ CLIENTS = (
     ("Rust: native-tls, rustls-native-certs", f"export SSL_CERT_FILE={_BUNDLE}"),
     (
         "Java, once",
-        f"keytool -importcert -noprompt -alias kraken-emulator -file {_CA} "
+        f"rm -f kraken-emulator.p12 && keytool -importcert -noprompt -alias kraken-emulator -file {_CA} "
         "-keystore kraken-emulator.p12 -storetype PKCS12 -storepass changeit",
     ),
     (
         "Java, then",
-        "export JAVA_TOOL_OPTIONS='-Djavax.net.ssl.trustStore=kraken-emulator.p12 "
-        "-Djavax.net.ssl.trustStorePassword=changeit'",
+        "export JAVA_TOOL_OPTIONS=\"-Djavax.net.ssl.trustStore='$PWD/kraken-emulator.p12' "
+        '-Djavax.net.ssl.trustStorePassword=changeit"',
     ),
     ("git", f"export GIT_SSL_CAINFO={_BUNDLE}"),
     ("ccxt, async and pro", f'ccxt.pro.kraken({{{{"cafile": "{_CA}"}}}})'),

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,13 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise SettingsError(f"cannot write {path}: {error.strerror}") from None
+
+
+def withdraw(path: Path, content: bytes) -> None:
+    """Remove a file that we wrote, as what it says is over; one that says something else is not ours."""
+    with suppress(OSError):
+        if path.read_bytes() == content:
+            path.unlink()
 
 
 def remove(path: Path) -> None:

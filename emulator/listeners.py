@@ -50,6 +50,8 @@ class Listeners:
         self._apart = link.own_addresses or apart(settings.host)
         self.endpoints: tuple[Endpoint, ...] = ()
         self.servers: list[asyncio.Server] = []
+        self.not_served: tuple[str, ...] = ()
+        """Why Kraken's plain port could not be had, once for each address without it."""
         self._settings = settings
         self._connections: WeakSet[asyncio.Transport] = WeakSet()
 
@@ -69,7 +71,7 @@ class Listeners:
         ``plain`` gives each tier's protocols, ``guard`` puts below them what looks at a connection before all
         else, ``contexts`` gives TLS contexts from a version on, ``fix`` the protocols of a FIX service,
         ``proxy`` those of an HTTP proxy to the places that it is given.  With ``kraken_ports`` each address
-        also listens on the ports that Kraken has.
+        also listens on the ports that Kraken has; without its plain port where that cannot be had.
         """
         settings = self._settings
         ways_in = [(t, p, tier, path) for t, tier in enumerate(tiers) for p, path in enumerate(tier.paths)]
@@ -86,7 +88,10 @@ class Listeners:
             tls_at = await self._listen(tier, path, guard(tier, secure), settings.tls_port + step)
             as_kraken = kraken_ports and (self._apart or (t, p) == (0, 0))
             if as_kraken:
-                await self._listen(tier, path, guard(tier, secure), TLS_PORT, fixed=True)
+                if tls_at.port != TLS_PORT:
+                    await self._listen(tier, path, guard(tier, secure), TLS_PORT, fixed=True)
+                if plain_at.port != PLAIN_PORT:
+                    await self._listen_if_free(tier, path, guard(tier, plain(tier)), PLAIN_PORT)
             services = {} if fix is None else {service: fix(tier, service, fix_tls) for service in SERVICES}
             fix_ports = {}
             for service, factory in services.items():
@@ -163,10 +168,18 @@ class Listeners:
             )
         except (OSError, OverflowError) as error:
             taken = getattr(error, "errno", None) == errno.EADDRINUSE
-            reason = "is taken (another emulator? use --ports auto)" if taken else f"cannot be bound: {error}"
+            other = "by another program" if fixed else "(another emulator? use --ports auto)"
+            reason = f"is taken {other}" if taken else f"cannot be bound: {error}"
             raise SettingsError(f"port {wanted} on {host} {reason}") from None
         self.servers.append(opened.server)
         return opened
+
+    async def _listen_if_free(self, tier: Tier, path: Path, factory: ProtocolFactory, port: int) -> None:
+        """Listen on a port that others may have on all addresses of the machine: then go on without it."""
+        try:
+            await self._listen(tier, path, factory, port, fixed=True)
+        except SettingsError as error:
+            self.not_served += (str(error),)
 
     async def _answering(self, endpoint: Endpoint, trusting: ssl.SSLContext) -> Endpoint:
         flawed = self._settings.certificate != Certificate.VALID

@@ -87,8 +87,10 @@ def _run(
         with tempfile.TemporaryDirectory(prefix="kraken-emulator-run-") as folder:
             try:
                 await app.start()
-                told = _tell(app, command, Path(folder), shared=shared)
+                told = _tell(app, command, Path(folder), say, shared=shared)
                 say(_summary(app, passed_over))
+                for reason in app.listeners[0].not_served:
+                    say(f"http:// and ws:// at Kraken's names are not served: {reason}")
                 if not shared:
                     await _start(guard, app, say)
                 child.go({**os.environ, **told})
@@ -149,7 +151,9 @@ def _names() -> tuple[str, ...]:
     return (*HOSTNAMES, *TEST_HOSTS)
 
 
-def _tell(app: App, command: Sequence[str], folder: Path, *, shared: bool) -> dict[str, str]:
+def _tell(
+    app: App, command: Sequence[str], folder: Path, say: Callable[[str], None], *, shared: bool
+) -> dict[str, str]:
     """Mount what the command is told of the world; give what its environment gets besides."""
     import msgspec
 
@@ -168,9 +172,27 @@ def _tell(app: App, command: Sequence[str], folder: Path, *, shared: bool) -> di
             whole.write_bytes(content)
             whole.chmod(0o644)
         _mount(folder / f"{number}.pem", content, str(bundle))
+    _tell_java(ca, command, folder, say)
     endpoints = Path(app.settings.endpoints_file or folder / "endpoints.json")
     write_atomically(endpoints, msgspec.json.encode(app.endpoints_json(ca)))
     return trust.variables(os.environ, whole, ca, _names(), endpoints.absolute())
+
+
+def _tell_java(ca: Path, command: Sequence[str], folder: Path, say: Callable[[str], None]) -> None:
+    """Let Java trust the authority; a trust store that cannot be read stays as it is, and that is said."""
+    from cryptography import x509
+
+    from emulator.run import keystores
+
+    authority = x509.load_pem_x509_certificate(ca.read_bytes())
+    passwords = keystores.passwords(command, os.environ)
+    for number, store in enumerate(keystores.stores(command, os.environ)):
+        try:
+            content = keystores.with_authority(store.read_bytes(), authority, passwords)
+        except keystores.KeystoreError as error:
+            say(f"{store} stays as it is: {error}")
+            continue
+        _mount(folder / f"{number}.keystore", content, str(store))
 
 
 def _direct_names(folder: Path, names: Sequence[str], addresses: Sequence[str], *, shared: bool) -> None:

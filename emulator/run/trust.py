@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,9 +39,14 @@ def bundles(command: Sequence[str], environment: Mapping[str, str]) -> list[Path
     found = [Path(path) for path in (*named[:-1], *SYSTEM_BUNDLES, named[-1]) if path]
     for prefix in _prefixes(command, environment):
         for pattern in _IN_PREFIX:
-            found += prefix.glob(pattern)
-    real = dict.fromkeys(Path(os.path.realpath(path)) for path in found)
-    return [path for path in real if path.is_file() and os.access(path, os.R_OK)]
+            found += map(Path, glob.glob(f"{glob.escape(str(prefix))}/{pattern}"))
+    return readable(found)
+
+
+def readable(paths: Iterable[Path]) -> list[Path]:
+    """Give the files among `paths` that can be read, without links, each once."""
+    real = dict.fromkeys(os.path.realpath(path) for path in paths)
+    return [Path(path) for path in real if os.path.isfile(path) and os.access(path, os.R_OK)]
 
 
 def _prefixes(command: Sequence[str], environment: Mapping[str, str]) -> Iterable[Path]:

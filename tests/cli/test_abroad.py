@@ -9,10 +9,10 @@ import urllib.request
 
 import pytest
 
-from emulator import addresses
+from emulator import addresses, endpoints
 from emulator.settings import SettingsError, load
 from emulator.testing import Emulator, EmulatorError
-from tests.running import COMMAND, ROOT, environment, running
+from tests.running import COMMAND, ROOT, START_S, STOP_S, environment, running, wait_until
 
 NAMES = {"local.venue.test": "127.0.0.2", "colo.venue.test": "127.0.0.3", "colo-b.venue.test": "127.0.0.4"}
 
@@ -177,3 +177,28 @@ def test_health_waits_for_a_venue_that_is_starting(tmp_path):
     finally:
         waiting.kill()
         waiting.wait()
+
+
+def test_the_endpoints_file_is_there_while_the_venue_is(tmp_path):
+    file = tmp_path / "endpoints.json"
+    process = subprocess.Popen(
+        [*COMMAND, "up", "--market", "off", "--ports", "auto", "--endpoints-file", str(file)],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(file.exists, START_S, "the endpoints file")
+        process.terminate()
+        assert process.wait(STOP_S) == 0
+        assert not file.exists()
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_an_endpoints_file_that_another_venue_wrote_meanwhile_stays(tmp_path):
+    file = tmp_path / "endpoints.json"
+    file.write_bytes(b"another's")
+    endpoints.withdraw(file, b"ours")
+    assert file.read_bytes() == b"another's"

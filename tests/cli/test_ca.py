@@ -196,3 +196,24 @@ def test_javas_line_makes_a_trust_store_with_the_authority(folder, tmp_path):
     )
     assert shown["fingerprint_sha256"] in listing.stdout
     assert "trustedCertEntry" in listing.stdout
+
+
+@pytest.mark.skipif(not shutil.which("keytool") or not shutil.which("java"), reason="no Java on PATH")
+def test_javas_lines_may_be_run_again_after_a_rotation_and_java_finds_the_store_from_any_folder(
+    folder, tmp_path
+):
+    here = tmp_path / "it has spaces"
+    here.mkdir()
+    before = told(folder)
+    subprocess.run(["sh", "-c", before["clients"]["Java, once"]], check=True, cwd=here, timeout=60)
+    lines = told(folder, "--rotate")["clients"]
+    asked = "cd / && exec java -XshowSettings:properties -version"
+    done = subprocess.run(
+        ["sh", "-c", f"{lines['Java, once']} && {lines['Java, then']} && {asked}"],
+        check=True,
+        cwd=here,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert f"javax.net.ssl.trustStore = {here}/kraken-emulator.p12\n" in done.stderr

@@ -144,6 +144,16 @@ def test_a_bundle_that_the_environment_names_is_kept_and_trusts_the_venue(variab
     assert bundle.read_text() == "# of the company\n"
 
 
+def test_who_names_a_hashed_folder_of_authorities_trusts_the_venue_too(tmp_path):
+    variables = environment(XDG_DATA_HOME=FOLDER.name, SSL_CERT_DIR=str(tmp_path))
+    variables.pop("SSL_CERT_FILE", None)
+    code = """
+import json, ssl, urllib.request
+answer = json.load(urllib.request.urlopen("https://api.kraken.com/0/public/Time", timeout=30))
+print(json.dumps([ssl.get_default_verify_paths().capath, answer["error"]]))"""
+    assert python(code, env=variables) == [str(tmp_path), []]
+
+
 def test_the_names_and_the_trust_end_with_the_command():
     hosts = Path(trust.HOSTS).read_bytes()
     bundles = {path: path.read_bytes() for path in trust.bundles(["python3"], os.environ)}
@@ -164,6 +174,29 @@ print(json.dumps([answer, time.monotonic() - began]))"""
     answer, took_s = python(code, settings=("--tier", "us", "--market", "off", "--raw-delay", "--link", link))
     assert answer["result"]["status"] == "online"
     assert took_s > 3 * 0.0595  # TCP, TLS, and the request: one round trip each
+
+
+@pytest.mark.parametrize("link", ["stream", "packet"])
+def test_krakens_plain_port_is_there_too_for_http_and_websockets(link):
+    if link == "packet" and (reason := netns.possible()):
+        pytest.skip(reason)
+    code = """
+import json, urllib.request
+from websockets.sync.client import connect
+answer = json.load(urllib.request.urlopen("http://api.kraken.com/0/public/Time", timeout=30))
+with connect("ws://ws.kraken.com/v2") as feed:
+    print(json.dumps([answer["error"], json.loads(feed.recv(30))["channel"]]))"""
+    settings = ("--tier", "beeks", "--market", "off", "--raw-delay", "--link", link)
+    assert python(code, settings=settings) == [[], "status"]
+
+
+@pytest.mark.parametrize("options", [("--http-port", "80"), ("--tls-port", "443")])
+def test_krakens_ports_may_be_the_emulators_own(options):
+    code = """
+import json, urllib.request
+urls = "http://api.kraken.com/0/public/Time", "https://api.kraken.com/0/public/Time"
+print(json.dumps([json.load(urllib.request.urlopen(url, timeout=30))["error"] for url in urls]))"""
+    assert python(code, settings=(*NEAR, *options)) == [[], []]
 
 
 CCXT = """
@@ -361,6 +394,36 @@ socket.create_connection(("127.0.0.1", {ours.getsockname()[1]}), 5).close()
 print(urllib.request.urlopen("https://api.kraken.com/0/public/Time", timeout=30).read().decode())"""
         settings = ("--tier", "local", "--market", "off", "--ports", "auto", "--allow-internet")
         assert python(code, settings=settings)["error"] == []
+
+
+WITH_A_SERVER = """
+import os, socket, sys
+from emulator.link import netns
+with netns.Namespace.current() as here:
+    netns.loopback_up(here)
+server = socket.create_server(("0.0.0.0", 80))
+server.set_inheritable(True)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_where_another_server_has_the_machines_port_80_that_is_said_and_the_rest_is_there():
+    before = ("unshare", "-Urn", PYTHON, "-c", WITH_A_SERVER)
+    if not shutil.which("unshare") or subprocess.run([*before, "true"], **options()).returncode:
+        pytest.skip("no network to have a server of all addresses in")
+    code = (
+        "import urllib.request as r; print(r.urlopen('https://api.kraken.com/0/public/Time').read().decode())"
+    )
+    settings = (*NEAR, "--ports", "auto", "--allow-internet")
+    done = run(PYTHON, "-c", code, settings=settings, before=before)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["error"] == []
+    first, second = done.stderr.splitlines()
+    assert first.startswith("kraken-emulator: api.kraken.com is 127.83.1.2, tier local")
+    assert second == (
+        "kraken-emulator: http:// and ws:// at Kraken's names are not served: "
+        "port 80 on 127.83.1.2 is taken by another program"
+    )
 
 
 # What is told
