@@ -94,8 +94,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     emulators = item.config.stash.get(_EMULATORS, None)
     if report.failed and emulators is not None:
-        report.sections.extend(emulators.sections())
+        for title, text in emulators.sections():
+            _tell(report, title, text)
     return report
+
+
+def _tell(report: pytest.TestReport, title: str, text: str) -> None:
+    """Tell it in the failure itself, which files of results have too; a report's sections they leave out."""
+    add_section = getattr(report.longrepr, "addsection", None)
+    if add_section is None:
+        report.sections.append((title, text))
+    else:
+        add_section(title, text)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """The pytest plugin, as users have it: found by its entry point, in runs of pytest of their own."""
 
+from xml.etree import ElementTree
+
 pytest_plugins = "pytester"
 
 CCXT = """
@@ -60,6 +62,36 @@ def test_fails_without(request):
     result.stdout.no_fnmatch_line("*ETH*Ticker*")
     result.stdout.no_fnmatch_line("*/0/private/Balance*")
     assert result.stdout.str().count("kraken-emulator transcript") == 1
+
+
+def test_a_file_of_results_has_the_transcripts(run, pytester):
+    source = """
+@pytest.mark.parametrize("base", [10**6, 10**9])
+def test_fails(kraken, base):
+    exchange(kraken).fetch_balance()
+    assert False
+
+@pytest.fixture
+def broken(kraken):
+    exchange(kraken).fetch_order_book("BTC/USD")
+    raise ValueError
+
+def test_cannot_begin(broken):
+    pass
+
+def test_says_so(kraken):
+    exchange(kraken).fetch_balance()
+    pytest.fail("wrong", pytrace=False)
+"""
+    for more in ([], ["-n", "2"]):
+        run(CCXT + source, "--junit-xml=report.xml", *more).assert_outcomes(failed=3, errors=1)
+        root = ElementTree.parse(pytester.path / "report.xml").getroot()
+        told = {case.get("name"): case[0].text for case in root.iter("testcase")}
+        assert len(told) == 4
+        for name, text in told.items():
+            assert text.count("kraken-emulator transcript, tier local") == 1
+            path = "/0/public/Depth" if name == "test_cannot_begin" else "/0/private/Balance"
+            assert path in text
 
 
 def test_the_marker_chooses_tiers(run):
