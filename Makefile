@@ -5,7 +5,12 @@ BIN     = $(VENV)/bin
 TIER   ?= local
 ARGS   ?=
 
-.PHONY: help emulate test style types bench setup clean
+# Containers: docker with its compose, else podman with podman-compose.
+ENGINE  ?= $(shell command -v docker >/dev/null && docker info >/dev/null 2>&1 && echo docker || command -v podman)
+COMPOSE ?= $(shell if [ "$(ENGINE)" = docker ] && docker compose version >/dev/null 2>&1; then echo docker compose; else command -v podman-compose; fi)
+BUILD   ?= $(if $(findstring podman,$(ENGINE)),--format docker)
+
+.PHONY: help emulate test style types bench demo containers setup clean
 
 help:      ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -26,6 +31,17 @@ types: setup   ## mypy --strict
 
 bench: setup   ## order→ack beside the bare stack, as ratios
 	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+demo:      ## ccxt, python-kraken-sdk and QuickFIX in containers at three tiers; Ctrl-C ends it
+	@[ -n "$(COMPOSE)" ] || { echo "make demo needs docker compose or podman-compose (make emulate needs neither)"; exit 1; }
+	@trap : INT; $(DEMO) up --build; $(DEMO) down --volumes
+
+DEMO = $(COMPOSE) -f docker/compose.yaml --profile demo
+
+containers: setup   ## build docker/ and test it for real: make containers ENGINE=podman
+	@[ -n "$(ENGINE)" ] && [ -n "$(COMPOSE)" ] \
+	  || { echo "make containers needs docker with its compose, or podman with podman-compose"; exit 1; }
+	ENGINE="$(ENGINE)" COMPOSE="$(COMPOSE)" BUILD="$(BUILD)" $(BIN)/python -m pytest -q $(ARGS) tests/containers
 
 setup: $(VENV)/.dev   ## the virtual environment, with what the tests need
 

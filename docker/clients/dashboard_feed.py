@@ -1,6 +1,8 @@
 """A dashboard's feed: python-kraken-sdk as it is, showing prices and how old they are when they arrive."""
 
 import asyncio
+import signal
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from kraken.spot import SpotWSClient
@@ -27,8 +29,17 @@ class Feed(SpotWSClient):
 async def main() -> None:
     """Show the last trades until stopped."""
     feed = Feed()
-    await feed.start()
-    await feed.subscribe(params={"channel": "trade", "symbol": SYMBOLS})
+    try:
+        await feed.start()
+        await feed.subscribe(params={"channel": "trade", "symbol": SYMBOLS})
+        await show(feed)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough: engines may pass it on twice
+        await feed.close()
+
+
+async def show(feed: Feed) -> None:
+    """Show the last trades."""
     while not feed.exception_occur:
         await asyncio.sleep(SHOWN_EACH_S)
         shown = (
@@ -39,4 +50,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main())

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import os
+import signal
 import statistics
 import threading
 import time
@@ -119,6 +120,16 @@ def main() -> None:
     trader, stores, configured = Trader(account), fix.MemoryStoreFactory(), settings(account)
     initiator = fix.SSLSocketInitiator(trader, stores, configured)
     initiator.start()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # QuickFIX takes Python's away
+    try:
+        trade(trader)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough: engines may pass it on twice
+        initiator.stop()  # with a Logout
+
+
+def trade(trader: Trader) -> None:
+    """Place a burst of orders now and then."""
     while True:
         trader.logged_on.wait()
         took_ms = list(filter(None, (trader.trade() for _ in range(ORDERS))))

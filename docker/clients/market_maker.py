@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import time
+from contextlib import suppress
 
 import ccxt
 
@@ -15,6 +17,16 @@ def main() -> None:
         key = json.load(file)["accounts"][0]["spot"]
     kraken = ccxt.kraken({"apiKey": key["key"], "secret": key["secret"]})
     kraken.cancel_all_orders()
+    try:
+        make_market(kraken)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # once is enough: engines may pass it on twice
+        with suppress(ccxt.NetworkError):  # the venue may have gone first
+            kraken.cancel_all_orders()
+
+
+def make_market(kraken: ccxt.kraken) -> None:
+    """Place both sides around the mid price, again and again."""
     while True:
         book = kraken.fetch_order_book(SYMBOL, 1)
         middle = (book["bids"][0][0] + book["asks"][0][0]) / 2
