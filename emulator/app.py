@@ -22,7 +22,7 @@ from emulator.control import server as control
 from emulator.control.managed import ManagedControl
 from emulator.control.tls import TlsControl
 from emulator.control.venue import VenueControl
-from emulator.endpoints import Endpoint, as_text, as_values, place, remove, withdraw, write_atomically
+from emulator.endpoints import Endpoint, EndpointsFile, as_text, as_values, place
 from emulator.engine.accounts import Account
 from emulator.engine.commands import Deposit
 from emulator.engine.instruments import Catalogue
@@ -451,21 +451,16 @@ async def _run(app: App, *, as_json: bool) -> None:
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    file, written = Path(app.settings.endpoints_file) if app.settings.endpoints_file else None, b""
+    file = EndpointsFile(app.settings.endpoints_file)
     try:
-        if file is not None:
-            remove(file)  # what an earlier run wrote would be taken for this one's
         await app.start()
         endpoints = app.endpoints_json()
-        if file is not None:
-            written = msgspec.json.encode(endpoints)
-            write_atomically(file, written)
+        file.write(endpoints)
         print(msgspec.json.encode(endpoints).decode() if as_json else ready_text(app), flush=True)
         await stopped.wait()
     finally:
+        file.withdraw()
         await app.stop()
-        if file is not None:
-            withdraw(file, written)
 
 
 def _shut(app: App, tier: tiers.Tier) -> str:

@@ -140,16 +140,31 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise SettingsError(f"cannot write {path}: {error.strerror}") from None
 
 
-def withdraw(path: Path, content: bytes) -> None:
-    """Remove a file that we wrote, as what it says is over; one that says something else is not ours."""
-    with suppress(OSError):
-        if path.read_bytes() == content:
-            path.unlink()
+class EndpointsFile:
+    """The endpoints file: there while everything answers, if one is wanted at all.
 
+    Making one removes what an earlier run left, which would be taken for this one's; SettingsError where no
+    file can be written.
+    """
 
-def remove(path: Path) -> None:
-    """Remove a file that may be there; raises SettingsError when none can be written there either."""
-    try:
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise SettingsError(f"cannot write {path}: {error.strerror}") from None
+    def __init__(self, path: str) -> None:
+        self._path = Path(path) if path else None
+        self._written = b""
+        if self._path is not None:
+            try:
+                self._path.unlink(missing_ok=True)
+            except OSError as error:
+                raise SettingsError(f"cannot write {path}: {error.strerror}") from None
+
+    def write(self, endpoints: dict[str, Any]) -> None:
+        """Say that everything answers, and where."""
+        if self._path is not None:
+            self._written = msgspec.json.encode(endpoints)
+            write_atomically(self._path, self._written)
+
+    def withdraw(self) -> None:
+        """Remove it; one that says something else by now is another emulator's."""
+        if self._path is not None:
+            with suppress(OSError):
+                if self._path.read_bytes() == self._written:
+                    self._path.unlink()

@@ -26,6 +26,10 @@ SHARED_ADDRESS = "127.83.1.2"
 _ANYWHERE = "`kraken-emulator up` and its endpoints work everywhere"
 
 
+CA, ENDPOINTS = "ca.pem", "endpoints.json"
+"""Files in the command's folder."""
+
+
 class RunError(Exception):
     """The command cannot be run like that: one line."""
 
@@ -65,7 +69,7 @@ def _run(
     import asyncio
 
     from emulator.app import App
-    from emulator.endpoints import remove
+    from emulator.endpoints import EndpointsFile
     from emulator.settings import load
 
     logging.basicConfig(
@@ -73,8 +77,7 @@ def _run(
     )
     settings, passed_over = _chosen(load(arguments, os.environ, config), shared=shared)
     app = App(settings, kraken_ports=True)
-    if settings.endpoints_file:
-        remove(Path(settings.endpoints_file))  # what an earlier run wrote would be taken for this one's
+    kept = EndpointsFile(settings.endpoints_file)
 
     def say(text: str) -> None:
         if not quiet:
@@ -84,10 +87,13 @@ def _run(
 
     async def serve() -> int:
         child.pass_signals_on()
-        with tempfile.TemporaryDirectory(prefix="kraken-emulator-run-") as folder:
+        with tempfile.TemporaryDirectory(prefix="kraken-emulator-run-") as name:
+            folder = Path(name)
+            file = kept if settings.endpoints_file else EndpointsFile(str(folder / ENDPOINTS))
             try:
                 await app.start()
-                told = _tell(app, command, Path(folder), say, shared=shared)
+                told = _tell(app, command, folder, say, shared=shared)
+                file.write(app.endpoints_json(folder / CA))
                 say(_summary(app, passed_over))
                 for reason in app.listeners[0].not_served:
                     say(f"http:// and ws:// at Kraken's names are not served: {reason}")
@@ -97,6 +103,7 @@ def _run(
                 return await child.wait()
             finally:
                 guard.stop()
+                file.withdraw()
                 if refused := str(guard.refused):  # said to who wants quiet too: it is an error
                     _say(f"refused: {refused}")
                 await app.stop()
@@ -155,12 +162,8 @@ def _tell(
     app: App, command: Sequence[str], folder: Path, say: Callable[[str], None], *, shared: bool
 ) -> dict[str, str]:
     """Mount what the command is told of the world; give what its environment gets besides."""
-    import msgspec
-
-    from emulator.endpoints import write_atomically
-
     folder.chmod(0o755)
-    ca = folder / "ca.pem"  # a copy, for every user: the authority's folder is its owner's
+    ca = folder / CA  # a copy, for every user: the authority's folder is its owner's
     ca.write_bytes(app.authority.ca_path.read_bytes())
     ca.chmod(0o644)
     _direct_names(folder, _names(), _ways_in(app), shared=shared)
@@ -173,8 +176,7 @@ def _tell(
             whole.chmod(0o644)
         _mount(folder / f"{number}.pem", content, str(bundle))
     _tell_java(ca, command, folder, say)
-    endpoints = Path(app.settings.endpoints_file or folder / "endpoints.json")
-    write_atomically(endpoints, msgspec.json.encode(app.endpoints_json(ca)))
+    endpoints = Path(app.settings.endpoints_file or folder / ENDPOINTS)
     return trust.variables(os.environ, whole, ca, _names(), endpoints.absolute())
 
 

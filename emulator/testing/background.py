@@ -7,13 +7,10 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-from msgspec import json
-
 from emulator.app import App, StartError
-from emulator.endpoints import write_atomically
+from emulator.endpoints import EndpointsFile
 from emulator.gateways.tap import Tap
 from emulator.settings import load
 
@@ -80,12 +77,13 @@ class Background:
 
     async def _main(self) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
+        file = EndpointsFile(self._app.settings.endpoints_file)
         try:
             await self._app.start()
             endpoints = self._app.endpoints_json()
-            if self._app.settings.endpoints_file:
-                write_atomically(Path(self._app.settings.endpoints_file), json.encode(endpoints))
+            file.write(endpoints)
             self._ready.set_result(endpoints)
             await self._stopped.wait()
         finally:
+            file.withdraw()
             await self._app.stop()

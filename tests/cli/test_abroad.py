@@ -9,7 +9,8 @@ import urllib.request
 
 import pytest
 
-from emulator import addresses, endpoints
+from emulator import addresses
+from emulator.endpoints import EndpointsFile
 from emulator.settings import SettingsError, load
 from emulator.testing import Emulator, EmulatorError
 from tests.running import COMMAND, ROOT, START_S, STOP_S, environment, running, wait_until
@@ -198,7 +199,9 @@ def test_the_endpoints_file_is_there_while_the_venue_is(tmp_path):
 
 
 def test_an_endpoints_file_that_another_venue_wrote_meanwhile_stays(tmp_path):
-    file = tmp_path / "endpoints.json"
-    file.write_bytes(b"another's")
-    endpoints.withdraw(file, b"ours")
-    assert file.read_bytes() == b"another's"
+    path = tmp_path / "endpoints.json"
+    file = EndpointsFile(str(path))
+    file.write({})
+    path.write_bytes(b"another's")
+    file.withdraw()
+    assert path.read_bytes() == b"another's"
