@@ -1,5 +1,9 @@
 """The pytest plugin, as users have it: found by its entry point, in runs of pytest of their own."""
 
+from xml.etree import ElementTree
+
+import pytest
+
 pytest_plugins = "pytester"
 
 CCXT = """
@@ -166,6 +170,26 @@ def test_trade(kraken, number, record_property):
     result = run(CCXT + source, "-n", "2", "-p", "xdist")
     result.assert_outcomes(passed=11, failed=1)
     result.stdout.fnmatch_lines(["*--- kraken-emulator transcript, tier local ---*", "*GET /0/public/Depth*"])
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "2", "-p", "xdist")], ids=["one process", "xdist"])
+def test_the_transcript_is_in_junits_xml(run, pytester, arguments):
+    source = """
+def test_fails(kraken):
+    exchange(kraken).fetch_ticker("BTC/USD")
+    assert False
+
+def test_fails_without_a_traceback(kraken):
+    exchange(kraken).fetch_balance()
+    pytest.fail("no", pytrace=False)
+"""
+    run(CCXT + source, "--junit-xml=junit.xml", *arguments).assert_outcomes(failed=2)
+    told = {
+        case.get("name"): case.findtext("failure")
+        for case in ElementTree.parse(pytester.path / "junit.xml").iter("testcase")
+    }
+    assert "#1 GET /0/public/AssetPairs -> 200 OK" in told["test_fails"]
+    assert "POST /0/private/Balance" in told["test_fails_without_a_traceback"]
 
 
 def test_a_run_that_does_not_use_it_imports_nothing_of_the_venue(run):
