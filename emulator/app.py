@@ -276,11 +276,6 @@ class App:
             await scratch.close()
             venue.close()
 
-    def forget_nonces(self) -> None:
-        """Let every key begin with any nonce again, as clients of the next test do."""
-        if self._front is not None:
-            self._front.venue.keys.forget_nonces()
-
     async def stop(self) -> None:
         """Close everything, clients first."""
         if self._control_listener is not None:

@@ -171,6 +171,8 @@ class Server:
         if request.method != "POST":
             raise Refused(405, "the method must be POST")
         await _json(request, optional=True)
+        await self._live.reset_all()
+        self._tls.reset()
         return self._managed.reset()
 
     async def _accounts_call(self, request: web.BaseRequest, target: list[str]) -> Any:

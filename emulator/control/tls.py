@@ -23,6 +23,7 @@ class TlsControl:
 
     def __init__(self, tls: Tls) -> None:
         self._tls = tls
+        self._standing = tls.certificate
 
     def show(self) -> Any:
         """Return the present certificate."""
@@ -42,3 +43,7 @@ class TlsControl:
         except AuthorityError as error:
             raise TlsError(str(error)) from None
         return self.show()
+
+    def reset(self) -> None:
+        """Present what was presented when this was made; raises TlsError."""
+        self.set({"certificate": self._standing.value})
