@@ -79,8 +79,8 @@ class App:
         """Read all that is needed, and choose the link; raises one of StartError.
 
         With ``kraken_ports`` the venue also listens on the port that Kraken's hostnames are called on. One
-        that ``shares_process`` with other code leaves the garbage collector alone. ``tap`` hears what
-        crosses the venue's edge.
+        that ``shares_process`` with other code leaves the garbage collector and limits alone. ``tap`` hears
+        what crosses the venue's edge.
         """
         self.settings = settings
         self.accounts = settings_.load_accounts(settings)
@@ -124,6 +124,7 @@ class App:
 
     def _build_for_good(self, queue: DueQueue) -> Venue:
         """Build what lives as long as the process, and keep the collector from walking it in a busy hour."""
+        front.ask_for_descriptors()
         gc.disable()
         try:
             venue = self._build(queue)
