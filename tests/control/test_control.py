@@ -201,6 +201,8 @@ def test_no_emulator_there_is_said_with_what_to_do():
         ("GET", "/control/links", None, {"Host": "evil.example:7490"}, 403),
         ("POST", "/control/links/us/play", b"time_s\n", {"Content-Type": "text/csv"}, 400),
         ("POST", "/control/links/us/play", {"schedule": "../accounts/default"}, {}, 400),
+        ("POST", "/control/links/us/play", {"schedule": ["reroute"]}, {}, 400),
+        ("POST", "/control/clock", b'{"a":' * 50_000, {}, 400),
     ],
 )
 def test_requests_that_are_wrong_are_answered_with_a_status_and_one_line(
