@@ -77,9 +77,9 @@ class App:
     ) -> None:
         """Read all that is needed, and choose the link; raises one of StartError.
 
-        With ``kraken_ports`` the venue also listens on the ports that Kraken's hostnames are called on. One
-        that ``shares_process`` with other code leaves the garbage collector alone. ``tap`` hears what
-        crosses the venue's edge.
+        With ``kraken_ports`` the venue also listens on the port that Kraken's hostnames are called on. One
+        that ``shares_process`` with other code leaves the garbage collector and limits alone. ``tap`` hears
+        what crosses the venue's edge.
         """
         self.settings = settings
         self.accounts = settings_.load_accounts(settings)
@@ -133,6 +133,7 @@ class App:
 
     def _build_for_good(self, queue: DueQueue) -> Venue:
         """Build what lives as long as the process, and keep the collector from walking it in a busy hour."""
+        front.ask_for_descriptors()
         gc.disable()
         try:
             venue = self._build(queue)
@@ -289,11 +290,6 @@ class App:
         finally:
             await scratch.close()
             venue.close()
-
-    def forget_nonces(self) -> None:
-        """Let every key begin with any nonce again, as clients of the next test do."""
-        if self._front is not None:
-            self._front.venue.keys.forget_nonces()
 
     async def stop(self) -> None:
         """Close everything, clients first."""

@@ -1,5 +1,6 @@
 """The command line: arguments to calls.  Nothing heavy is imported before it is needed."""
 
+import errno
 import logging
 import os
 import sys
@@ -9,9 +10,31 @@ from typing import Any, NoReturn
 from emulator import __version__
 from emulator.arguments import parser
 
+PIPE_CLOSED = 141
+"""Exit code where nobody reads: that of a command which SIGPIPE ends."""
+
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command; exit code 2 with one line for what cannot be done."""
+    """Run the command; exit code 2 with one line for what cannot be done.
+
+    Where nobody reads what it prints any more, it ends without a word, as other commands do.
+    """
+    try:
+        try:
+            _main(argv)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ENOSPC):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is not tried again
+        if error.errno == errno.ENOSPC:
+            _fail(error)
+        sys.exit(PIPE_CLOSED)
+
+
+def _main(argv: Sequence[str] | None) -> None:
     argv = list(sys.argv[1:] if argv is None else argv)
     own = argv[: argv.index("--")] if "--" in argv else argv
     arguments = vars(parser().parse_args(own))

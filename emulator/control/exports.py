@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -20,6 +21,8 @@ BUNDLES = (
     "NODE_EXTRA_CA_CERTS",
 )
 """Name our authority alone: behind the proxy there is nobody else."""
+FOLDER = "SSL_CERT_DIR"
+"""OpenSSL and Go trust what the system's folder has besides a bundle; the authority's has nobody else."""
 SWITCHES = {"NODE_USE_ENV_PROXY": "1"}
 """Node 24 reads the variables of proxies with it."""
 
@@ -68,7 +71,8 @@ def variables(endpoints: Mapping[str, Any], tier: str | None) -> dict[str, str]:
     if proxy is None:
         raise ControlError("this emulator has no proxy: start it with --proxy")
     proxies = {spelt: proxy for name in PROXIES for spelt in (name, name.upper())}
-    return {**proxies, **dict.fromkeys(BUNDLES, authority), **SWITCHES}
+    bundles = dict.fromkeys(BUNDLES, authority)
+    return {**proxies, **bundles, FOLDER: os.path.dirname(authority), **SWITCHES}
 
 
 def script(settings: Mapping[str, str], shell: Shell) -> str:

@@ -211,6 +211,8 @@ class Server:
         if request.method != "POST":
             raise Refused(405, "the method must be POST")
         await _json(request, optional=True)
+        await self._live.reset_all()
+        self._tls.reset()
         return self._managed.reset()
 
     async def _accounts_call(self, request: web.BaseRequest, target: list[str]) -> Any:
@@ -294,7 +296,7 @@ class Server:
             return await asyncio.to_thread(lambda: read_trace(text, loop=loop)), "trace"
         name = (await _json(request)).get("schedule")
         known = {file.stem: file for file in self._schedules.glob("*.toml")}
-        if name not in known:
+        if not isinstance(name, str) or name not in known:
             raise Refused(400, f"unknown schedule {name!r}; there are {', '.join(sorted(known))}")
         return read_schedule(known[name].read_text(encoding="utf-8")), name
 
@@ -327,5 +329,5 @@ async def _json(request: web.BaseRequest, *, optional: bool = False) -> dict[str
         return {}
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise Refused(400, str(error)) from None

@@ -24,6 +24,7 @@ class TlsControl:
     def __init__(self, tls: Tls, authority: Authority) -> None:
         self._tls = tls
         self._authority = authority
+        self._standing = tls.certificate
 
     def show(self) -> Any:
         """Return the present certificate, and the authority as PEM, for clients who cannot read its file."""
@@ -44,3 +45,7 @@ class TlsControl:
         except AuthorityError as error:
             raise TlsError(str(error)) from None
         return self.show()
+
+    def reset(self) -> None:
+        """Present what was presented when this was made; raises TlsError."""
+        self.set({"certificate": self._standing.value})

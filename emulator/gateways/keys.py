@@ -98,10 +98,11 @@ class ApiKey:
         expected = sign(self.secret, path, nonce, body).encode()
         return hmac.compare_digest(expected, signature.encode(errors="replace"))
 
-    def forget_nonces(self) -> None:
-        """Take any nonce next."""
+    def reset(self) -> None:
+        """Be as if it had never been used: any nonce is taken next."""
         self._highest = -1
         self._used.clear()
+        self.last_used_ns = 0
 
     def take_nonce(self, nonce: int) -> bool:
         """Consume ``nonce``; False when it is not above all earlier ones (window aside) or was used."""
@@ -182,7 +183,7 @@ class KeyRing:
         """Return the key with this public part."""
         return self._keys.get(public)
 
-    def forget_nonces(self) -> None:
-        """Let every key begin with any nonce again."""
+    def reset(self) -> None:
+        """Let every key be as if it had never been used."""
         for key in self._keys.values():
-            key.forget_nonces()
+            key.reset()

@@ -98,7 +98,8 @@ class Venue:
         self._resets.append(listener)
 
     def reset(self, deposits: Sequence[Deposit], *, keeps_market: bool) -> None:
-        """Begin anew: clients own ``deposits`` and have done nothing, the clock tells the real time.
+        """Begin anew: clients own ``deposits`` and have done nothing, keys take any nonce, the clock
+        tells the real time.
 
         Connections stay.  With ``keeps_market`` the house's orders and, unless they lie in a future that the
         clock was turned to, public trades stay too.
@@ -111,6 +112,7 @@ class Venue:
         self.exports.forget()
         self.addresses.clear()
         self.limits.forget()
+        self.keys.reset()
         self.tokens.rewind(self.clock.now_ns())
         self.execute(Reset(tuple(deposits), keeps_market))
         for listener in self._resets:

@@ -114,6 +114,13 @@ class Live:
             await self._stop(path)
             await self._put(path, self._standing[path])
 
+    async def reset_all(self) -> None:
+        """The same for every path that was changed; links that cannot be changed have none."""
+        for path, standing in self._standing.items():
+            await self._stop(path)
+            if self._link.ways(*path) != standing:
+                await self._put(path, standing)
+
     async def play(self, paths: Sequence[Path], what: Schedule | Trace, name: str) -> None:
         """Play a schedule or a trace on paths from now on, instead of what is playing there.
 

@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +134,8 @@ def _chosen(settings: Settings, *, shared: bool) -> tuple[Settings, tuple[tuple[
 
 
 def _say(text: str) -> None:
-    print(f"kraken-emulator: {text}", file=sys.stderr, flush=True)
+    with suppress(OSError):  # that nobody reads it is nothing to the command
+        print(f"kraken-emulator: {text}", file=sys.stderr, flush=True)
 
 
 async def _start(guard: Guard, app: App, say: Callable[[str], None]) -> None:

@@ -55,10 +55,6 @@ class Background:
             self._call(self._stopped.set)
             self._thread.join()
 
-    def forget_nonces(self) -> None:
-        """Let every key begin with any nonce again, from the next request on."""
-        self._call(self._app.forget_nonces)
-
     def _call(self, function: Callable[[], object]) -> None:
         """Call something on the venue's loop, if that has not ended by itself."""
         if self._loop is not None:

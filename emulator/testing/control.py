@@ -184,7 +184,10 @@ class Control:
         return clock
 
     def reset(self) -> None:
-        """Bring everything back to how it was when the emulator started; connections stay."""
+        """Bring everything back to how it was when the emulator started, links and nonces too.
+
+        Connections stay; those of FIX are logged out.
+        """
         self._call("POST", "reset")
 
     def _call(self, method: str, *path: str, body: dict[str, Any] | None = None) -> Any:

@@ -8,13 +8,10 @@
 from __future__ import annotations
 
 import atexit
-import json
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
-from emulator.control.client import call
 from emulator.testing.control import Control
 from emulator.testing.places import Account, Fix, Tier, Tls, account, tier
 from emulator.testing.transcript import Transcript
@@ -83,14 +80,8 @@ class Emulator:
     def reset(self) -> None:
         """Bring accounts, books, clock, links and certificate back to the start; any nonce will do.
 
-        Connections stay; those of FIX are logged out.  A few milliseconds.
+        Connections stay; those of FIX are logged out.  A few milliseconds.  The same as ``control.reset``.
         """
-        self._running().forget_nonces()
-        for tier_ in self.tiers.values():
-            if tier_.rtt_us:  # the others have no link that could be changed
-                call(self.control.url, "POST", f"/control/links/{quote(tier_.name, safe='')}/reset")
-        certificate = self._settings.get("certificate", "valid")
-        call(self.control.url, "PATCH", "/control/tls", json.dumps({"certificate": certificate}).encode())
         self.control.reset()
 
     # -- where it is ----------------------------------------------------------------------------------

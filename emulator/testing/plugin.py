@@ -1,4 +1,5 @@
-"""The pytest plugin: fixtures ``kraken`` and ``kraken_session``, marker ``tier``, transcripts of failures.
+"""The pytest plugin: fixtures ``kraken`` and ``kraken_session``, marker ``tier``, transcripts of failures,
+and the guard, by which a test that reaches for the real Kraken fails.
 
 A run that uses none of it imports nothing of the venue.  Each process has emulators of its own on free
 ports, so pytest-xdist's workers do not meet.
@@ -7,14 +8,20 @@ ports, so pytest-xdist's workers do not meet.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest._code.code import ExceptionRepr
 
 if TYPE_CHECKING:
     from emulator.testing.emulator import Emulator
+    from emulator.testing.guard import Guard
 
 OPTIONS = "kraken_emulator_options"
+GUARD = "kraken_emulator_guard"
+GUARDED = ("used", "always", "off")
+"""Which tests must not reach the real Kraken: those that use a fixture of ours, all, or none."""
 MARKER = "tier"
 
 
@@ -61,6 +68,7 @@ class Emulators:
 
 
 _EMULATORS = pytest.StashKey[Emulators]()
+_GUARD: pytest.StashKey[Guard] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,6 +79,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="linelist",
         default=[],
     )
+    parser.addini(
+        GUARD,
+        "which tests must not reach the real Kraken: used (those with a kraken fixture), always, off",
+        default=GUARDED[0],
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -78,34 +91,95 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", f"{MARKER}(name, ...): connectivity tiers of the kraken fixture, for example 'tokyo'"
     )
+    if (guarded := config.getini(GUARD)) not in GUARDED:
+        raise pytest.UsageError(f"{GUARD}: {guarded!r}: {', '.join(GUARDED)} are meant")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Leave nothing of the guard."""
+    if (guard := config.stash.get(_GUARD, None)) is not None:
+        guard.close()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     """Begin the transcripts anew: what is told of a failure is what its own test did."""
     emulators = item.config.stash.get(_EMULATORS, None)
     if emulators is not None:
         emulators.begin()
+    ours = "_kraken_emulators" in getattr(item, "fixturenames", ())
+    if ours or item.config.getini(GUARD) == "always":
+        _guard(item.config)
+    with _impatient(item):
+        yield
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Tell with a failure what crossed the emulators' edge."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """End a test that waits for something that was refused."""
+    with _impatient(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell with a failure what crossed the emulators' edge; what reached for the real Kraken is a failure.
+
+    It comes after what makes skips and expected failures of errors: those would hide it.
+    """
     report = yield
     emulators = item.config.stash.get(_EMULATORS, None)
+    if (guard := item.config.stash.get(_GUARD, None)) is not None:
+        if call.when == "teardown":
+            guard.stop()
+        if refused := guard.refused():
+            _fail(report, f"kraken-emulator: the test tried to reach the real Kraken; refused: {refused}")
     if report.failed and emulators is not None:
         for title, text in emulators.sections():
-            _tell(report, title, text)
+            _add(report, title, text)
     return report
 
 
-def _tell(report: pytest.TestReport, title: str, text: str) -> None:
-    """Tell it in the failure itself, which files of results have too; a report's sections they leave out."""
-    add_section = getattr(report.longrepr, "addsection", None)
-    if add_section is None:
-        report.sections.append((title, text))
+def _guard(config: pytest.Config) -> None:
+    """Refuse what reaches for the real Kraken, to the end of this test."""
+    if config.getini(GUARD) == "off":
+        return
+    if (guard := config.stash.get(_GUARD, None)) is None:
+        from emulator.testing.guard import Guard
+
+        # What `pytest.fail` raises: clients do not catch it, and pytest cleans up after it.
+        guard = config.stash[_GUARD] = Guard(pytest.fail.Exception)
+    guard.start()
+
+
+def _impatient(item: pytest.Item) -> AbstractContextManager[None]:
+    guard = item.config.stash.get(_GUARD, None)
+    return nullcontext() if guard is None else guard.impatient()
+
+
+def _fail(report: pytest.TestReport, reason: str) -> None:
+    """Make a report that of a failure, or say this with the failure that it is."""
+    if report.failed:
+        _add(report, "kraken-emulator guard", reason)
+        return
+    report.outcome, report.longrepr = "failed", reason
+    if hasattr(report, "wasxfail"):
+        del report.wasxfail
+
+
+def _add(report: pytest.TestReport, title: str, text: str) -> None:
+    """Add to what is told of a failure.
+
+    It becomes a part of the failure's text where there is one: all that shows failures has it then, JUnit's
+    XML too, which leaves a report's sections out.
+    """
+    told = report.longrepr
+    if isinstance(told, ExceptionRepr):
+        told.addsection(title, text, "-")
     else:
-        add_section(title, text)
+        report.longrepr = f"{told or ''}\n--- {title} ---\n{text}"
 
 
 @pytest.fixture(scope="session")
@@ -125,6 +199,7 @@ def kraken_session(_kraken_emulators: Emulators) -> Emulator:
 @pytest.fixture
 def kraken(request: pytest.FixtureRequest, _kraken_emulators: Emulators) -> Emulator:
     """A Kraken in this process with fresh accounts and books, at the tiers that the test is marked with."""
+    _guard(request.config)  # one that was not to be foreseen
     emulator = _kraken_emulators.get(_marked(request))
     emulator.reset()
     emulator.transcript.begin()

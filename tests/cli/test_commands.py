@@ -44,6 +44,39 @@ def test_help_names_every_command_and_every_setting():
     assert kraken_emulator("version", "--help").returncode == 0
 
 
+@pytest.mark.parametrize("buffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize(
+    "words", ["tiers", "--help", "up --help", "version", "up --ports auto --market off --json"]
+)
+def test_a_pipe_that_nobody_reads_ends_it_without_a_word(tmp_path, words, buffered):
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [*COMMAND, *words.split()],
+            cwd=ROOT,
+            env=environment(PYTHONUNBUFFERED=buffered, XDG_DATA_HOME=str(tmp_path)),
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    # Unbuffered, argparse itself passes over what it could not print.
+    assert done.returncode in ((141, 0) if buffered and "--help" in words else (141,))
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_a_full_disk_is_one_line():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*COMMAND, "tiers"], cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "No space left on device" in done.stderr
+
+
 def test_version_is_printed_without_loading_what_only_the_venue_needs():
     done = subprocess.run(
         [COMMAND[0], "-X", "importtime", *COMMAND[1:], "version"],

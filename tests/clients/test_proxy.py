@@ -66,7 +66,9 @@ async def main():
     options = {"apiKey": key["key"], "secret": key["secret"], "aiohttp_trust_env": True, "cafile": ca}
     kraken = ccxt.pro.kraken(options)
     watching = asyncio.ensure_future(kraken.watch_orders())
-    await asyncio.sleep(0.5)
+    async with asyncio.timeout(30):  # until it has asked: the order follows on the same connection
+        while not any("executions" in client.subscriptions for client in kraken.clients.values()):
+            await asyncio.sleep(0.01)
     await kraken.create_order_ws(*ORDER)
     seen = await asyncio.wait_for(watching, 30)
     await kraken.cancel_all_orders()

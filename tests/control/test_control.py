@@ -1,5 +1,6 @@
 """The control API and `kraken-emulator link`, against a running emulator with connected clients."""
 
+import base64
 import json
 import socket
 import subprocess
@@ -13,7 +14,9 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
 from emulator.control.client import ControlError, changes
+from emulator.gateways.keys import sign
 from emulator.link import netns
+from emulator.testing import Control
 from tests.running import COMMAND, ROOT, environment, running, wait_until
 
 PATIENCE_S = 30
@@ -115,8 +118,9 @@ def test_a_failed_path_resets_its_clients_who_find_the_other_one(venue, reset):
         rows = link(venue, "fail", "colo/A")
         assert rows["colo/A"]["up"] is False
         assert isinstance(end_of(on_a), ConnectionClosed)
-        with pytest.raises((OSError, ConnectionClosed)):
-            client(venue, "colo", "A")
+        host, _, port = venue.tier("colo")["paths"]["A"]["rest"].rpartition("/")[2].rpartition(":")
+        with pytest.raises(ConnectionError), socket.create_connection((host, int(port)), PATIENCE_S) as new:
+            new.recv(1)
         ping_s(on_b)
         with client(venue, "colo", "B") as moved:
             ping_s(moved)
@@ -199,6 +203,8 @@ def test_no_emulator_there_is_said_with_what_to_do():
         ("GET", "/control/links", None, {"Host": "evil.example:7490"}, 403),
         ("POST", "/control/links/us/play", b"time_s\n", {"Content-Type": "text/csv"}, 400),
         ("POST", "/control/links/us/play", {"schedule": "../accounts/default"}, {}, 400),
+        ("POST", "/control/links/us/play", {"schedule": ["reroute"]}, {}, 400),
+        ("POST", "/control/clock", b'{"a":' * 50_000, {}, 400),
     ],
 )
 def test_requests_that_are_wrong_are_answered_with_a_status_and_one_line(
@@ -233,6 +239,41 @@ def test_values_have_units():
 def test_a_value_that_makes_no_sense_is_refused(setting):
     with pytest.raises(ControlError):
         changes([setting])
+
+
+# Everything
+
+
+@pytest.mark.parametrize("by", ["POST", "the command", "Python"])
+def test_a_reset_brings_back_links_the_certificate_and_nonces(venue, reset, by):
+    key = venue.next_account()
+    rest = venue.tier("local")["rest"]
+
+    def balance(nonce):
+        body = f"nonce={nonce}".encode()
+        path = "/0/private/Balance"
+        signed = sign(base64.b64decode(key["secret"]), path, str(nonce), body)
+        headers = {"API-Key": key["key"], "API-Sign": signed}
+        call = urllib.request.Request(rest + path, body, headers, method="POST")
+        with urllib.request.urlopen(call, timeout=PATIENCE_S) as answer:
+            return json.loads(answer.read())["error"]
+
+    assert balance(5) == []
+    assert balance(4) == ["EAPI:Invalid nonce"]
+    link(venue, "set", "us", "rtt=150ms")
+    link(venue, "fail", "colo/A")
+    link(venue, "play", "colo/B", "flap")
+    request(venue, "PATCH", "/control/tls", {"certificate": "expired"})
+    if by == "POST":
+        assert request(venue, "POST", "/control/reset", {}) == (200, {"status": "ok"})
+    elif by == "Python":
+        Control(venue.endpoints["control"]).reset()
+    else:
+        words = [*COMMAND, "reset", "--control", venue.endpoints["control"]]
+        subprocess.run(words, cwd=ROOT, env=environment(), timeout=60, check=True)
+    assert [(row["changed"], row["playing"]) for row in link(venue, "show").values()] == [(False, None)] * 4
+    assert request(venue, "GET", "/control/tls")[1]["certificate"] == "valid"
+    assert balance(4) == []
 
 
 # TLS

@@ -1,10 +1,17 @@
 """`kraken-emulator env`: a shell that evaluates it calls Kraken at the emulator."""
 
 import json
+import shlex
 import shutil
+import socket
+import ssl
 import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
+import trustme
 
 from emulator.control import exports
 from emulator.control.client import ControlError
@@ -68,6 +75,50 @@ curl -sS https://api.kraken.com/0/public/SystemStatus"""
     us = venue.tier("us")
     assert first == f"{us['proxy']} {us['proxy']} {us['tls']['ca']} none none"
     assert json.loads(second)["result"]["status"] == "online"
+
+
+CONNECT = """
+import os, socket, ssl
+with socket.create_connection(("127.0.0.1", int(os.environ["PORT"]))) as end:
+    try:
+        ssl.create_default_context().wrap_socket(end, server_hostname="real.example").close()
+        print("trusted")
+    except ssl.SSLCertVerificationError:
+        print("refused")
+"""
+
+
+def test_what_the_system_trusts_is_not_trusted_besides(venue, tmp_path):
+    """A client that goes past the proxy must not trust what it finds there."""
+    if not shutil.which("openssl"):
+        pytest.skip("openssl is not installed")
+    authority, system = trustme.CA(), tmp_path / "system"
+    system.mkdir()
+    authority.cert_pem.write_to_path(system / "ca.pem")
+    named = ["openssl", "x509", "-noout", "-hash", "-in", system / "ca.pem"]
+    name = subprocess.run(named, capture_output=True, text=True, check=True).stdout.strip()
+    (system / "ca.pem").rename(system / f"{name}.0")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("real.example").configure_cert(context)
+    connect = f"{shlex.quote(sys.executable)} -c {shlex.quote(CONNECT)}"
+    env = f"emulator env --control {venue.endpoints['control']}"
+
+    def serve():
+        for _ in range(2):
+            end, _ = listener.accept()
+            with end, suppress(OSError):
+                context.wrap_socket(end, server_side=True).close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor() as threads:
+        listener.settimeout(60)
+        threads.submit(serve)
+        done = shell(
+            f'{connect}\neval "$({env})"\n{connect}',
+            SSL_CERT_FILE="/dev/null",
+            SSL_CERT_DIR=str(system),
+            PORT=str(listener.getsockname()[1]),
+        )
+    assert done.stdout.split() == ["trusted", "refused"], done.stderr
 
 
 def test_it_finds_an_emulator_by_its_endpoints_file_or_by_the_environment(venue, tmp_path):

@@ -64,6 +64,16 @@ def test_after_a_reset_sequences_begin_at_1_and_client_ids_anew(inside: FixVenue
     assert [report[39] for report in again.take()] == ["A", "0"]
 
 
+def test_after_a_reset_any_nonce_will_do(inside: FixVenue, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = inside.next_nonce()
+    monkeypatch.setattr(Direct, "nonce", lambda _: first)
+    client = inside.client()
+    assert client.logon().type == "A"
+    inside.kraken.venue.reset(DEPOSITS, keeps_market=False)
+    client.close()
+    assert inside.client().logon().type == "A"
+
+
 def test_a_reset_after_the_rollover_does_not_keep_anybody_out(inside: FixVenue) -> None:
     inside.wait(12 * 3_600)
     inside.kraken.venue.reset(DEPOSITS, keeps_market=False)

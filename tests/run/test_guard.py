@@ -138,6 +138,18 @@ def test_the_exit_code_stays_the_commands_and_an_unknown_program_is_told_as_well
     assert done.stderr.splitlines()[-1:] == told(last="name futures.kraken.io")
 
 
+def test_that_nobody_reads_what_is_told_is_nothing_to_the_command():
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        code = TRY + "attempt(socket.AF_INET, STREAM, ('104.16.212.191', 443)); sys.exit(7)"
+        told_nobody = options(capture_output=False, stdout=subprocess.PIPE, stderr=writing)
+        done = subprocess.run([*COMMAND, "run", *NEAR, "--", PYTHON, "-c", code], **told_nobody)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stdout) == (7, "ConnectionRefusedError\n")
+
+
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="needs root to become nobody")
 def test_it_needs_no_privilege():
     interpreter = Path("/usr/bin/python3")

@@ -237,9 +237,10 @@ def test_connections_that_clients_leave_open_end_with_it(folder):
         for place in places:
             host, _, port = place.rpartition(":")
             ends.append(socket.create_connection((host, int(port)), timeout=20))
-        for end in ends[:-1]:
+        for end in ends[1:-1]:
             end.sendall(b"8")
-        time.sleep(0.1)
+        ends[0].sendall(b"GET /0/public/Time HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert ends[0].recv(12) == b"HTTP/1.1 200"  # what was sent before has come too
     for end in ends:
         with end, suppress(ConnectionResetError):
             while end.recv(1024):
@@ -250,6 +251,21 @@ def test_the_collector_and_ctrl_c_are_left_alone(folder):
     before = gc.get_threshold(), gc.get_freeze_count(), signal.getsignal(signal.SIGINT)
     with Emulator(state_folder=folder):
         assert (gc.get_threshold(), gc.get_freeze_count(), signal.getsignal(signal.SIGINT)) == before
+
+
+FEW_DESCRIPTORS = """
+import resource, sys
+from emulator.testing import Emulator
+_, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+with Emulator(state_folder=sys.argv[1]):
+    print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+
+
+def test_the_limit_of_descriptors_is_left_alone(folder):
+    done = python(FEW_DESCRIPTORS, folder)
+    assert (done.stdout, done.stderr) == ("256\n", "")
 
 
 INTERRUPTED = """

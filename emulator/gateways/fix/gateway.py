@@ -151,6 +151,8 @@ class Gateway:
     def reset(self) -> None:
         """Begin all sessions anew, as if nobody had ever logged on; who is connected is logged out."""
         self.rollover_ns, self._open_again_ns = _next_rollover(self.venue.clock.now_ns()), 0
+        for member in self._members.values():
+            member.key.reset()
         for session in self.sessions.values():
             session.cl_ord_ids.reset()
             session.roll_over("the venue was reset")

@@ -79,7 +79,8 @@ class Server:
         self._sockets = (self.ws_v1, self.ws_v2)
         self._https: list[web.Server] = []
         self.fronts: set[Open] = set()
-        self.most_connections = min(MOST_CONNECTIONS, _descriptors() - SPARE_DESCRIPTORS)
+        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.most_connections = min(MOST_CONNECTIONS, descriptors - SPARE_DESCRIPTORS)
 
     def protocols(self, entrance: Entrance) -> Callable[[], asyncio.BaseProtocol]:
         """Return a factory of protocols for connections that come in by ``entrance``."""
@@ -241,14 +242,13 @@ class Front(asyncio.Protocol):
             self._inner.resume_writing()
 
 
-def _descriptors() -> int:
-    """Return how many descriptors this process may have open, after asking for as many as it needs."""
+def ask_for_descriptors() -> None:
+    """Let this process have as many descriptors open as most connections need, as far as that is allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_CONNECTIONS + SPARE_DESCRIPTORS
     if soft < wanted:
         soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return soft
 
 
 def _looks_like_http(head: bytes) -> bool:
