@@ -8,11 +8,14 @@ import subprocess
 import threading
 import time
 
+import msgspec
 import pytest
 
 from emulator.link import netns
+from emulator.link.netem import NetemRung
 from emulator.link.netns import Namespace
 from emulator.link.packet import PacketRung
+from emulator.link.tiers import Path
 from emulator.link.uplink import find
 from tests.link.support import made_tier
 
@@ -149,3 +152,17 @@ def test_an_address_that_is_not_this_machines_is_refused(places):
     assert refused.value.errno == errno.EADDRNOTAVAIL
     with Namespace.current() as here:
         assert find(here, "10.99.1.1").network == "10.99.1.0/24"
+
+
+def test_netems_paths_have_uplinks_too(places):
+    """Without distance its devices need no qdisc, so that every kernel has them."""
+    tier = msgspec.structs.replace(made_tier(0), paths=(Path(name="A"), Path(name="B")))
+    link = NetemRung().open([tier], 7, ADDRESSES)
+    try:
+        for path, place in places.items():
+            with venue(link, path) as (where, seen):
+                assert where[0] == ADDRESSES["made", path]
+                client(place, where)
+            assert seen == [ADDRESSES["made", path][:-1] + "9"]
+    finally:
+        link.close()
