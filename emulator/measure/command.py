@@ -20,7 +20,7 @@ import msgspec
 
 from emulator.measure import requests
 from emulator.measure.figures import Figures
-from emulator.measure.prober import ProbeError, Prober, to_the_end
+from emulator.measure.prober import ProbeError, Prober, send, to_the_end
 from emulator.settings import ENVIRONMENT
 
 VERSION = 1
@@ -300,8 +300,7 @@ async def _emulator(plan: Plan, rung: str) -> AsyncIterator[dict[str, Any]]:
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     """End an emulator, in order if it can."""
-    with contextlib.suppress(ProcessLookupError):
-        process.send_signal(signal.SIGTERM)  # before it listens to signals that just ends it
+    send(process, signal.SIGTERM)  # before it listens to signals that just ends it
     try:
         async with asyncio.timeout(STOP_S):
             await process.wait()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
+import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -45,6 +47,17 @@ async def to_the_end(work: Coroutine[Any, Any, None]) -> None:
         raise asyncio.CancelledError
 
 
+def send(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Send a process a signal, unless it has ended.
+
+    asyncio's own way asks first whether it has, which takes its exit code away from asyncio's watcher, who
+    says so on stderr.
+    """
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+
+
 class Prober:
     """A probe's process, for as long as it is open."""
 
@@ -77,8 +90,7 @@ class Prober:
             await self._process.wait()
 
     def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+        send(self._process, signal.SIGKILL)
 
     async def run(self, job: dict[str, Any]) -> dict[str, Any]:
         """Have a job done; ProbeError when it could not be.
