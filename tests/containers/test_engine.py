@@ -21,7 +21,7 @@ COMPOSE = shlex.split(os.environ.get("COMPOSE", ""))
 BUILD = shlex.split(os.environ.get("BUILD", ""))
 PROJECT = f"kraken-emulator-test-{os.getpid()}"
 IMAGES = {"kraken-emulator": "Dockerfile", "kraken-emulator-clients": "clients/Dockerfile"}
-RTT_MS = {"local": 0, "colo": 0.2, "us": 60, "tokyo": 140}
+RTT_MS = {"local": 0, "colo": 0.2, "colo-b": 0.2, "us": 60, "tokyo": 140}
 BUILD_S, START_S = 400, 90
 
 pytestmark = [
@@ -45,7 +45,8 @@ for _ in range(8):
     client.request("GET", "/0/public/Time")
     error = json.loads(client.getresponse().read())["error"]
     took_ms.append((time.monotonic() - began) * 1e3)
-places = ("192.0.2.1", 443), ("demo-futures.kraken.com", 443), ("colo-london.vip-fix.kraken.com", 4001)
+fix, control = ("colo-london.vip-fix.kraken.com", 4001), ("kraken", 7490)
+places = ("192.0.2.1", 443), ("demo-futures.kraken.com", 443), fix, control
 for host, port in places:
     try:
         socket.create_connection((host, port), 2).close()
@@ -143,6 +144,7 @@ def test_each_network_is_a_tier_and_leads_nowhere_else(images, tmp_path):
             assert seen["error"] == []
             assert rtt_ms * 0.95 <= seen["took_ms"] < rtt_ms + 60
             assert seen["reached"]["colo-london.vip-fix.kraken.com"]
+            assert seen["reached"]["kraken"]  # the control API
             if network != "local":
                 assert not seen["reached"]["192.0.2.1"]
                 assert not seen["reached"]["demo-futures.kraken.com"]
@@ -169,6 +171,7 @@ def test_with_capabilities_packets_themselves_take_the_distance(images, tmp_path
             assert seen["took_ms"] >= rtt_ms * 0.95
             assert seen["connecting_ms"] >= rtt_ms * 0.95
             assert not seen["reached"]["192.0.2.1"] or network == "local"
+            assert seen["reached"]["kraken"]  # the control API
 
 
 def test_the_volumes_serve_both_ways_of_making_the_distance(images, tmp_path):
