@@ -89,7 +89,7 @@ def client(place, where):
 def test_clients_elsewhere_reach_each_path_by_its_address_and_feel_its_distance(places, rung):
     if reason := rung.works():
         pytest.skip(reason)
-    with rung.open([made_tier(RTT_MS * 1_000)], 7, ADDRESSES) as link:
+    with contextlib.closing(rung.open([made_tier(RTT_MS * 1_000)], 7, ADDRESSES)) as link:
         for path, place in places.items():
             with venue(link, path) as (where, seen):
                 assert where[0] == ADDRESSES["made", path] == link.address("made", path)
