@@ -78,6 +78,15 @@ def test_published_ports_are_for_this_machine_only_and_are_the_usual_ones(compos
         assert int(inside) == usual.get(int(outside), int(outside))
 
 
+def test_the_demo_takes_nobody_elses_volumes_away():
+    done = subprocess.run(
+        ["make", "-n", "demo", "COMPOSE=compose"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    removed = re.findall(r"[^;]* down --volumes", done.stdout)
+    assert removed
+    assert all("-p kraken-demo " in command for command in removed)
+
+
 def test_the_image_is_made_of_what_the_wheel_needs_and_python_that_is_supported():
     ignored = (ROOT / ".dockerignore").read_text()
     dockerfile = (DOCKER / "Dockerfile").read_text()
