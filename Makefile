@@ -36,7 +36,8 @@ demo:      ## ccxt, python-kraken-sdk and QuickFIX in containers at three tiers;
 	@[ -n "$(COMPOSE)" ] || { echo "make demo needs docker compose or podman-compose (make emulate needs neither)"; exit 1; }
 	@trap : INT; $(DEMO) up --build; $(DEMO) down --volumes
 
-DEMO = $(COMPOSE) -f docker/compose.yaml --profile demo
+# A project of its own: what it removes at the end is nobody else's.
+DEMO = $(COMPOSE) -p kraken-demo -f docker/compose.yaml --profile demo
 
 containers: setup   ## build docker/ and test it for real: make containers ENGINE=podman
 	@[ -n "$(ENGINE)" ] && [ -n "$(COMPOSE)" ] \

@@ -43,5 +43,5 @@ async def _address(name: str) -> str:
         except (OSError, UnicodeError) as error:
             if loop.time() >= deadline:
                 reason = getattr(error, "strerror", None) or str(error)
-                raise SettingsError(f"host: {name} has no address: {reason}") from None
+                raise SettingsError(f"host: {name} has no IPv4 address: {reason}") from None
         await asyncio.sleep(_ASK_AGAIN_S)

@@ -79,12 +79,18 @@ def _number(name: str, text: str, units: dict[str, float]) -> float:
 
 
 def find(url: str | None, endpoints_file: str | None) -> str:
-    """Give the control API's address: as said, of an endpoints file, of the environment, or the default."""
+    """Give the control API's address: as said, of an endpoints file, of the environment, or the default.
+
+    The environment has it, or names the endpoints file that `up` writes there.
+    """
     if url:
         return url
     if endpoints_file:
         return str(_read(endpoints_file)["control"])
-    return os.environ.get("KRAKEN_EMULATOR_CONTROL") or DEFAULT_URL
+    if known := os.environ.get("KRAKEN_EMULATOR_CONTROL"):
+        return known
+    written = os.environ.get("KRAKEN_EMULATOR_ENDPOINTS_FILE", "")
+    return str(_read(written)["control"]) if os.path.exists(written) else DEFAULT_URL
 
 
 def wait_for(url: str | None, endpoints_file: str | None, wait_s: float) -> None:

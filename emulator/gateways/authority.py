@@ -311,8 +311,15 @@ def _new_root(life: timedelta) -> tuple[bytes, bytes]:
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    """Write a file whole or not at all: a running emulator may read it meanwhile."""
+    """Write a file whole or not at all: a running emulator may read it meanwhile.
+
+    What root writes belongs to whom the folder belongs to, who may run the next emulator there.
+    """
     partial = path.with_suffix(f".{os.getpid()}")
     with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
         file.write(content)
+        folder = path.parent.stat()
+        if os.geteuid() == 0:
+            with suppress(OSError):  # root without that capability, or without that user in its namespace
+                os.fchown(file.fileno(), folder.st_uid, folder.st_gid)
     partial.replace(path)

@@ -6,13 +6,14 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 from emulator.link import netns
 from emulator.link.ladder import RUNGS
 
 _CONTAINER_MARKS = ("/.dockerenv", "/run/.containerenv")
+_CONTAINER_VARIABLE = "container"
+"""What podman, LXC and systemd set; a tmpfs at /run hides podman's mark."""
 _MODULE_PACKAGES = {
     "ubuntu": "sudo apt-get install linux-modules-extra-$(uname -r) && sudo modprobe sch_netem",
     "fedora": "sudo dnf install kernel-modules-extra-$(uname -r) && sudo modprobe sch_netem",
@@ -44,7 +45,7 @@ class Surroundings(NamedTuple):
             system=sys.platform,
             kernel=platform.release() + " " + platform.version(),
             root=hasattr(os, "geteuid") and os.geteuid() == 0,
-            container=any(Path(mark).exists() for mark in _CONTAINER_MARKS),
+            container=_CONTAINER_VARIABLE in os.environ or any(map(os.path.exists, _CONTAINER_MARKS)),
             distribution=_distribution(),
         )
 

@@ -229,18 +229,10 @@ class NetemLink:
 
     def listening_socket(self, tier_name: str, path_name: str | None, port: int) -> socket.socket:
         """Give a non-blocking TCP socket that listens at the venue's end of a path; the caller closes it."""
-        address = self.address(tier_name, path_name)
-        # The protocol is named because asyncio sets TCP_NODELAY only then.
-        listener = self._venue.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((address, port))
-            listener.listen(_BACKLOG)
-            listener.setblocking(False)
-        except BaseException:
-            listener.close()
-            raise
-        return listener
+        pair = self._pair(tier_name, path_name)
+        if pair.uplink:
+            port = self._uplinks.open(pair.uplink, port)
+        return netns.listening_socket(self._venue, pair.address, port, _BACKLOG)
 
     def change(self, tier_name: str, path_name: str | None, to: Ways, *, anew: bool = False) -> None:
         """Make a path do something else from now on, with nothing of what it did before.

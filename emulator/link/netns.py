@@ -168,6 +168,24 @@ def loopback_up(ns: Namespace) -> None:
     _change(ns, "lo", state="up")
 
 
+def listening_socket(ns: Namespace, address: str, port: int, backlog: int) -> socket.socket:
+    """Give a non-blocking TCP socket that listens in `ns`; the caller closes it.
+
+    Port 0 is any free one. OSError EADDRINUSE when the port is taken.
+    """
+    # asyncio switches Nagle's algorithm off for IPPROTO_TCP only, not for the usual 0.
+    listener = ns.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(backlog)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
 def refuse_the_rest(ns: Namespace) -> None:
     """Make every address but ours one of the namespace's own: where nobody listens, connecting is refused.
 

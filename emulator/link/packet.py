@@ -72,6 +72,7 @@ class _Line:
         self.place = place
         self.client_address = f"10.83.{subnet}.1"
         self.address = f"10.83.{subnet}.2"
+        self.uplink = ""
         self.names = [netns.device_name() for _ in range(4)]  # from here to the venue
         self.poll_us = _POLL_US if tier.spin else _POLL_FAR_US
         self.now = ways(tier, path.name)
@@ -116,8 +117,8 @@ class PacketLink:
         relay = self._undo.enter_context(netns.Namespace.new())
         self._venue = venue = self._undo.enter_context(netns.Namespace.new())
         netns.loopback_up(venue)
-        uplinks = Uplinks(here)
-        self._undo.callback(uplinks.close)
+        self._uplinks = Uplinks(here)
+        self._undo.callback(self._uplinks.close)
         with contextlib.ExitStack() as ports:  # the relay has them once it runs
             setups = []
             for place, ((tier, path), subnet) in enumerate(zip(paths, subnets, strict=True)):
@@ -127,8 +128,8 @@ class PacketLink:
                 line.make_devices(here, relay, venue)
                 if address := addresses.get((tier.name, path.name)):
                     near = End(here, line.names[0], line.client_address)
-                    uplinks.lay(address, subnet, near, End(venue, line.names[3], line.address))
-                    line.address = address
+                    self._uplinks.lay(address, subnet, near, End(venue, line.names[3], line.address))
+                    line.address = line.uplink = address
                 self._lines[tier.name, path.name] = line
                 fds = []
                 for device in line.names[1:3]:
@@ -168,19 +169,13 @@ class PacketLink:
     def listening_socket(self, tier_name: str, path_name: str | None, port: int) -> socket.socket:
         """Give a non-blocking TCP socket that listens at the end of a path, for `loop.create_server(sock=…)`.
 
-        Port 0 is any free one. OSError EADDRINUSE when the port is taken.
+        Port 0 is any free one. OSError EADDRINUSE when the port is taken, at an address of this machine by
+        whomever.
         """
-        # asyncio switches Nagle's algorithm off for IPPROTO_TCP only, not for the usual 0.
-        listener = self._venue.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((self.address(tier_name, path_name), port))
-            listener.listen(_BACKLOG)
-            listener.setblocking(False)
-        except BaseException:
-            listener.close()
-            raise
-        return listener
+        line = self._line(tier_name, path_name)
+        if line.uplink:
+            port = self._uplinks.open(line.uplink, port)
+        return netns.listening_socket(self._venue, line.address, port, _BACKLOG)
 
     def ways(self, tier_name: str, path_name: str | None = None) -> Ways:
         """Give what packets of a path meet with now."""

@@ -1,14 +1,14 @@
 """Uplinks: paths that clients elsewhere reach by an address of this machine, such as a container's.
 
-The address stays on its device, so the kernel answers who asks whose it is. But TCP and pings for it are
-forwarded over the path, whose far end has the address too, and answers come back the same way: no address is
-translated, and the venue sees where clients are.  Blocks, as all of netns does.
+The address stays on its device, so the kernel answers who asks whose it is. But pings, and TCP for the ports
+that the venue listens on, are forwarded over the path, whose far end has the address too; answers come back
+the same way. No address is translated, so the venue sees where clients are. All other ports stay this
+machine's own, and so do its connections to elsewhere.  Blocks, as all of netns does.
 """
 
 from __future__ import annotations
 
 import errno
-import ipaddress
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
@@ -21,8 +21,6 @@ from emulator.link.netns import Namespace
 _OURS, _LOCAL = 5, 10
 """Priorities of rules: ours come before the one for local addresses, which is at 0 by default."""
 _LOCAL_TABLE, _FIRST_TABLE = 255, 83_000
-_FORWARDED = (socket.IPPROTO_TCP, socket.IPPROTO_ICMP)
-
 
 Addresses = Mapping[tuple[str, str], str]
 """Addresses by tier and path name."""
@@ -37,27 +35,13 @@ class End(NamedTuple):
     address: str
 
 
-class Uplink(NamedTuple):
-    """An address of this machine, where it is, and who is reached from there."""
+def device_of(here: Namespace, address: str) -> str:
+    """Return the device that has an address; OSError EADDRNOTAVAIL when it is none of this machine's."""
 
-    address: str
-    device: str
-    network: str
-    leads_on: bool
-    """Whether other networks are reached over the device too."""
-
-
-def find(here: Namespace, address: str) -> Uplink:
-    """Give an address with its device; OSError EADDRNOTAVAIL when it is none of this machine's."""
-
-    def look(ip: Any) -> Uplink:
+    def look(ip: Any) -> str:
         for message in ip.get_addr(family=socket.AF_INET):
-            if message.get("address") == address:
-                index, width = message["index"], message["prefixlen"]
-                network = ipaddress.ip_network(f"{address}/{width}", strict=False)
-                routes = ip.get_default_routes(family=socket.AF_INET, table=254)
-                leads_on = any(route.get("oif") == index for route in routes)
-                return Uplink(address, socket.if_indextoname(index), str(network), leads_on)
+            if address == (message.get("local") or message.get("address")):  # the latter can be the peer's
+                return socket.if_indextoname(message["index"])
         raise OSError(errno.EADDRNOTAVAIL, f"{address} is no address of this machine")
 
     return netns.netlink(here, look)
@@ -69,25 +53,44 @@ class Uplinks:
     def __init__(self, here: Namespace) -> None:
         self._here = here
         self._undo = ExitStack()
+        self._tables: dict[str, int] = {}
+        self._opened: set[tuple[str, int]] = set()
 
     def lay(self, address: str, number: int, near: End, far: End) -> None:
-        """Let clients elsewhere reach the far end of path `number` by an address of this machine; OSError."""
-        up = find(self._here, address)
-        for device in (up.device, near.device):
+        """Make path `number` ready for an address of this machine, and lead pings over it; OSError."""
+        for device in (device_of(self._here, address), near.device):
             self._here.call(_forward, device)
-        table = _FIRST_TABLE + number
-        self._change(_begin)
-        self._undo.callback(self._quietly, _end)
+        table = self._tables[address] = _FIRST_TABLE + number
         netns.neighbour(self._here, near.device, address, netns.mac(far.space, far.device))
-        self._change(lambda ip: _over(ip, address, table, near))
-        for rule in _rules(address, table):
-            self._undo.callback(self._quietly, partial(_remove_rule, rule))
-            self._change(partial(_add_rule, rule))
-        netns.netlink(far.space, lambda ip: _back(ip, up, near, far))
+        self._change(partial(_over, address, table, near))
+        netns.netlink(far.space, partial(_back, address, table, near, far))
+        self._undo.callback(self._quietly, _end)
+        self._lead({**_to(address, table), "ip_proto": socket.IPPROTO_ICMP})
+        self._change(_begin)
+
+    def open(self, address: str, port: int) -> int:
+        """Lead a port of an address over its path until `close`; return the port, a free one for 0.
+
+        OSError EADDRINUSE when another program has it here, be it another emulator: it would not be reached.
+        """
+        if (address, port) in self._opened:
+            return port
+        held = netns.listening_socket(self._here, address, port, 1)  # so nobody else takes it
+        self._undo.callback(held.close)
+        port = int(held.getsockname()[1])
+        tcp = {"ip_proto": socket.IPPROTO_TCP, "dport_range": f"{port}:{port}"}
+        self._lead({**_to(address, self._tables[address]), **tcp})
+        self._opened.add((address, port))
+        return port
 
     def close(self) -> None:
         """Let addresses be this machine's own again. Idempotent."""
         self._undo.close()
+        self._opened.clear()
+
+    def _lead(self, rule: dict[str, Any]) -> None:
+        self._undo.callback(self._quietly, partial(_remove_rule, rule))
+        self._change(partial(_add_rule, rule))
 
     def _change(self, function: Callable[[Any], None]) -> None:
         netns.netlink(self._here, function)
@@ -97,9 +100,8 @@ class Uplinks:
             netns.netlink(self._here, function)
 
 
-def _rules(address: str, table: int) -> list[dict[str, Any]]:
-    to = {"dst": address, "dst_len": 32, "table": table, "priority": _OURS}
-    return [{**to, "ip_proto": protocol} for protocol in _FORWARDED]
+def _to(address: str, table: int) -> dict[str, Any]:
+    return {"dst": address, "dst_len": 32, "table": table, "priority": _OURS}
 
 
 def _begin(ip: Any) -> None:
@@ -110,23 +112,37 @@ def _begin(ip: Any) -> None:
 
 
 def _end(ip: Any) -> None:
-    if not any(rule.get("priority") == _OURS for rule in ip.get_rules(family=socket.AF_INET)):
+    """Let it be the first again, unless another emulator has rules, or gets some meanwhile."""
+    if _at(_OURS, ip):
+        return
+    if not _at(0, ip):
         _add_rule({"table": _LOCAL_TABLE, "priority": 0}, ip)
+    with _unless(errno.ENOENT):
         ip.rule("del", table=_LOCAL_TABLE, priority=_LOCAL)
+    if _at(_OURS, ip):
+        _begin(ip)
 
 
-def _over(ip: Any, address: str, table: int, near: End) -> None:
-    """Lead what is for the address over the path, also what comes from this machine."""
+def _at(priority: int, ip: Any) -> list[Any]:
+    """Return the rules of a priority, which is not told when it is 0."""
+    return [rule for rule in ip.get_rules(family=socket.AF_INET) if (rule.get("priority") or 0) == priority]
+
+
+def _over(address: str, table: int, near: End, ip: Any) -> None:
+    """Make a table that leads to the address over the path, for this machine's own clients too."""
+    for rule in _at(_OURS, ip):
+        if rule.get("table") == table:  # a killed run's: the number is ours alone now
+            ip.rule("del", table=table, priority=_OURS)
     index = socket.if_nametoindex(near.device)
     ip.route("replace", dst=f"{address}/32", oif=index, scope="link", prefsrc=near.address, table=table)
 
 
-def _back(ip: Any, up: Uplink, near: End, far: End) -> None:
-    """Give the far end the address, and the way back."""
+def _back(address: str, table: int, near: End, far: End, ip: Any) -> None:
+    """Give the far end the address, and what comes from it the way back, whoever it is for."""
     index = socket.if_nametoindex(far.device)
-    ip.addr("add", index=index, address=up.address, prefixlen=32)
-    for network in (up.network, *(["0.0.0.0/0"] if up.leads_on else [])):
-        ip.route("replace", dst=network, gateway=near.address, oif=index, prefsrc=up.address)
+    ip.addr("add", index=index, address=address, prefixlen=32)
+    ip.route("replace", dst="0.0.0.0/0", gateway=near.address, oif=index, table=table)
+    ip.rule("add", src=address, src_len=32, table=table, priority=_OURS)
 
 
 def _add_rule(rule: dict[str, Any], ip: Any) -> None:

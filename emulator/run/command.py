@@ -116,12 +116,15 @@ def _chosen(settings: Settings, *, shared: bool) -> tuple[Settings, tuple[tuple[
     """Choose the link inside the namespaces, and give an address to one that has none of its own."""
     import msgspec
 
+    from emulator.addresses import apart
     from emulator.app import load_tiers
     from emulator.link import ladder, netns
+    from emulator.settings import Settings
 
     nearby = not any(tier.rtt_us for tier in load_tiers(settings))
     choice = ladder.choose(settings.link, nearby=nearby)
-    host = settings.host
+    # Addresses that are found by names are the machine's, none of the namespaces'.
+    host = Settings().host if apart(settings.host) else settings.host
     with netns.Namespace.current() as here:
         if not shared:
             netns.loopback_up(here)

@@ -84,7 +84,7 @@ def test_a_name_that_comes_to_be_known_is_waited_for(names, monkeypatch):
 
 def test_a_name_without_an_address_is_said_in_one_line(names, monkeypatch):
     monkeypatch.setattr(addresses, "FOUND_WITHIN_S", 0)
-    reason = r"^host: us\.venue\.test has no address: Name or service not known$"
+    reason = r"^host: us\.venue\.test has no IPv4 address: Name or service not known$"
     with pytest.raises(EmulatorError, match=reason), Emulator(tier="us", host="{tier}.venue.test"):
         pass
 
@@ -163,6 +163,16 @@ def test_health_is_good_when_the_venue_answers_and_else_says_what_to_do(everywhe
     done = emulator("health", KRAKEN_EMULATOR_CONTROL=f"http://127.0.0.2:{port}")
     assert done.returncode == 2
     assert done.stderr.startswith(f"kraken-emulator: error: no emulator answers at http://127.0.0.2:{port}: ")
+
+
+def test_health_asks_the_emulator_whose_settings_it_shares(everywhere, tmp_path):
+    venue, _ = everywhere  # at a port of its own
+    file = tmp_path / "endpoints.json"
+    (port,) = free_ports(1)
+    unreachable = {"KRAKEN_EMULATOR_CONTROL": f"http://127.0.0.2:{port}"}
+    file.write_text(json.dumps(venue.endpoints))
+    assert emulator("health", KRAKEN_EMULATOR_ENDPOINTS_FILE=str(file)).returncode == 0
+    assert emulator("health", KRAKEN_EMULATOR_ENDPOINTS_FILE=str(file), **unreachable).returncode == 2
 
 
 def test_health_waits_for_a_venue_that_is_starting(tmp_path):

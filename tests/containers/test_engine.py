@@ -21,7 +21,7 @@ COMPOSE = shlex.split(os.environ.get("COMPOSE", ""))
 BUILD = shlex.split(os.environ.get("BUILD", ""))
 PROJECT = f"kraken-emulator-test-{os.getpid()}"
 IMAGES = {"kraken-emulator": "Dockerfile", "kraken-emulator-clients": "clients/Dockerfile"}
-RTT_MS = {"local": 0, "colo": 0.2, "us": 60, "tokyo": 140}
+RTT_MS = {"local": 0, "colo": 0.2, "colo-b": 0.2, "us": 60, "tokyo": 140}
 BUILD_S, START_S = 400, 90
 
 pytestmark = [
@@ -45,7 +45,8 @@ for _ in range(8):
     client.request("GET", "/0/public/Time")
     error = json.loads(client.getresponse().read())["error"]
     took_ms.append((time.monotonic() - began) * 1e3)
-places = ("192.0.2.1", 443), ("demo-futures.kraken.com", 443), ("colo-london.vip-fix.kraken.com", 4001)
+fix, control = ("colo-london.vip-fix.kraken.com", 4001), ("kraken", 7490)
+places = ("192.0.2.1", 443), ("demo-futures.kraken.com", 443), fix, control
 for host, port in places:
     try:
         socket.create_connection((host, port), 2).close()
@@ -99,6 +100,21 @@ def up(folder, *files, demo=False):
         command(*compose, "down", "--volumes", timeout=120)
 
 
+@contextmanager
+def run_alone(*options):
+    """The image by itself, healthy; its container's name."""
+    name = f"{PROJECT}-alone"
+    engine(
+        "run", "-d", "--name", name, *options, "kraken-emulator", "up", "--tier", "local", "--market", "off"
+    )
+    try:
+        wait_until(lambda: healthy(name), START_S, "the venue is healthy")
+        yield name
+    finally:
+        print(engine("logs", name, check=False).stderr)
+        engine("rm", "-f", "-v", name)
+
+
 def container(service):
     for separator in "_-":
         name = f"{PROJECT}{separator}{service}{separator}1"
@@ -107,8 +123,10 @@ def container(service):
     raise AssertionError(f"no container of {service}")
 
 
-def healthy():
-    return engine("exec", container("kraken"), "kraken-emulator", "health", check=False).returncode == 0
+def healthy(name=""):
+    return (
+        engine("exec", name or container("kraken"), "kraken-emulator", "health", check=False).returncode == 0
+    )
 
 
 def probe(network):
@@ -129,6 +147,7 @@ def test_each_network_is_a_tier_and_leads_nowhere_else(images, tmp_path):
             assert seen["error"] == []
             assert rtt_ms * 0.95 <= seen["took_ms"] < rtt_ms + 60
             assert seen["reached"]["colo-london.vip-fix.kraken.com"]
+            assert seen["reached"]["kraken"]  # the control API
             if network != "local":
                 assert not seen["reached"]["192.0.2.1"]
                 assert not seen["reached"]["demo-futures.kraken.com"]
@@ -155,6 +174,29 @@ def test_with_capabilities_packets_themselves_take_the_distance(images, tmp_path
             assert seen["took_ms"] >= rtt_ms * 0.95
             assert seen["connecting_ms"] >= rtt_ms * 0.95
             assert not seen["reached"]["192.0.2.1"] or network == "local"
+            assert seen["reached"]["kraken"]  # the control API
+
+
+def test_the_volumes_serve_both_ways_of_making_the_distance(images, tmp_path):
+    with up(tmp_path, "compose.yaml", "compose.packets.yaml"):
+        volumes = ("-v", f"{PROJECT}_state:/var/lib/kraken-emulator", "-v", f"{PROJECT}_trust:/trust")
+        ca = engine("exec", container("kraken"), "cat", "/trust/ca.pem").stdout
+        engine("stop", container("kraken"))
+        with run_alone(*volumes) as name:  # as a user without privileges
+            assert engine("exec", name, "cat", "/trust/ca.pem").stdout == ca
+
+
+@pytest.mark.parametrize("user", ["10001", "12345", "12345:12345"])
+def test_the_image_runs_as_any_user_and_with_other_settings(images, user):
+    with run_alone("--user", user, "--cap-drop", "ALL", "-e", "KRAKEN_EMULATOR_CONTROL_PORT=9000"):
+        pass
+
+
+def test_the_image_runs_with_nothing_to_write_on_but_memory(images):
+    own = ("--tmpfs", "/tmp", "-e", "KRAKEN_EMULATOR_STATE_FOLDER=/tmp/state")
+    shared = ("-e", "KRAKEN_EMULATOR_TRUST_FOLDER=", "-e", "KRAKEN_EMULATOR_ENDPOINTS_FILE=")
+    with run_alone("--read-only", *own, *shared):
+        pass
 
 
 def test_the_demo_clients_trade(images, tmp_path):

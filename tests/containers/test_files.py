@@ -23,6 +23,11 @@ def read(name):
     return YAML(typ="safe", pure=True).load(DOCKER / name)
 
 
+def filled(text):
+    """What stands there where no variable is set."""
+    return re.sub(r"\$\{\w+:-(.*?)\}", r"\1", text)
+
+
 @pytest.fixture
 def compose():
     return read("compose.yaml")
@@ -61,17 +66,25 @@ def test_every_variable_is_a_setting(name):
 
 def test_the_settings_of_the_compose_file_can_be_used(compose):
     environment = compose["services"]["kraken"]["environment"]
-    filled = {name: re.sub(r"\$\{\w+:-(.*)\}", r"\1", value) for name, value in environment.items()}
-    settings = load({}, filled)
+    settings = load({}, {name: filled(value) for name, value in environment.items()})
     assert (settings.http_port, settings.tls_port, settings.rate_limits) == (80, 443, "on")
 
 
 def test_published_ports_are_for_this_machine_only_and_are_the_usual_ones(compose):
     usual = {Settings().http_port: 80, Settings().tls_port: 443}
     for published in compose["services"]["kraken"]["ports"]:
-        address, outside, inside = published.split(":")
+        address, outside, inside = filled(published).split(":")
         assert address == "127.0.0.1"
         assert int(inside) == usual.get(int(outside), int(outside))
+
+
+def test_the_demo_takes_nobody_elses_volumes_away():
+    done = subprocess.run(
+        ["make", "-n", "demo", "COMPOSE=compose"], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    removed = re.findall(r"[^;]* down --volumes", done.stdout)
+    assert removed
+    assert all("-p kraken-demo " in command for command in removed)
 
 
 def test_the_image_is_made_of_what_the_wheel_needs_and_python_that_is_supported():

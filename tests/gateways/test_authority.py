@@ -1,6 +1,7 @@
 """The local authority: made once, kept private, made anew in time, rotated; and what it issues."""
 
 import logging
+import os
 import ssl
 import stat
 import subprocess
@@ -52,6 +53,13 @@ def test_authority_is_kept_and_is_nobody_elses(authority, folder):
     assert mode(folder) == 0o700
     Authority(folder).prepare()
     assert contents(folder) == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root writes for others")
+def test_what_root_makes_belongs_to_whom_the_folder_belongs_to(tmp_path):
+    os.chown(tmp_path, 12_345, 12_346)
+    Authority(tmp_path).prepare()
+    assert {(path.stat().st_uid, path.stat().st_gid) for path in tmp_path.iterdir()} == {(12_345, 12_346)}
 
 
 def test_a_folder_that_was_there_keeps_its_permissions(tmp_path):

@@ -36,6 +36,14 @@ def test_kernels_that_are_known_to_lack_it_get_their_own_advice(kernel, advice):
     assert advice in remedy
 
 
+def test_a_container_whose_mark_is_hidden_is_known_by_its_environment(monkeypatch):
+    monkeypatch.setattr(doctor, "_CONTAINER_MARKS", ())
+    monkeypatch.delenv("container", raising=False)
+    assert not Surroundings.here().container
+    monkeypatch.setenv("container", "podman")
+    assert Surroundings.here().container
+
+
 def test_a_container_is_told_the_capabilities_and_a_user_what_needs_no_root(monkeypatch):
     monkeypatch.setattr(netns, "restrictions", list)
     run, compose = rights_remedies(PLAIN._replace(container=True))

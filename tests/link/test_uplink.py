@@ -8,15 +8,13 @@ import subprocess
 import threading
 import time
 
-import msgspec
 import pytest
 
-from emulator.link import netns
+from emulator.link import netns, uplink
 from emulator.link.netem import NetemRung
 from emulator.link.netns import Namespace
 from emulator.link.packet import PacketRung
-from emulator.link.tiers import Path
-from emulator.link.uplink import find
+from emulator.link.uplink import device_of
 from tests.link.support import made_tier
 
 PATIENCE_S = 20
@@ -87,8 +85,11 @@ def client(place, where):
         return (connected - began) * 1e3, (time.monotonic() - connected) * 1e3
 
 
-def test_clients_elsewhere_reach_each_path_by_its_address_and_feel_its_distance(places):
-    with PacketRung().open([made_tier(RTT_MS * 1_000)], 7, ADDRESSES) as link:
+@pytest.mark.parametrize("rung", [PacketRung(), NetemRung()], ids=lambda rung: rung.name)
+def test_clients_elsewhere_reach_each_path_by_its_address_and_feel_its_distance(places, rung):
+    if reason := rung.works():
+        pytest.skip(reason)
+    with contextlib.closing(rung.open([made_tier(RTT_MS * 1_000)], 7, ADDRESSES)) as link:
         for path, place in places.items():
             with venue(link, path) as (where, seen):
                 assert where[0] == ADDRESSES["made", path] == link.address("made", path)
@@ -151,18 +152,135 @@ def test_an_address_that_is_not_this_machines_is_refused(places):
         PacketRung().open([made_tier(1_000)], 7, {("made", "A"): "10.99.7.7"})
     assert refused.value.errno == errno.EADDRNOTAVAIL
     with Namespace.current() as here:
-        assert find(here, "10.99.1.1").network == "10.99.1.0/24"
+        assert device_of(here, "10.99.1.1").startswith(netns.NAME_PREFIX)
 
 
-def test_netems_paths_have_uplinks_too(places):
-    """Without distance its devices need no qdisc, so that every kernel has them."""
-    tier = msgspec.structs.replace(made_tier(0), paths=(Path(name="A"), Path(name="B")))
-    link = NetemRung().open([tier], 7, ADDRESSES)
-    try:
-        for path, place in places.items():
-            with venue(link, path) as (where, seen):
-                assert where[0] == ADDRESSES["made", path]
-                client(place, where)
-            assert seen == [ADDRESSES["made", path][:-1] + "9"]
-    finally:
-        link.close()
+def test_the_own_address_of_a_point_to_point_device_is_meant_not_the_peers(places):
+    with Namespace.current() as here:
+        device = device_of(here, "10.99.1.1")
+        index = socket.if_nametoindex(device)
+        netns.netlink(
+            here, lambda ip: ip.addr("add", index=index, local="10.98.0.1", address="10.98.0.2", prefixlen=32)
+        )
+        assert device_of(here, "10.98.0.1") == device
+        with pytest.raises(OSError, match=r"10\.98\.0\.2 is no address of this machine"):
+            device_of(here, "10.98.0.2")
+
+
+def test_ports_that_the_venue_has_not_stay_this_machines_own(places):
+    with (
+        PacketRung().open([made_tier(RTT_MS * 1_000)], 7, ADDRESSES) as link,
+        venue(link, "A"),
+        socket.create_server((ADDRESSES["made", "A"], 0)) as own,  # as ssh or the control API
+        places["A"].socket(socket.AF_INET, socket.SOCK_STREAM) as end,
+    ):
+        end.settimeout(PATIENCE_S)
+        end.connect(own.getsockname())
+        own.accept()[0].close()
+
+
+def test_this_machine_itself_connects_to_elsewhere_from_such_an_address(places):
+    with (
+        PacketRung().open([made_tier(RTT_MS * 1_000)], 7, ADDRESSES) as link,
+        venue(link, "A"),
+        places["A"].socket(socket.AF_INET, socket.SOCK_STREAM) as elsewhere,
+    ):
+        elsewhere.bind(("10.99.1.9", 0))
+        elsewhere.listen()
+        socket.create_connection(elsewhere.getsockname(), PATIENCE_S).close()
+
+
+@pytest.mark.parametrize("prefix", [24, 32])
+def test_several_paths_at_one_network_have_each_its_own_way_back(places, prefix):
+    second = "10.99.1.2"
+    with Namespace.current() as here:
+        device = device_of(here, "10.99.1.1")
+        netns.set_up(here, device, f"{second}/{prefix}")
+    addresses = {**ADDRESSES, ("made", "B"): second}
+    with PacketRung().open([made_tier(RTT_MS * 1_000)], 7, addresses) as link:
+        for cut, path in (("A", "B"), ("B", "A")):
+            before = link.ways("made", cut)
+            link.change("made", cut, before.changed(loss=1))
+            with venue(link, path) as (where, _):
+                assert client(places["A"], where)[0] >= RTT_MS
+            link.change("made", cut, before)
+
+
+def test_an_address_alone_on_its_network_is_reached_too(places):
+    with Namespace.current() as here:
+        index = socket.if_nametoindex(device_of(here, "10.99.1.1"))
+
+        def alone(ip):
+            ip.addr("add", index=index, address="10.97.0.1", prefixlen=32)
+            ip.route("add", dst="10.96.0.9/32", oif=index, scope="link")
+
+        netns.netlink(here, alone)
+    there = places["A"]
+
+    def beside(ip):
+        (link,) = [link for link in ip.get_links() if link.get("ifname") != "lo"]
+        ip.addr("add", index=link["index"], address="10.96.0.9", prefixlen=32)
+        ip.route("add", dst="10.97.0.1/32", oif=link["index"], scope="link", prefsrc="10.96.0.9")
+
+    netns.netlink(there, beside)
+    with (
+        PacketRung().open([made_tier(RTT_MS * 1_000)], 7, {("made", "A"): "10.97.0.1"}) as link,
+        venue(link, "A") as (where, seen),
+    ):
+        assert client(there, where)[0] >= RTT_MS
+        assert seen == ["10.96.0.9"]
+
+
+def test_a_port_that_another_program_has_at_the_address_is_taken(places):
+    with (
+        PacketRung().open([made_tier(1_000)], 7, ADDRESSES) as link,
+        socket.create_server((ADDRESSES["made", "A"], 0)) as own,
+        pytest.raises(OSError, match="in use") as refused,
+    ):
+        link.listening_socket("made", "A", own.getsockname()[1])
+    assert refused.value.errno == errno.EADDRINUSE
+
+
+def test_two_emulators_at_one_address_share_its_ports(places):
+    with (
+        PacketRung().open([made_tier(RTT_MS * 1_000)], 7, ADDRESSES) as first,
+        venue(first, "A") as (where, _),
+    ):
+        with PacketRung().open([made_tier(RTT_MS * 1_000)], 7, ADDRESSES) as second:
+            with pytest.raises(OSError, match="in use") as refused:
+                second.listening_socket("made", "A", where[1])
+            assert refused.value.errno == errno.EADDRINUSE
+            with venue(second, "A") as (other, _):
+                assert client(places["A"], other)[0] >= RTT_MS
+        assert client(places["A"], where)[0] >= RTT_MS  # the second one's end is not the first one's
+
+
+def rules():
+    with Namespace.current() as here:
+        told = netns.netlink(here, lambda ip: list(ip.get_rules(family=socket.AF_INET)))
+    return [(rule.get("priority") or 0, rule.get("table")) for rule in told]
+
+
+@pytest.mark.parametrize("failing", ["_over", "_back", "_begin", "_add_rule"])
+def test_a_link_that_cannot_be_made_leaves_no_rule_and_no_device(places, monkeypatch, failing):
+    def refused(*_):
+        raise OSError(errno.EPERM, "refused")
+
+    before, devices = rules(), socket.if_nameindex()
+    monkeypatch.setattr(uplink, failing, refused)
+    with pytest.raises(OSError, match="refused"):
+        PacketRung().open([made_tier(1_000)], 7, ADDRESSES)
+    monkeypatch.undo()
+    assert rules() == before
+    assert socket.if_nameindex() == devices
+
+
+def test_rules_that_a_killed_run_left_go_when_their_number_is_used_again(places):
+    before = rules()
+    with Namespace.current() as here:
+        stale = {"table": 83_001, "priority": 5, "ip_proto": socket.IPPROTO_TCP}
+        for address in ("10.99.1.1", "10.99.7.7"):
+            netns.netlink(here, lambda ip, at=address: ip.rule("add", dst=at, dst_len=32, **stale))
+    with PacketRung().open([made_tier(1_000)], 7, ADDRESSES):
+        pass
+    assert rules() == before

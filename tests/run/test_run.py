@@ -177,6 +177,28 @@ print(json.dumps([answer, time.monotonic() - began]))"""
 
 
 @pytest.mark.parametrize("link", ["stream", "packet"])
+def test_addresses_that_an_emulator_for_others_would_have_are_none_of_its(link):
+    if link == "packet" and (reason := netns.possible()):
+        pytest.skip(reason)
+    code = """
+import json, urllib.request
+answer = json.load(urllib.request.urlopen("https://api.kraken.com/0/public/Time", timeout=30))
+print(json.dumps(answer["error"]))"""
+    apart = (
+        "--tier",
+        "beeks",
+        "--market",
+        "off",
+        "--raw-delay",
+        "--link",
+        link,
+        "--host",
+        "{tier}.venue.test",
+    )
+    assert python(code, settings=apart) == []
+
+
+@pytest.mark.parametrize("link", ["stream", "packet"])
 def test_krakens_plain_port_is_there_too_for_http_and_websockets(link):
     if link == "packet" and (reason := netns.possible()):
         pytest.skip(reason)
