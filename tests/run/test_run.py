@@ -15,7 +15,7 @@ import pytest
 from emulator.link import netns
 from emulator.run import trust
 from tests.run.support import FOLDER, NEAR, PATIENCE_S, PYTHON, as_nobody, options, python, run
-from tests.running import COMMAND, ROOT, environment, wait_until
+from tests.running import COMMAND, ROOT, environment
 
 # The command itself
 
@@ -87,18 +87,29 @@ print(len(heard), flush=True)"""
     os.close(theirs)
 
 
+KILLED = """
+import socket, subprocess, sys
+from pathlib import Path
+from emulator.run import spaces
+from tests.running import wait_until
+
+spaces.enter(network=True)  # where nobody else makes and removes devices meanwhile
+before = set(socket.if_nameindex())
+with subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, text=True) as process:
+    pid = int(process.stdout.readline())
+    process.kill()
+    process.wait()
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), 60, "the command's end")
+print(set(socket.if_nameindex()) == before)
+"""
+
+
 def test_nothing_is_left_when_it_is_killed(tmp_path):
-    before = set(socket.if_nameindex())
-    arguments = [*COMMAND, "run", "--tier", "aws", "--market", "off", "--raw-delay", "--", "sh", "-c"]
-    options_ = {key: value for key, value in options().items() if key in ("cwd", "env", "text")}
-    options_["env"] = environment(TMPDIR=str(tmp_path), XDG_DATA_HOME=FOLDER.name)
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "stdin": subprocess.DEVNULL}
-    with subprocess.Popen([*arguments, "echo $$; exec sleep 600"], **options_, **pipes) as process:
-        pid = int(process.stdout.readline())
-        process.kill()
-        process.wait(PATIENCE_S)
-        wait_until(lambda: not Path(f"/proc/{pid}").exists(), PATIENCE_S, "the command's end")
-    assert set(socket.if_nameindex()) == before
+    arguments = [*COMMAND, "run", "--tier", "aws", "--market", "off", "--raw-delay", "--"]
+    env = environment(TMPDIR=str(tmp_path), XDG_DATA_HOME=FOLDER.name)
+    command = [PYTHON, "-c", KILLED, *arguments, "sh", "-c", "echo $$; exec sleep 600"]
+    done = subprocess.run(command, **options(env=env))
+    assert done.stdout == "True\n", done.stderr
 
 
 # The command's world
