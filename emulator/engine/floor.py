@@ -156,7 +156,7 @@ class Floor:
         if order.leverage:
             return self._margin_fault(order, market)
         account, pair = order.account, order.instrument
-        cost = order.held_price * order.qty
+        cost = (order.price or order.held_price) * order.qty
         if not cost and order.buy:
             cost = matching.cost_to_take(market.book.asks, order)
         needed = order.hold_needed(cost)
@@ -229,13 +229,13 @@ class Floor:
         elif protected:
             empty = book.side(not order.buy).best() is None
             self._finish(order, CANCELED, Reason.NO_LIQUIDITY if empty else Reason.PRICE_PROTECTION)
-        elif order.tif in (IOC, FOK):
+        elif order.tif is IOC or order.tif is FOK:
             self._finish(order, CANCELED, Reason.IOC)
         else:
             self._rest(order, market)
 
     def _rest(self, order: Order, market: Market) -> None:
-        left = order.remaining
+        left = order.qty - order.filled
         order.shown = min(order.display, left) if order.type is ICEBERG else left
         order.touched_ns = self.now_ns
         if order.filled and not order.account.house and not order.leverage:
@@ -277,7 +277,7 @@ class Floor:
     def _conclude(self, market: Market) -> None:
         """Publish the book, and let go what the last operation has set off."""
         self._publish_book(market)
-        if self._closes or self._shrunk or market.triggers or market.index_triggers:
+        if self._closes or self._shrunk or market.triggers.orders or market.index_triggers.orders:
             self._set_off(market)
 
     def _set_off(self, market: Market) -> None:
@@ -301,7 +301,7 @@ class Floor:
             (market.triggers, market.last_price),
             (market.index_triggers, market.index_price),
         ):
-            if price and queue:
+            if price and queue.orders:
                 for order in queue.follow(price):
                     self._moved(order)
                 due = queue.due(price)

@@ -27,6 +27,8 @@ class OrderType(StrEnum):
     SETTLE_POSITION = "settle-position"
 
     def __init__(self, word: str) -> None:
+        self.word = word
+        """What it is called, as plain text; ``value`` takes two calls of Python to tell."""
         self.triggered = word not in ("market", "limit", "iceberg", "settle-position")
         """Whether such orders wait for a price."""
         self.limited = word in ("limit", "iceberg") or word.endswith("-limit")

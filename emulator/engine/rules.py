@@ -43,17 +43,18 @@ def order_fault(
         return fault
     if order.cl_ord_id is not None and order.cl_ord_id in account.by_cl_ord_id:
         return Reject.CLIENT_ID_NOT_UNIQUE
-    if order.post_only and not order.type.limited:
+    type_ = order.type
+    if order.post_only and not type_.limited:
         return Reject.POST_ONLY_NEEDS_LIMIT
-    if order.type.triggered:
-        fault = trigger_fault(order.type, order.trigger, order.reference, prices, pair)
+    if type_.triggered:
+        fault = trigger_fault(type_, order.trigger, order.reference, prices, pair)
         if fault is not None:
             return fault
-    if order.type.limited:
+    if type_.limited:
         fault = _limit_fault(order, pair, prices)
         if fault is not None:
             return fault
-    lasts = order.tif is GTD and (order.type.limited or order.type.triggered)
+    lasts = order.tif is GTD and (type_.limited or type_.triggered)
     if lasts and not now_ns < order.expire_ns <= now_ns + LONGEST_EXPIRY_NS:
         return Reject.INVALID_EXPIRY
     if order.start_ns > now_ns + LONGEST_EXPIRY_NS:
@@ -75,19 +76,19 @@ def _size_fault(order: commands.PlaceOrder, pair: Instrument) -> Reject | None:
 
 
 def _limit_fault(order: commands.PlaceOrder, pair: Instrument, prices: Prices) -> Reject | None:
-    price = order.price
+    price, type_ = order.price, order.type
     if isinstance(price, Offset):
-        if not order.type.triggered:
+        if not type_.triggered:
             return Reject.INVALID_PRICE  # it would have been resolved, had there been a last price
-    elif order.type is OrderType.TRAILING_STOP_LIMIT:
+    elif type_.trails:
         return Reject.INVALID_PRICE
     else:
         fault = price_fault(price or 0, order.qty or pair.order_min, pair)
-        if fault is None and not order.type.triggered:
+        if fault is None and prices.last_price and not type_.triggered:
             fault = _band_fault(price or 0, order.side, prices.last_price)
         if fault is not None:
             return fault
-    if order.type is ICEBERG and order.qty > order.display * MIN_DISPLAY:
+    if type_ is ICEBERG and order.qty > order.display * MIN_DISPLAY:
         return Reject.INVALID_DISPLAY
     if order.post_only and order.tif in (IOC, FOK):
         return Reject.INVALID_TIME_IN_FORCE
@@ -95,8 +96,7 @@ def _limit_fault(order: commands.PlaceOrder, pair: Instrument, prices: Prices) -
 
 
 def _band_fault(price: int, side: Side, last: int) -> Reject | None:
-    if not last:
-        return None
+    """Return what is wrong with a price so far from the last one."""
     wild = price > last * PRICE_BAND if side is BUY else price * PRICE_BAND < last
     return Reject.INVALID_PRICE if wild else None
 

@@ -380,7 +380,7 @@ class SpotEngine(Managed):
             self._refuse(Reject.UNKNOWN_PAIR)
             return
         market.index_price = command.price
-        if market.index_triggers:
+        if market.index_triggers.orders:
             self._set_off(market)
 
     def _set_status(self, command: commands.SetStatus) -> None:
@@ -397,7 +397,7 @@ class SpotEngine(Managed):
             market.status = command.status
         self._out.append(events.StatusChanged(command.pair, command.status, self.now_ns))
         for resumed in self.markets.values() if market is None else (market,):
-            if resumed.triggers or resumed.index_triggers:
+            if resumed.triggers.orders or resumed.index_triggers.orders:
                 self._set_off(resumed)
 
     def _move_funds(self, move: Callable[[Any], Reject | None]) -> Callable[[Any], None]:
