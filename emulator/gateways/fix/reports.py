@@ -16,11 +16,11 @@ from emulator.engine.events import (
     Triggered,
     TriggerMoved,
 )
+from emulator.engine.instruments import Instrument
 from emulator.engine.orders import CLOSED, ICEBERG, PENDING, Order, Reason, Status
 from emulator.gateways.fix import codec
 from emulator.gateways.fix.wire import SOH as _SOH
 from emulator.gateways.fix.wire import timestamp
-from emulator.gateways.numbers import text
 
 if TYPE_CHECKING:
     from emulator.gateways.fix.session import Session
@@ -50,8 +50,12 @@ def shortest(value: int, decimals: int) -> str:
     """Return a scaled integer as ``64000.1``, ``2500.0``, ``0.00000001``."""
     if not decimals:
         return f"{value}.0"
-    digits = text(value, decimals).rstrip("0")
-    return f"{digits}0" if digits[-1] == "." else digits
+    if value < 0:
+        return f"-{shortest(-value, decimals)}"
+    digits = str(value)
+    if len(digits) <= decimals:
+        digits = digits.zfill(decimals + 1)
+    return f"{digits[:-decimals]}.{digits[-decimals:].rstrip('0') or '0'}"
 
 
 class LiveOrder:
@@ -117,14 +121,26 @@ def _report(parts: _Parts, exec_id: str, status: str, exec_type: str) -> str:
     return f"{parts[0]}{exec_id}{parts[1]}{status}{parts[2]}{exec_type}{parts[3]}"
 
 
+_Sums = tuple[str, str, str]
+"""What was filled of an order so far, as text: average price, quantity, exact cost."""
+_NOTHING: _Sums = ("0.0", "0.0", "0.0")
+
+
+def _sums(pair: Instrument, filled: int, cost: int) -> _Sums:
+    if not filled:
+        return _NOTHING
+    decimals = pair.price_decimals
+    average = shortest(pair.average_price(cost, filled, decimals), decimals)
+    return average, shortest(filled, pair.lot_decimals), shortest(cost, pair.exact_decimals)
+
+
 def _parts(
     live: LiveOrder,
     time_ns: int,
     *,
     cl_ord_id: str,
     qty: int = 0,
-    filled: int = 0,
-    cost: int = 0,
+    sums: _Sums = _NOTHING,
     leaves: int = 0,
     orig: str | None = None,
     why: str | None = None,
@@ -142,10 +158,7 @@ def _parts(
     qty = qty or order.qty
     quantity = shortest(qty, size)
     left = quantity if leaves == qty else shortest(leaves, size) if leaves else "0.0"
-    average = done = spent = "0.0"
-    if filled:
-        average = shortest(pair.average_price(cost, filled, decimals), decimals)
-        done, spent = shortest(filled, size), shortest(cost, pair.exact_decimals)
+    average, done, spent = sums
     limit_text = shortest(limit, decimals) if limit else ""
     trigger_text = shortest(trigger.price, decimals) if trigger is not None and trigger.price else ""
     if acknowledges:
@@ -204,16 +217,17 @@ def _filled(live: LiveOrder, event: Filled, ids: ExecIds) -> list[str]:
     order, trade = live.order, event.trade
     pair = order.instrument
     asset = pair.base if order.fee_in_base else pair.quote
+    price, qty = shortest(trade.price, pair.price_decimals), shortest(trade.qty, pair.lot_decimals)
+    cost = shortest(trade.cost, pair.exact_decimals)
+    first = trade.cum_qty == trade.qty  # all that was filled is this fill
     parts = _parts(
         live,
         trade.time_ns,
         cl_ord_id=live.cl_ord_id,
-        filled=trade.cum_qty,
-        cost=trade.cum_cost,
+        sums=(price, qty, cost) if first else _sums(pair, trade.cum_qty, trade.cum_cost),
         leaves=order.qty - trade.cum_qty,
-        last=f"31={shortest(trade.price, pair.price_decimals)}\x01"
-        f"32={shortest(trade.qty, pair.lot_decimals)}\x01",
-        money=f"118={shortest(trade.cost, pair.exact_decimals)}\x01136=1\x01"
+        last=f"31={price}\x0132={qty}\x01",
+        money=f"118={cost}\x01136=1\x01"
         f"137={shortest(trade.cum_fee, order.fee_decimals)}\x01138={asset.name}\x01139=4\x01891=2\x01",
         trade=f"527={trade.trade_id}\x011003={trade.exec_id}\x01",
         liquidity=f"5050={'0' if trade.maker else '1'}\x01",
@@ -240,8 +254,7 @@ def _amended(live: LiveOrder, event: Amended, ids: ExecIds) -> list[str]:
         orig=orig,
         why=why,
         qty=event.qty,
-        filled=event.filled,
-        cost=event.cost,
+        sums=_sums(live.order.instrument, event.filled, event.cost),
         leaves=max(event.qty - event.filled, 0),
     )
     return [_report(parts, ids(), state, kind)]
@@ -256,9 +269,8 @@ def _ended(live: LiveOrder, event: Ended, ids: ExecIds) -> list[str]:
     cl_ord_id, orig, why = live.cl_ord_id, None, None if order.reason is None else order.reason.value
     if live.request is not None:
         cl_ord_id, orig, why = live.request, live.cl_ord_id, None
-    parts = _parts(
-        live, event.time_ns, cl_ord_id=cl_ord_id, orig=orig, why=why, filled=order.filled, cost=order.cost
-    )
+    sums = _sums(order.instrument, order.filled, order.cost)
+    parts = _parts(live, event.time_ns, cl_ord_id=cl_ord_id, orig=orig, why=why, sums=sums)
     return [_report(parts, ids(), state, state)]
 
 
@@ -276,8 +288,7 @@ def status(live: LiveOrder, exec_id: str, cl_ord_id: str, now_ns: int) -> str:
         live,
         now_ns,
         cl_ord_id=cl_ord_id,
-        filled=order.filled,
-        cost=order.cost,
+        sums=_sums(order.instrument, order.filled, order.cost),
         leaves=leaves,
         why=why,
     )
