@@ -17,7 +17,7 @@ from emulator.engine.limits import LIMITS
 from emulator.engine.managed import Managed
 from emulator.engine.market import Market
 from emulator.engine.orders import CANCELED, ICEBERG, OPEN, PENDING, SETTLE_POSITION, Order, Reason
-from emulator.engine.status import ONLINE, SYSTEM, TradingStatus
+from emulator.engine.status import MAINTENANCE, ONLINE, SYSTEM, TradingStatus
 from emulator.engine.triggers import Offset
 
 BATCH = range(2, 16)
@@ -197,15 +197,18 @@ class SpotEngine(Managed):
         if order is None:
             self._refuse(Reject.UNKNOWN_ORDER)
             return
-        pair = order.instrument.id
-        fault = (
-            Reject.UNAVAILABLE if self.status(self.markets[pair]) is TradingStatus.MAINTENANCE else None
-        ) or (None if command.batch else self._rate_fault(account, pair, 0))
+        market = self.markets[order.instrument.id]
+        fault = None
+        if self.status(market) is MAINTENANCE:
+            fault = Reject.UNAVAILABLE
+        elif not command.batch:
+            fault = self._rate_fault(account, order.instrument.id, 0)
         if fault is not None:
             self._refuse(fault)
             return
         self._charge_age(order, limits.CANCEL)
-        self._cancel_orders([order], Reason.USER)
+        self._finish(order, CANCELED, Reason.USER)
+        self._publish_book(market)
 
     def cancel_house(self, order: Order, now_ns: int) -> list[Event]:
         """Cancel a resting order of the market itself; nothing happens when it is gone."""

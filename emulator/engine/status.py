@@ -19,8 +19,8 @@ class TradingStatus(StrEnum):
         return self in (TradingStatus.ONLINE, TradingStatus.LIMIT_ONLY, TradingStatus.REDUCE_ONLY)
 
 
-ONLINE = TradingStatus.ONLINE
-"""By a name of its own, as in ``orders``."""
+ONLINE, MAINTENANCE = TradingStatus.ONLINE, TradingStatus.MAINTENANCE
+"""By names of their own, as in ``orders``."""
 
 SYSTEM = frozenset(
     {TradingStatus.ONLINE, TradingStatus.CANCEL_ONLY, TradingStatus.POST_ONLY, TradingStatus.MAINTENANCE}

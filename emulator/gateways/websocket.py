@@ -148,6 +148,8 @@ class Connection(asyncio.Protocol):
             # A frame that announces too much goes to the library as it is: it refuses the header.
             self._frame(data, position, payload, end)
             position = min(end, size)
+            if position == size:  # as after nearly every message
+                break
         else:  # more frames may be there: go on in the next turn
             self._transport.pause_reading()
             asyncio.get_running_loop().call_soon(self._go_on)

@@ -155,7 +155,7 @@ def timestamp(time_ns: int) -> str:
     ms = time_ns // 10**6
     if ms != _Latest.ms:
         seconds, rest = divmod(ms, 1000)
-        _Latest.stamp, _Latest.ms = f"{_second(seconds)}.{rest:03d}", ms
+        _Latest.stamp, _Latest.ms = f"{_second[seconds]}.{rest:03d}", ms
     return _Latest.stamp
 
 

@@ -111,6 +111,8 @@ class PrivateChannels:
 
     def hear(self, events: list[Event]) -> None:
         """Publish a batch of events: one row a message."""
+        if not self._executions and not self._balances:
+            return
         for event in events:
             if type(event) is Posted:
                 listeners = self._balances.get(event.account)
