@@ -258,11 +258,12 @@ class Connection(asyncio.Protocol):
 
     # -- the session's side -----------------------------------------------------------------------
 
-    def send(self, payload: bytes) -> None:
-        """Send one message at once."""
+    def send(self, *payloads: bytes) -> None:
+        """Send messages at once, in one write."""
         if self._open:
             # What was posted before goes first: no update of an old subscription after a new snapshot.
-            self._posted.append(text_frame(payload))
+            for payload in payloads:
+                self._posted.append(text_frame(payload))
             self._write_posted()
 
     def post(self, frame: bytes) -> None:
