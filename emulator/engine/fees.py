@@ -20,5 +20,5 @@ class FeeSchedule(msgspec.Struct, frozen=True):
 
     def rates_ppm(self, volume_usd: int) -> tuple[int, int]:
         """Return the maker's and the taker's rate in parts per million."""
-        maker = self.maker[bisect_right(self.maker, (volume_usd, _ABOVE)) - 1]
-        return maker[1], self.taker[self.level(volume_usd)][1]
+        here, maker, taker = (volume_usd, _ABOVE), self.maker, self.taker
+        return maker[bisect_right(maker, here) - 1][1], taker[bisect_right(taker, here) - 1][1]

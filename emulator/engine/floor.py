@@ -11,13 +11,26 @@ from emulator.engine import commands, events, margin, margin_rules, matching, ru
 from emulator.engine.accounts import Account
 from emulator.engine.events import Event, Reject
 from emulator.engine.ids import IdSequence
-from emulator.engine.instruments import Catalogue, Side
+from emulator.engine.instruments import BUY, Catalogue, Side
 from emulator.engine.limits import LIMITS, AgeCosts
 from emulator.engine.margin import Position
 from emulator.engine.market import Market
-from emulator.engine.orders import Order, OrderType, Reason, Status, TimeInForce
+from emulator.engine.orders import (
+    CANCELED,
+    CLOSED,
+    FOK,
+    GTC,
+    GTD,
+    ICEBERG,
+    IOC,
+    OPEN,
+    PENDING,
+    Order,
+    Reason,
+    Status,
+)
 from emulator.engine.settlement import Settlement
-from emulator.engine.status import TradingStatus
+from emulator.engine.status import ONLINE, TradingStatus
 from emulator.engine.timers import Timers
 from emulator.engine.triggers import Offset, Trigger
 from emulator.engine.valuation import USD, Valuation
@@ -49,7 +62,7 @@ class Floor:
         self.valuation = Valuation(self.markets)
         self.settlement = Settlement(seed, self.valuation)
         self.now_ns = 0
-        self.system = TradingStatus.ONLINE
+        self.system = ONLINE
         self.rate_limits = rate_limits
         self._post_only_rejects = post_only_rejects
         self._orders = IdSequence("O", seed, "order")
@@ -67,7 +80,7 @@ class Floor:
 
     def status(self, market: Market) -> TradingStatus:
         """Return what may be done in a pair now: the venue's status comes first."""
-        return market.status if self.system is TradingStatus.ONLINE else self.system
+        return market.status if self.system is ONLINE else self.system
 
     def balance(self, account: Account, target: str = USD) -> margin.Balance:
         """Return what the account has, owes and may use, in whole units of ``target``."""
@@ -100,8 +113,8 @@ class Floor:
             price if type(price) is int else 0,
             self.now_ns,
         )
-        expires = command.type.triggered and command.tif is TimeInForce.GTD  # it may wait for long
-        order.tif = command.tif if command.type.limited or expires else TimeInForce.GTC
+        expires = command.type.triggered and command.tif is GTD  # it may wait for long
+        order.tif = command.tif if command.type.limited or expires else GTC
         return order
 
     def _new_order(self, command: commands.PlaceOrder, market: Market, account: Account) -> Order:
@@ -109,7 +122,7 @@ class Floor:
         order.post_only = command.post_only
         order.reduce_only = command.reduce_only
         order.display = command.display
-        order.expire_ns = command.expire_ns if order.tif is TimeInForce.GTD else 0
+        order.expire_ns = command.expire_ns if order.tif is GTD else 0
         order.cl_ord_id = command.cl_ord_id
         order.userref = command.userref
         order.self_trade = command.self_trade
@@ -120,7 +133,7 @@ class Floor:
         order.cash = command.cash
         if command.start_ns > self.now_ns:
             order.start_ns = command.start_ns
-            order.status = Status.PENDING
+            order.status = PENDING
         if isinstance(command.price, Offset):
             order.limit_offset = command.price
         if command.type.triggered:
@@ -128,7 +141,7 @@ class Floor:
         return order
 
     def _trigger(self, command: commands.PlaceOrder, market: Market) -> Trigger:
-        buy, price = command.side is Side.BUY, command.trigger
+        buy, price = command.side is BUY, command.trigger
         fixed = price if type(price) is int else 0
         trigger = Trigger(fixed, command.reference, rises=buy is not command.type.takes_profit)
         if isinstance(price, Offset):
@@ -143,7 +156,7 @@ class Floor:
         if order.leverage:
             return self._margin_fault(order, market)
         account, pair = order.account, order.instrument
-        cost = order.held_price * order.qty
+        cost = (order.price or order.held_price) * order.qty
         if not cost and order.buy:
             cost = matching.cost_to_take(market.book.asks, order)
         needed = order.hold_needed(cost)
@@ -176,13 +189,13 @@ class Floor:
 
     def _start(self, order: Order) -> None:
         """Let a scheduled order go live."""
-        if order.status is not Status.PENDING:
+        if order.status is not PENDING:
             return
         order.account.scheduled -= 1
-        order.status = Status.OPEN
+        order.status = OPEN
         market = self.markets[order.instrument.id]
         if not self.status(market).matches:
-            self._finish(order, Status.CANCELED, Reason.MARKET_STATUS)
+            self._finish(order, CANCELED, Reason.MARKET_STATUS)
             return
         self._out.append(events.Started(order, self.now_ns))
         self._go(order, market)
@@ -198,32 +211,32 @@ class Floor:
         if limit is None:
             limit = matching.protected(book.side(not order.buy))
             if limit is None:
-                self._finish(order, Status.CANCELED, Reason.NO_LIQUIDITY)
+                self._finish(order, CANCELED, Reason.NO_LIQUIDITY)
                 return
         if order.post_only and matching.crosses(book, order.buy, limit):
-            self._finish(order, Status.CANCELED, Reason.POST_ONLY)
+            self._finish(order, CANCELED, Reason.POST_ONLY)
             return
-        if order.tif is TimeInForce.FOK and not matching.fillable(book, order, limit):
-            self._finish(order, Status.CANCELED, Reason.FOK)
+        if order.tif is FOK and not matching.fillable(book, order, limit):
+            self._finish(order, CANCELED, Reason.FOK)
             return
         stopped = None
         if matching.crosses(book, order.buy, limit):
             stopped = matching.match(book, order, limit, self.now_ns, self._listener)
         if order.filled == order.qty:
-            self._finish(order, Status.CLOSED, None)
+            self._finish(order, CLOSED, None)
         elif stopped is not None:
-            self._finish(order, Status.CANCELED, stopped)
+            self._finish(order, CANCELED, stopped)
         elif protected:
             empty = book.side(not order.buy).best() is None
-            self._finish(order, Status.CANCELED, Reason.NO_LIQUIDITY if empty else Reason.PRICE_PROTECTION)
-        elif order.tif in (TimeInForce.IOC, TimeInForce.FOK):
-            self._finish(order, Status.CANCELED, Reason.IOC)
+            self._finish(order, CANCELED, Reason.NO_LIQUIDITY if empty else Reason.PRICE_PROTECTION)
+        elif order.tif is IOC or order.tif is FOK:
+            self._finish(order, CANCELED, Reason.IOC)
         else:
             self._rest(order, market)
 
     def _rest(self, order: Order, market: Market) -> None:
-        left = order.remaining
-        order.shown = min(order.display, left) if order.type is OrderType.ICEBERG else left
+        left = order.qty - order.filled
+        order.shown = min(order.display, left) if order.type is ICEBERG else left
         order.touched_ns = self.now_ns
         if order.filled and not order.account.house and not order.leverage:
             order.account.hold(order, order.hold_needed(order.price * left))
@@ -233,7 +246,7 @@ class Floor:
         """Let a reduce-only order be for no more than there is to close; end it when there is nothing."""
         closable = margin.closable(order.account, order.instrument, buy=order.buy)
         if not closable:
-            self._finish(order, Status.CANCELED, Reason.REDUCE_ONLY)
+            self._finish(order, CANCELED, Reason.REDUCE_ONLY)
             return False
         if order.remaining > closable:
             self._remember_original(order)
@@ -264,7 +277,7 @@ class Floor:
     def _conclude(self, market: Market) -> None:
         """Publish the book, and let go what the last operation has set off."""
         self._publish_book(market)
-        if self._closes or self._shrunk or market.triggers or market.index_triggers:
+        if self._closes or self._shrunk or market.triggers.orders or market.index_triggers.orders:
             self._set_off(market)
 
     def _set_off(self, market: Market) -> None:
@@ -288,7 +301,7 @@ class Floor:
             (market.triggers, market.last_price),
             (market.index_triggers, market.index_price),
         ):
-            if price and queue:
+            if price and queue.orders:
                 for order in queue.follow(price):
                     self._moved(order)
                 due = queue.due(price)
@@ -309,7 +322,7 @@ class Floor:
         if not order.leverage:
             refund = order.hold
             if self._funds_fault(order, market, refund) is not None:
-                self._finish(order, Status.CANCELED, Reason.INSUFFICIENT_FUNDS)
+                self._finish(order, CANCELED, Reason.INSUFFICIENT_FUNDS)
                 return
         self._run(order, market)
 
@@ -341,7 +354,7 @@ class Floor:
             price=limit,
             trigger=trigger,
             reference=close.reference,
-            display=quantity if close.type is OrderType.ICEBERG else 0,
+            display=quantity if close.type is ICEBERG else 0,
             leverage=primary.leverage,
             userref=primary.userref,
             self_trade=primary.self_trade,
@@ -353,7 +366,7 @@ class Floor:
         self._out.append(events.Accepted(order))
         order.account.opened(order)
         if fault is not None:
-            self._finish(order, Status.CANCELED, Reason.INSUFFICIENT_FUNDS)
+            self._finish(order, CANCELED, Reason.INSUFFICIENT_FUNDS)
         else:
             self._go(order, market)
 
@@ -381,13 +394,13 @@ class Floor:
                 self._position_changed(order)
 
     def _completed(self, order: Order) -> None:
-        self._finish(order, Status.CLOSED, None)
+        self._finish(order, CLOSED, None)
 
     def _refilled(self, order: Order) -> None:
         self._out.append(events.Refilled(order, order.shown, self.now_ns))
 
     def _prevented(self, order: Order) -> None:
-        self._finish(order, Status.CANCELED, Reason.SELF_TRADE)
+        self._finish(order, CANCELED, Reason.SELF_TRADE)
 
     def _position_changed(self, order: Order) -> None:
         """Look after positions; they are the business of ``positions``."""
@@ -399,7 +412,7 @@ class Floor:
 
     def _finish(self, order: Order, status: Status, reason: Reason | None) -> None:
         """End ``order``: out of the book, hold released, into the history."""
-        if order.status is Status.PENDING:
+        if order.status is PENDING:
             order.account.scheduled -= 1
         if order.level is not None:
             self.markets[order.instrument.id].book.remove(order, self.now_ns)
@@ -414,7 +427,7 @@ class Floor:
             self._out.append(events.Ended(order, self.now_ns))
 
     def _expire(self, order: Order) -> None:
-        if order.status in (Status.OPEN, Status.PENDING):
+        if order.status in (OPEN, PENDING):
             self._finish(order, Status.EXPIRED, Reason.EXPIRED)
             self._publish_book(self.markets[order.instrument.id])
 
@@ -438,5 +451,5 @@ class Floor:
 def _alive(subject: Any) -> bool:
     """Tell whether a timer of ``subject`` still has a purpose."""
     if isinstance(subject, Order):
-        return subject.status in (Status.OPEN, Status.PENDING)
+        return subject.status in (OPEN, PENDING)
     return not isinstance(subject, Position) or bool(subject.open)

@@ -29,6 +29,10 @@ class Side(StrEnum):
     SELL = "sell"
 
 
+BUY = Side.BUY
+"""By a name of its own, as in ``orders``."""
+
+
 class Asset(msgspec.Struct, frozen=True, kw_only=True):
     """One currency.  ``id`` is the REST id (``XXBT``), ``name`` the modern one (``BTC``)."""
 

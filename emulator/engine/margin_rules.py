@@ -6,25 +6,25 @@ from emulator.engine import margin
 from emulator.engine.accounts import Account
 from emulator.engine.commands import PlaceOrder
 from emulator.engine.events import Reject
-from emulator.engine.instruments import Instrument, Side
+from emulator.engine.instruments import BUY, Instrument
 from emulator.engine.limits import AccountTier
-from emulator.engine.orders import OrderType
+from emulator.engine.orders import SETTLE_POSITION
 from emulator.engine.valuation import Valuation
 
 
 def order_fault(order: PlaceOrder, pair: Instrument, account: Account) -> Reject | None:
     """Return why ``account`` may not place such an order on margin; its level is not looked at."""
     if not order.leverage:
-        if order.type is OrderType.SETTLE_POSITION or (not order.qty and not order.cash):
+        if order.type is SETTLE_POSITION or (not order.qty and not order.cash):
             return Reject.INVALID_LEVERAGE
         return Reject.REDUCE_ONLY_NOT_CLOSING if order.reduce_only else None
-    buy = order.side is Side.BUY
+    buy = order.side is BUY
     if account.tier is AccountTier.STARTER:
         return Reject.CANNOT_OPEN_POSITION
     if order.leverage not in (pair.leverage_buy if buy else pair.leverage_sell):
         return Reject.INVALID_LEVERAGE
     closable = margin.closable(account, pair, buy=buy)
-    if (not order.qty or order.type is OrderType.SETTLE_POSITION) and not closable:
+    if (not order.qty or order.type is SETTLE_POSITION) and not closable:
         return Reject.UNKNOWN_POSITION
     if order.reduce_only and not closable and not order.type.triggered:
         same = margin.closable(account, pair, buy=not buy)

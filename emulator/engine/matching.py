@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from emulator.engine.accounts import Account
 from emulator.engine.book import Book, BookSide
-from emulator.engine.orders import Order, Reason, SelfTrade
+from emulator.engine.orders import CANCEL_NEWEST, CANCEL_OLDEST, Order, Reason
 
 PROTECTION_PERCENT = 10
 """Market price protection: a market order trades no further than this from the best price.
@@ -55,10 +55,10 @@ def match(book: Book, taker: Order, limit: int | None, now_ns: int, listener: Li
         maker = levels[key].head
         assert maker is not None  # noqa: S101 - a level without orders is never in the book
         if maker.account is taker.account and not taker.account.house:
-            if taker.self_trade is not SelfTrade.CANCEL_NEWEST:
+            if taker.self_trade is not CANCEL_NEWEST:
                 book.remove(maker, now_ns)
                 listener.prevented(maker)
-            if taker.self_trade is not SelfTrade.CANCEL_OLDEST:
+            if taker.self_trade is not CANCEL_OLDEST:
                 return Reason.SELF_TRADE
             continue
         trade(book, taker, maker, maker.price, now_ns, listener)
@@ -100,7 +100,7 @@ def fillable(book: Book, taker: Order, limit: int) -> bool:
             if order.account is not taker.account:
                 wanted -= order.shown
                 hidden += order.qty - order.filled - order.shown
-            elif taker.self_trade is not SelfTrade.CANCEL_OLDEST:
+            elif taker.self_trade is not CANCEL_OLDEST:
                 return False
             if wanted <= 0:
                 return True

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from emulator.engine.instruments import Instrument, Side, rescale_ceil, rescale_floor, rescale_half_up
+from emulator.engine.instruments import BUY, Instrument, Side, rescale_ceil, rescale_floor, rescale_half_up
 
 if TYPE_CHECKING:
     from emulator.engine.accounts import Account
@@ -27,6 +27,8 @@ class OrderType(StrEnum):
     SETTLE_POSITION = "settle-position"
 
     def __init__(self, word: str) -> None:
+        self.word = word
+        """What it is called, as plain text; ``value`` takes two calls of Python to tell."""
         self.triggered = word not in ("market", "limit", "iceberg", "settle-position")
         """Whether such orders wait for a price."""
         self.limited = word in ("limit", "iceberg") or word.endswith("-limit")
@@ -86,6 +88,15 @@ class Reason(StrEnum):
     REDUCE_ONLY = "Reduce only"
     MARKET_STATUS = "Market status"
     LIQUIDATED = "Liquidation"
+
+
+# What every order is compared with has names of its own: Python 3.11 takes as long to read a member off its
+# class as for a call, and there are twenty of them on an order's road through the engine.
+MARKET, LIMIT, ICEBERG = OrderType.MARKET, OrderType.LIMIT, OrderType.ICEBERG
+SETTLE_POSITION = OrderType.SETTLE_POSITION
+GTC, IOC, GTD, FOK = TimeInForce
+CANCEL_NEWEST, CANCEL_OLDEST = SelfTrade.CANCEL_NEWEST, SelfTrade.CANCEL_OLDEST
+PENDING, OPEN, CLOSED, CANCELED, EXPIRED = Status
 
 
 class Amendment(NamedTuple):
@@ -178,7 +189,7 @@ class Order:
         self.txid = txid
         self.account = account
         self.instrument = instrument
-        self.buy = side is Side.BUY
+        self.buy = side is BUY
         self.type = type_
         self.qty = qty
         self.price = price
@@ -198,14 +209,14 @@ class Order:
         self.rate_cap_ppm = 0
         self.hold = 0
         self.display = 0
-        self.tif = TimeInForce.GTC
+        self.tif = GTC
         self.post_only = False
         self.reduce_only = False
-        self.self_trade = SelfTrade.CANCEL_NEWEST
+        self.self_trade = CANCEL_NEWEST
         self.expire_ns = 0
         self.userref: int | None = None
         self.cl_ord_id: str | None = None
-        self.status = Status.OPEN
+        self.status = OPEN
         self.reason: Reason | None = None
         self.amended = False
         self.history: list[Amendment] = []
@@ -291,27 +302,30 @@ class Order:
         The fee is rounded half up on the order's total, so that fills add up to the order's fee.
         Where it is paid out of the ``proceeds`` and they are too small for it, a later fill pays it.
         """
-        pair = self.instrument
         cost = price * quantity
-        before = self._fee_units(self.fee)
+        exact, decimals, units = self._fee_scales()
+        before = rescale_floor(self.fee, decimals, units)
         self.filled += quantity
         self.cost += cost
-        self.fee_exact += (quantity if self.fee_in_base else cost) * min(rate_ppm, self.rate_cap_ppm)
-        exact = (pair.lot_decimals if self.fee_in_base else pair.exact_decimals) + 6
-        total = rescale_half_up(self.fee_exact, exact, self.fee_decimals)
-        if self.buy is self.fee_in_base and self._fee_units(total) - before > proceeds:
-            total = self.fee
+        rate_ppm = min(rate_ppm, self.rate_cap_ppm)
+        self.fee_exact += (quantity if self.fee_in_base else cost) * rate_ppm
+        total = rescale_half_up(self.fee_exact, exact, decimals)
+        amount = rescale_floor(total, decimals, units) - before
+        if self.buy is self.fee_in_base and amount > proceeds:
+            return 0, 0
         fee = total - self.fee
         self.fee = total
-        return fee, self._fee_units(total) - before
-
-    def _fee_units(self, fee: int) -> int:
-        asset = self.instrument.base if self.fee_in_base else self.instrument.quote
-        return rescale_floor(fee, self.fee_decimals, asset.decimals)
+        return fee, amount
 
     def _fee_ahead(self, amount: int) -> int:
+        exact, decimals, units = self._fee_scales()
+        total = rescale_half_up(self.fee_exact + amount * self.rate_cap_ppm, exact, decimals)
+        ahead = rescale_floor(total, decimals, units)
+        return ahead - rescale_floor(self.fee, decimals, units) if self.fee else ahead
+
+    def _fee_scales(self) -> tuple[int, int, int]:
+        """Return the decimals of ``fee_exact``, of ``fee``, and of the asset that fees are paid in."""
         pair = self.instrument
-        exact = (pair.lot_decimals if self.fee_in_base else pair.exact_decimals) + 6
-        total = rescale_half_up(self.fee_exact + amount * self.rate_cap_ppm, exact, self.fee_decimals)
-        ahead = self._fee_units(total)
-        return ahead - self._fee_units(self.fee) if self.fee else ahead
+        if self.fee_in_base:
+            return pair.lot_decimals + 6, pair.lot_decimals, pair.base.decimals
+        return pair.exact_decimals + 6, pair.cost_decimals, pair.quote.decimals

@@ -6,10 +6,10 @@ from emulator.engine import commands, matching
 from emulator.engine.accounts import Account
 from emulator.engine.book import Book
 from emulator.engine.events import Reject
-from emulator.engine.instruments import Instrument, Side
+from emulator.engine.instruments import BUY, Instrument, Side
 from emulator.engine.limits import SCHEDULED_ORDERS
-from emulator.engine.orders import Order, OrderType, TimeInForce
-from emulator.engine.status import TradingStatus
+from emulator.engine.orders import FOK, GTD, ICEBERG, IOC, LIMIT, MARKET, SETTLE_POSITION, Order, OrderType
+from emulator.engine.status import ONLINE, TradingStatus
 from emulator.engine.triggers import Offset, Reference
 
 MIN_DISPLAY = 15
@@ -43,17 +43,18 @@ def order_fault(
         return fault
     if order.cl_ord_id is not None and order.cl_ord_id in account.by_cl_ord_id:
         return Reject.CLIENT_ID_NOT_UNIQUE
-    if order.post_only and not order.type.limited:
+    type_ = order.type
+    if order.post_only and not type_.limited:
         return Reject.POST_ONLY_NEEDS_LIMIT
-    if order.type.triggered:
-        fault = trigger_fault(order.type, order.trigger, order.reference, prices, pair)
+    if type_.triggered:
+        fault = trigger_fault(type_, order.trigger, order.reference, prices, pair)
         if fault is not None:
             return fault
-    if order.type.limited:
+    if type_.limited:
         fault = _limit_fault(order, pair, prices)
         if fault is not None:
             return fault
-    lasts = order.tif is TimeInForce.GTD and (order.type.limited or order.type.triggered)
+    lasts = order.tif is GTD and (type_.limited or type_.triggered)
     if lasts and not now_ns < order.expire_ns <= now_ns + LONGEST_EXPIRY_NS:
         return Reject.INVALID_EXPIRY
     if order.start_ns > now_ns + LONGEST_EXPIRY_NS:
@@ -65,7 +66,7 @@ def order_fault(
 
 def _size_fault(order: commands.PlaceOrder, pair: Instrument) -> Reject | None:
     if order.cash:
-        plain = order.type is OrderType.MARKET and order.side is Side.BUY and not order.leverage
+        plain = order.type is MARKET and order.side is BUY and not order.leverage
         return None if plain and order.cash >= pair.cost_min else Reject.INVALID_CASH
     if order.leverage and not order.qty:
         return None  # all of the position
@@ -75,29 +76,28 @@ def _size_fault(order: commands.PlaceOrder, pair: Instrument) -> Reject | None:
 
 
 def _limit_fault(order: commands.PlaceOrder, pair: Instrument, prices: Prices) -> Reject | None:
-    price = order.price
+    price, type_ = order.price, order.type
     if isinstance(price, Offset):
-        if not order.type.triggered:
+        if not type_.triggered:
             return Reject.INVALID_PRICE  # it would have been resolved, had there been a last price
-    elif order.type is OrderType.TRAILING_STOP_LIMIT:
+    elif type_.trails:
         return Reject.INVALID_PRICE
     else:
         fault = price_fault(price or 0, order.qty or pair.order_min, pair)
-        if fault is None and not order.type.triggered:
+        if fault is None and prices.last_price and not type_.triggered:
             fault = _band_fault(price or 0, order.side, prices.last_price)
         if fault is not None:
             return fault
-    if order.type is OrderType.ICEBERG and order.qty > order.display * MIN_DISPLAY:
+    if type_ is ICEBERG and order.qty > order.display * MIN_DISPLAY:
         return Reject.INVALID_DISPLAY
-    if order.post_only and order.tif in (TimeInForce.IOC, TimeInForce.FOK):
+    if order.post_only and order.tif in (IOC, FOK):
         return Reject.INVALID_TIME_IN_FORCE
     return None
 
 
 def _band_fault(price: int, side: Side, last: int) -> Reject | None:
-    if not last:
-        return None
-    wild = price > last * PRICE_BAND if side is Side.BUY else price * PRICE_BAND < last
+    """Return what is wrong with a price so far from the last one."""
+    wild = price > last * PRICE_BAND if side is BUY else price * PRICE_BAND < last
     return Reject.INVALID_PRICE if wild else None
 
 
@@ -124,7 +124,7 @@ def _close_fault(close: commands.Close, pair: Instrument) -> Reject | None:
             return Reject.INVALID_CLOSE
     if close.type.limited and not _priced(close.price, pair):
         return Reject.INVALID_CLOSE
-    return None if close.type not in (OrderType.MARKET, OrderType.SETTLE_POSITION) else Reject.INVALID_CLOSE
+    return None if close.type not in (MARKET, SETTLE_POSITION) else Reject.INVALID_CLOSE
 
 
 def _priced(price: int | Offset | None, pair: Instrument) -> bool:
@@ -142,14 +142,14 @@ def price_fault(price: int, qty: int, pair: Instrument) -> Reject | None:
 
 def status_fault(order: commands.PlaceOrder, status: TradingStatus) -> Reject | None:
     """Return why ``order`` cannot be placed while trading has this status."""
-    if status is TradingStatus.ONLINE:
+    if status is ONLINE:
         return None
     if status is TradingStatus.MAINTENANCE:
         return Reject.UNAVAILABLE
     if status is TradingStatus.CANCEL_ONLY:
         return Reject.CANCEL_ONLY
     if status is TradingStatus.POST_ONLY:
-        return None if order.post_only and order.type is OrderType.LIMIT else Reject.POST_ONLY
+        return None if order.post_only and order.type is LIMIT else Reject.POST_ONLY
     if status is TradingStatus.LIMIT_ONLY:
         return None if order.type.limited else Reject.LIMIT_ONLY
     reduces = order.reduce_only if order.leverage else order.side is Side.SELL
@@ -233,7 +233,7 @@ def _amend_price_fault(
             return fault
     elif command.price is not None and not (isinstance(price, Offset) and order.type.limited):
         return Reject.INVALID_PRICE
-    iceberg = order.type is OrderType.ICEBERG
+    iceberg = order.type is ICEBERG
     if (iceberg and qty - order.filled > change.display * MIN_DISPLAY) or (
         command.display is not None and not iceberg
     ):

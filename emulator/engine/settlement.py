@@ -42,7 +42,7 @@ class Settlement:
         self, order: Order, trade_id: int, price: int, quantity: int, now_ns: int, *, maker: bool
     ) -> list[Event]:
         """Book one side of a fill; return what to tell."""
-        account, pair = order.account, order.instrument
+        account, pair, fee_asset = order.account, order.instrument, order.fee_asset
         base, quote = pair.base_amount(quantity), pair.quote_amount(price * quantity)
         if account.house:
             order.filled += quantity
@@ -61,7 +61,7 @@ class Settlement:
             self._lend(pair, base, quote, buy=order.buy)
             ledgers = self._post_margin(order, margin, exec_id, price, fee_amount, now_ns)
         else:
-            self.earn(order.fee_asset, fee_amount)
+            self.earn(fee_asset, fee_amount)
             ledgers = self._post_trade(order, exec_id, base, quote, fee_amount, now_ns)
             if maker:
                 account.hold(order, order.hold_needed(order.price * order.remaining))
@@ -73,21 +73,21 @@ class Settlement:
             trade_id,
             now_ns,
             order.buy,
-            "liquidation market" if order.liquidation else order.type.value,
+            "liquidation market" if order.liquidation else order.type.word,
             maker,
             price,
             quantity,
             fee,
-            order.fee_asset,
+            fee_asset,
             order.filled,
             order.cost,
             order.fee,
-            tuple(entry.id for entry in ledgers),
+            tuple([entry.id for entry in ledgers]),
             *_margin_fields(order, margin, price),
         )
         order.trades.append(exec_id)
         remember(account.trades, exec_id, trade)
-        return [events.Filled(order, trade), *(events.Posted(account.name, entry) for entry in ledgers)]
+        return [events.Filled(order, trade), *[events.Posted(account.name, entry) for entry in ledgers]]
 
     # -- positions --------------------------------------------------------------------------------
 

@@ -16,8 +16,8 @@ from emulator.engine.instruments import Catalogue
 from emulator.engine.limits import LIMITS
 from emulator.engine.managed import Managed
 from emulator.engine.market import Market
-from emulator.engine.orders import Order, OrderType, Reason, Status
-from emulator.engine.status import SYSTEM, TradingStatus
+from emulator.engine.orders import CANCELED, ICEBERG, OPEN, PENDING, SETTLE_POSITION, Order, Reason
+from emulator.engine.status import MAINTENANCE, ONLINE, SYSTEM, TradingStatus
 from emulator.engine.triggers import Offset
 
 BATCH = range(2, 16)
@@ -118,7 +118,7 @@ class SpotEngine(Managed):
         if fault is not None:
             self._refuse(fault)
             return
-        if command.type is OrderType.SETTLE_POSITION:
+        if command.type is SETTLE_POSITION:
             self._settle(command, market, account)
             return
         order = self._new_order(command, market, account)
@@ -133,7 +133,7 @@ class SpotEngine(Managed):
 
     def _order_fault(self, command: commands.PlaceOrder, market: Market, account: Account) -> Reject | None:
         status = self.status(market)
-        fault = None if status is TradingStatus.ONLINE else rules.status_fault(command, status)
+        fault = None if status is ONLINE else rules.status_fault(command, status)
         return (
             fault
             or rules.order_fault(command, market.instrument, account, market, self.now_ns)
@@ -142,7 +142,7 @@ class SpotEngine(Managed):
 
     def _place_house(self, command: commands.PlaceOrder, market: Market, account: Account) -> None:
         """Take a plain order of the market itself: always funded, never archived, told to the public only."""
-        if command.type is OrderType.ICEBERG:
+        if command.type is ICEBERG:
             self._refuse(Reject.INVALID_DISPLAY)
             return
         if not self.status(market).matches:
@@ -177,12 +177,12 @@ class SpotEngine(Managed):
             self._refuse(fault)
             return
         if replaced is not None:
-            self._finish(replaced, Status.CANCELED, Reason.REPLACED)
+            self._finish(replaced, CANCELED, Reason.REPLACED)
         self._out.append(events.Accepted(order))
         order.account.opened(order)
         if order.expire_ns:
             self._timers.at(order.expire_ns, self._expire, order)
-        if order.status is Status.PENDING:
+        if order.status is PENDING:
             order.account.scheduled += 1
             self._timers.at(order.start_ns, self._start, order)
         else:
@@ -197,15 +197,18 @@ class SpotEngine(Managed):
         if order is None:
             self._refuse(Reject.UNKNOWN_ORDER)
             return
-        pair = order.instrument.id
-        fault = (
-            Reject.UNAVAILABLE if self.status(self.markets[pair]) is TradingStatus.MAINTENANCE else None
-        ) or (None if command.batch else self._rate_fault(account, pair, 0))
+        market = self.markets[order.instrument.id]
+        fault = None
+        if self.status(market) is MAINTENANCE:
+            fault = Reject.UNAVAILABLE
+        elif not command.batch:
+            fault = self._rate_fault(account, order.instrument.id, 0)
         if fault is not None:
             self._refuse(fault)
             return
         self._charge_age(order, limits.CANCEL)
-        self._cancel_orders([order], Reason.USER)
+        self._finish(order, CANCELED, Reason.USER)
+        self._publish_book(market)
 
     def cancel_house(self, order: Order, now_ns: int) -> list[Event]:
         """Cancel a resting order of the market itself; nothing happens when it is gone."""
@@ -213,7 +216,7 @@ class SpotEngine(Managed):
         out: list[Event] = []
         self._out = out
         if order.level is not None:
-            self._finish(order, Status.CANCELED, Reason.USER)
+            self._finish(order, CANCELED, Reason.USER)
             self._publish_book(self.markets[order.instrument.id])
         return out
 
@@ -231,7 +234,7 @@ class SpotEngine(Managed):
 
     def _cancel_orders(self, orders: list[Order], reason: Reason) -> None:
         for order in orders:
-            self._finish(order, Status.CANCELED, reason)
+            self._finish(order, CANCELED, reason)
         for name in dict.fromkeys(order.instrument.id for order in orders):
             self._publish_book(self.markets[name])
 
@@ -307,7 +310,7 @@ class SpotEngine(Managed):
         qty, display = change.qty, change.display
         left = max(qty - order.filled, 0)
         shown = left
-        if order.type is OrderType.ICEBERG:
+        if order.type is ICEBERG:
             # A slice that is partly taken is not refilled where it stands.
             shown = min(order.shown if display == order.display else display, left)
         order.display = display
@@ -315,7 +318,7 @@ class SpotEngine(Managed):
         if not left:
             order.qty = order.filled
             self._told_amended(order)
-            self._finish(order, Status.CANCELED, Reason.USER)
+            self._finish(order, CANCELED, Reason.USER)
         elif order.level is None:
             self._change_waiting(order, market, change)
         elif keeps_place:
@@ -348,7 +351,7 @@ class SpotEngine(Managed):
                     trigger.follow(seen, order.instrument.tick)
             else:
                 trigger.price, trigger.offset = change.trigger, None
-            if order.status is Status.OPEN:
+            if order.status is OPEN:
                 queue.add(order)
         self._told_amended(order)
 
@@ -380,7 +383,7 @@ class SpotEngine(Managed):
             self._refuse(Reject.UNKNOWN_PAIR)
             return
         market.index_price = command.price
-        if market.index_triggers:
+        if market.index_triggers.orders:
             self._set_off(market)
 
     def _set_status(self, command: commands.SetStatus) -> None:
@@ -397,7 +400,7 @@ class SpotEngine(Managed):
             market.status = command.status
         self._out.append(events.StatusChanged(command.pair, command.status, self.now_ns))
         for resumed in self.markets.values() if market is None else (market,):
-            if resumed.triggers or resumed.index_triggers:
+            if resumed.triggers.orders or resumed.index_triggers.orders:
                 self._set_off(resumed)
 
     def _move_funds(self, move: Callable[[Any], Reject | None]) -> Callable[[Any], None]:

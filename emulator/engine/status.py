@@ -19,6 +19,9 @@ class TradingStatus(StrEnum):
         return self in (TradingStatus.ONLINE, TradingStatus.LIMIT_ONLY, TradingStatus.REDUCE_ONLY)
 
 
+ONLINE, MAINTENANCE = TradingStatus.ONLINE, TradingStatus.MAINTENANCE
+"""By names of their own, as in ``orders``."""
+
 SYSTEM = frozenset(
     {TradingStatus.ONLINE, TradingStatus.CANCEL_ONLY, TradingStatus.POST_ONLY, TradingStatus.MAINTENANCE}
 )

@@ -81,21 +81,21 @@ class Trigger:
 class TriggerQueue:
     """The waiting orders of one pair and one reference, nearest first, then oldest first."""
 
-    __slots__ = ("_falling", "_rising", "_seen", "_trailing")
+    __slots__ = ("_falling", "_rising", "_seen", "_trailing", "orders")
 
     def __init__(self) -> None:
+        self.orders: dict[int, Order] = {}
+        """All that wait, by their number."""
         self._rising: list[tuple[int, int, Order]] = []
         self._falling: list[tuple[int, int, Order]] = []
         self._trailing: dict[int, Order] = {}
         self._seen = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._rising or self._falling or self._trailing)
-
     def add(self, order: "Order") -> None:
         """Let ``order`` wait."""
         trigger = order.trigger
         assert trigger is not None  # noqa: S101 - only orders with a trigger wait
+        self.orders[order.seq] = order
         if trigger.trails:
             self._trailing[order.seq] = order
         if trigger.price:
@@ -105,6 +105,7 @@ class TriggerQueue:
         """Let ``order`` wait no longer; nothing happens when it does not."""
         trigger = order.trigger
         assert trigger is not None  # noqa: S101 - only orders with a trigger wait
+        self.orders.pop(order.seq, None)
         self._trailing.pop(order.seq, None)
         self._leave(order, trigger)
 

@@ -60,6 +60,7 @@ PERMISSION_DENIED = "EGeneral:Permission denied"
 INTERNAL = "EGeneral:Internal error"
 
 
+_ACTIVE = AccountState.ACTIVE
 _STATES = {
     AccountState.DISABLED: "EAuth:Account temporary disabled",
     AccountState.UNCONFIRMED: "EAuth:Account unconfirmed",
@@ -68,7 +69,7 @@ _STATES = {
 
 def check_state(state: AccountState, *, trades: bool) -> None:
     """Refuse an account that may not do anything, or not trade; VenueError."""
-    if state is not AccountState.ACTIVE and (trades or state is not AccountState.LOCKED):
+    if state is not _ACTIVE and (trades or state is not AccountState.LOCKED):
         raise VenueError(_STATES.get(state, "ETrade:User Locked"))
 
 

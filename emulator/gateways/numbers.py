@@ -56,22 +56,19 @@ def units(value: str, decimals: int, *, truncate: bool = False) -> int:
     return whole
 
 
-class Seconds:
-    """Seconds since the epoch as text in one form (of ``strftime``); recent ones are remembered."""
+class Seconds(dict[int, str]):
+    """Seconds since the epoch as text in one form (of ``strftime``), made when it is first asked for."""
 
-    __slots__ = ("_form", "_known")
+    __slots__ = ("_form",)
 
     def __init__(self, form: str) -> None:
+        super().__init__()
         self._form = form
-        self._known: dict[int, str] = {}
 
-    def __call__(self, seconds: int) -> str:
-        """Return the text."""
-        stamp = self._known.get(seconds)
-        if stamp is None:
-            if len(self._known) > 1000:
-                self._known.clear()
-            stamp = self._known[seconds] = datetime.fromtimestamp(seconds, UTC).strftime(self._form)
+    def __missing__(self, seconds: int) -> str:
+        if len(self) > 1000:
+            self.clear()
+        stamp = self[seconds] = datetime.fromtimestamp(seconds, UTC).strftime(self._form)
         return stamp
 
 
@@ -81,7 +78,7 @@ _second = Seconds("%Y-%m-%dT%H:%M:%S")
 def rfc3339(time_ns: int, decimals: int = 6) -> str:
     """Return a time as ``2026-11-02T10:00:00.123456Z`` with 0, 6 or 9 decimals."""
     seconds, fraction = divmod(time_ns, 10**9)
-    stamp = _second(seconds)
+    stamp = _second[seconds]
     if decimals == 6:
         return f"{stamp}.{fraction // 1000:06d}Z"
     return f"{stamp}.{fraction:09d}Z" if decimals else f"{stamp}Z"

@@ -164,9 +164,13 @@ def check_batch(engine: SpotEngine, batch: Sequence[PlaceOrder], now_ns: int) ->
 
 def answer(events: list[Event]) -> Event:
     """Return the event that answers the command; raises VenueError when the command was refused."""
+    ended = None
     for event in events:
-        if isinstance(event, Rejected):
-            raise VenueError(REJECT_TEXT[event.reason])
         if type(event) in _ANSWERS:
             return event
-    return next(event for event in events if isinstance(event, Ended))
+        if type(event) is Rejected:
+            raise VenueError(REJECT_TEXT[event.reason])
+        if type(event) is Ended and ended is None:
+            ended = event
+    assert ended is not None  # noqa: S101 - the only other answer is that of a CancelOrder
+    return ended

@@ -4,11 +4,37 @@ from collections.abc import Callable
 from typing import Protocol
 
 
+class Sender(Protocol):
+    """Whoever gets messages."""
+
+    @property
+    def send(self) -> Callable[..., None]:
+        """Sends messages (``*payloads``) at once, in one write."""
+
+
+class Mail:
+    """Messages to several connections of what happened at one moment: one write for each of them."""
+
+    __slots__ = ("_messages",)
+
+    def __init__(self) -> None:
+        self._messages: dict[Sender, list[bytes]] = {}
+
+    def add(self, to: Sender, payload: bytes) -> None:
+        """Have a message sent, after those to the same connection that were added before."""
+        self._messages.setdefault(to, []).append(payload)
+
+    def send(self) -> None:
+        """Send all of them."""
+        for to, payloads in self._messages.items():
+            to.send(*payloads)
+
+
 class Outlet(Protocol):
     """The connection under a session."""
 
-    def send(self, payload: bytes) -> None:
-        """Send one message at once."""
+    def send(self, *payloads: bytes) -> None:
+        """Send messages at once, in one write."""
 
     def post(self, frame: bytes) -> None:
         """Send a ready frame with the other market data of this moment."""

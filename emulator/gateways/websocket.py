@@ -148,6 +148,8 @@ class Connection(asyncio.Protocol):
             # A frame that announces too much goes to the library as it is: it refuses the header.
             self._frame(data, position, payload, end)
             position = min(end, size)
+            if position == size:  # as after nearly every message
+                break
         else:  # more frames may be there: go on in the next turn
             self._transport.pause_reading()
             asyncio.get_running_loop().call_soon(self._go_on)
@@ -256,11 +258,12 @@ class Connection(asyncio.Protocol):
 
     # -- the session's side -----------------------------------------------------------------------
 
-    def send(self, payload: bytes) -> None:
-        """Send one message at once."""
+    def send(self, *payloads: bytes) -> None:
+        """Send messages at once, in one write."""
         if self._open:
             # What was posted before goes first: no update of an old subscription after a new snapshot.
-            self._posted.append(text_frame(payload))
+            for payload in payloads:
+                self._posted.append(text_frame(payload))
             self._write_posted()
 
     def post(self, frame: bytes) -> None:

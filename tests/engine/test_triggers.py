@@ -187,7 +187,7 @@ class TestStops:
         )
         venue.wait(60)
         assert order.status is Status.EXPIRED
-        assert not venue.engine.markets[XBTUSD].triggers
+        assert not venue.engine.markets[XBTUSD].triggers.orders
 
 
 class TestTrailing:
@@ -243,7 +243,7 @@ class TestTrailing:
             best = max(best, price)
             due = price <= best - away
             assert bool(order.trigger.fired_ns) is due
-            assert bool(market.index_triggers) is not due
+            assert bool(market.index_triggers.orders) is not due
             if due:
                 return
             assert (order.trigger.peak, order.trigger.price) == (best, best - away)

@@ -43,6 +43,18 @@ def listener(kraken, client):
     return Listener(kraken, client)
 
 
+def test_all_that_one_command_does_is_one_write(kraken, listener):
+    client = listener.client
+    client.subscribe("balances", token=listener.token)
+    kraken.place("bob", "sell", "0.1", "64000.1")
+    client.take()
+    before = client.writes
+    kraken.place("alice", "buy", "0.1", "64000.1")
+    channels = [message["channel"] for message in client.take()]
+    assert channels == ["executions"] * 3 + ["balances"] * 2 + ["executions"]
+    assert client.writes == before + 1
+
+
 # -- rows ------------------------------------------------------------------------------------------------
 
 

@@ -27,13 +27,15 @@ class V1:
     def __init__(self, kraken: Kraken, role: Role = Role.ANY) -> None:
         self.kraken = kraken
         self.raw: list[bytes] = []
+        self.writes = 0
         self.closed: int | None = None
         self._taken = 0
         kraken.v1 = getattr(kraken, "v1", None) or Gateway(kraken.venue)
         self.session = Session(kraken.v1, self, role, 17_843_232_920_108_168_701)
 
-    def send(self, payload: bytes) -> None:
-        self.raw.append(payload)
+    def send(self, *payloads: bytes) -> None:
+        self.writes += 1
+        self.raw += payloads
 
     def post(self, frame: bytes) -> None:
         size = frame[1]

@@ -82,13 +82,15 @@ class Client:
 
     def __init__(self, gateway: Gateway, role: Role = Role.ANY) -> None:
         self.raw: list[str] = []
+        self.writes = 0
         self.heartbeat = False
         self.closed: int | None = None
         self._taken = 0
         self.session = Session(gateway, self, role, 11_754_023_117_765_420_033)
 
-    def send(self, payload: bytes) -> None:
-        self.raw.append(payload.decode())
+    def send(self, *payloads: bytes) -> None:
+        self.writes += 1
+        self.raw += [payload.decode() for payload in payloads]
 
     def post(self, frame: bytes) -> None:
         assert frame[0] == 0x81, "one whole text frame"

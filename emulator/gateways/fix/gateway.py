@@ -237,8 +237,9 @@ class Gateway:
                 continue
             session, before = live.session, live.cl_ord_id
             try:
-                for body in write(live, event, self.exec_id):
-                    session.post("8", body)
+                bodies = write(live, event, self.exec_id)
+                if bodies:
+                    session.post("8", *bodies)
             except Exception:  # a mistake of ours: this session ends, the others get their reports
                 _log.exception("a report to %s failed", session)
                 session.core.failed = session.outlet is not None

@@ -4,7 +4,7 @@ Bodies are written as text, tags ascending, numbers in the shortest form that ha
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from emulator.engine.events import (
     Accepted,
@@ -16,11 +16,11 @@ from emulator.engine.events import (
     Triggered,
     TriggerMoved,
 )
-from emulator.engine.orders import Order, OrderType, Reason, Status
+from emulator.engine.instruments import Instrument
+from emulator.engine.orders import CLOSED, ICEBERG, PENDING, Order, Reason, Status
 from emulator.gateways.fix import codec
 from emulator.gateways.fix.wire import SOH as _SOH
 from emulator.gateways.fix.wire import timestamp
-from emulator.gateways.numbers import text
 
 if TYPE_CHECKING:
     from emulator.gateways.fix.session import Session
@@ -50,8 +50,12 @@ def shortest(value: int, decimals: int) -> str:
     """Return a scaled integer as ``64000.1``, ``2500.0``, ``0.00000001``."""
     if not decimals:
         return f"{value}.0"
-    digits = text(value, decimals).rstrip("0")
-    return f"{digits}0" if digits[-1] == "." else digits
+    if value < 0:
+        return f"-{shortest(-value, decimals)}"
+    digits = str(value)
+    if len(digits) <= decimals:
+        digits = digits.zfill(decimals + 1)
+    return f"{digits[:-decimals]}.{digits[-decimals:].rstrip('0') or '0'}"
 
 
 class LiveOrder:
@@ -108,17 +112,26 @@ def _limit(order: Order) -> int:
     return order.price
 
 
-class _Parts(NamedTuple):
-    """A report's body, cut where its id, OrdStatus and ExecType stand."""
+_Parts = tuple[str, str, str, str]
+"""A report's body, cut where its id, OrdStatus and ExecType stand."""
 
-    before_id: str
-    before_status: str
-    before_type: str
-    rest: str
 
-    def report(self, exec_id: str, status: str, exec_type: str) -> str:
-        """Return the body."""
-        return f"{self[0]}{exec_id}{self[1]}{status}{self[2]}{exec_type}{self[3]}"
+def _report(parts: _Parts, exec_id: str, status: str, exec_type: str) -> str:
+    """Return the body."""
+    return f"{parts[0]}{exec_id}{parts[1]}{status}{parts[2]}{exec_type}{parts[3]}"
+
+
+_Sums = tuple[str, str, str]
+"""What was filled of an order so far, as text: average price, quantity, exact cost."""
+_NOTHING: _Sums = ("0.0", "0.0", "0.0")
+
+
+def _sums(pair: Instrument, filled: int, cost: int) -> _Sums:
+    if not filled:
+        return _NOTHING
+    decimals = pair.price_decimals
+    average = shortest(pair.average_price(cost, filled, decimals), decimals)
+    return average, shortest(filled, pair.lot_decimals), shortest(cost, pair.exact_decimals)
 
 
 def _parts(
@@ -127,8 +140,7 @@ def _parts(
     *,
     cl_ord_id: str,
     qty: int = 0,
-    filled: int = 0,
-    cost: int = 0,
+    sums: _Sums = _NOTHING,
     leaves: int = 0,
     orig: str | None = None,
     why: str | None = None,
@@ -143,12 +155,10 @@ def _parts(
     pair = order.instrument
     size, decimals = pair.lot_decimals, pair.price_decimals
     limit, trigger, rest = _limit(order), order.trigger, ""
-    quantity = shortest(qty or order.qty, size)
-    left = quantity if leaves == (qty or order.qty) else shortest(leaves, size) if leaves else "0.0"
-    average = done = spent = "0.0"
-    if filled:
-        average = shortest(pair.average_price(cost, filled, decimals), decimals)
-        done, spent = shortest(filled, size), shortest(cost, pair.exact_decimals)
+    qty = qty or order.qty
+    quantity = shortest(qty, size)
+    left = quantity if leaves == qty else shortest(leaves, size) if leaves else "0.0"
+    average, done, spent = sums
     limit_text = shortest(limit, decimals) if limit else ""
     trigger_text = shortest(trigger.price, decimals) if trigger is not None and trigger.price else ""
     if acknowledges:
@@ -164,9 +174,9 @@ def _parts(
             middle = f"{middle}99={trigger_text}\x01"
         if trigger.fired_ns and live.type in _SET_OFF:
             rest = f"1102={shortest(trigger.fired_price, decimals)}\x01"
-    if order.type is OrderType.ICEBERG:
+    if order.type is ICEBERG:
         rest = f"{rest}1138={shortest(order.display, size)}\x01"
-    return _Parts(
+    return (
         f"6={average}\x0111={cl_ord_id}\x0114={done}\x0117=",
         f"\x01{last}37={order.txid}\x0138={quantity}\x0139=",
         f"{middle}{money}150=",
@@ -182,17 +192,17 @@ def _accepted(live: LiveOrder, event: Accepted, ids: ExecIds) -> list[str]:
     order = live.order
     qty = order.history[0].qty if order.history else order.qty  # a reduction may have cut it down already
     parts = _parts(live, order.opened_ns, cl_ord_id=live.cl_ord_id, qty=qty, leaves=qty, acknowledges=True)
-    pending = parts.report(ids(), PENDING_NEW, PENDING_NEW)
+    pending = _report(parts, ids(), PENDING_NEW, PENDING_NEW)
     if order.start_ns or order.reason is Reason.POST_ONLY:
         return [pending]
-    return [pending, parts.report(ids(), NEW, NEW)]
+    return [pending, _report(parts, ids(), NEW, NEW)]
 
 
 def _started(live: LiveOrder, event: Started, ids: ExecIds) -> list[str]:
     """Tell that a scheduled order is live."""
     order = live.order
     parts = _parts(live, event.time_ns, cl_ord_id=live.cl_ord_id, leaves=order.qty, acknowledges=True)
-    return [parts.report(ids(), NEW, NEW)]
+    return [_report(parts, ids(), NEW, NEW)]
 
 
 def _restated(live: LiveOrder, event: Triggered | TriggerMoved, ids: ExecIds) -> list[str]:
@@ -200,35 +210,36 @@ def _restated(live: LiveOrder, event: Triggered | TriggerMoved, ids: ExecIds) ->
     if type(event) is Triggered:
         live.type = codec.running_type(live.order)
     parts = _parts(live, event.time_ns, cl_ord_id=live.cl_ord_id, leaves=live.order.qty)
-    return [parts.report(ids(), NEW, RESTATED)]
+    return [_report(parts, ids(), NEW, RESTATED)]
 
 
 def _filled(live: LiveOrder, event: Filled, ids: ExecIds) -> list[str]:
     order, trade = live.order, event.trade
     pair = order.instrument
     asset = pair.base if order.fee_in_base else pair.quote
+    price, qty = shortest(trade.price, pair.price_decimals), shortest(trade.qty, pair.lot_decimals)
+    cost = shortest(trade.cost, pair.exact_decimals)
+    first = trade.cum_qty == trade.qty  # all that was filled is this fill
     parts = _parts(
         live,
         trade.time_ns,
         cl_ord_id=live.cl_ord_id,
-        filled=trade.cum_qty,
-        cost=trade.cum_cost,
+        sums=(price, qty, cost) if first else _sums(pair, trade.cum_qty, trade.cum_cost),
         leaves=order.qty - trade.cum_qty,
-        last=f"31={shortest(trade.price, pair.price_decimals)}\x01"
-        f"32={shortest(trade.qty, pair.lot_decimals)}\x01",
-        money=f"118={shortest(trade.cost, pair.exact_decimals)}\x01136=1\x01"
+        last=f"31={price}\x0132={qty}\x01",
+        money=f"118={cost}\x01136=1\x01"
         f"137={shortest(trade.cum_fee, order.fee_decimals)}\x01138={asset.name}\x01139=4\x01891=2\x01",
         trade=f"527={trade.trade_id}\x011003={trade.exec_id}\x01",
         liquidity=f"5050={'0' if trade.maker else '1'}\x01",
     )
-    return [parts.report(ids(), FILLED if trade.cum_qty == order.qty else PARTIALLY_FILLED, TRADE)]
+    return [_report(parts, ids(), FILLED if trade.cum_qty == order.qty else PARTIALLY_FILLED, TRADE)]
 
 
 def _amended(live: LiveOrder, event: Amended, ids: ExecIds) -> list[str]:
     """Tell of new values: those that the client asked for, or that the engine itself has set."""
     orig, why = None, None
     state = kind = REPLACED
-    if live.order.status is Status.PENDING:
+    if live.order.status is PENDING:
         state = PENDING_REPLACE
     if event.reason is not None:
         why, kind = event.reason.value, RESTATED
@@ -243,26 +254,24 @@ def _amended(live: LiveOrder, event: Amended, ids: ExecIds) -> list[str]:
         orig=orig,
         why=why,
         qty=event.qty,
-        filled=event.filled,
-        cost=event.cost,
+        sums=_sums(live.order.instrument, event.filled, event.cost),
         leaves=max(event.qty - event.filled, 0),
     )
-    return [parts.report(ids(), state, kind)]
+    return [_report(parts, ids(), state, kind)]
 
 
 def _ended(live: LiveOrder, event: Ended, ids: ExecIds) -> list[str]:
     """Tell of a cancel or an expiry; that an order is filled its last fill has told."""
     order = live.order
-    if order.status is Status.CLOSED:
+    if order.status is CLOSED:
         return []
     state = _ENDED[order.status]
     cl_ord_id, orig, why = live.cl_ord_id, None, None if order.reason is None else order.reason.value
     if live.request is not None:
         cl_ord_id, orig, why = live.request, live.cl_ord_id, None
-    parts = _parts(
-        live, event.time_ns, cl_ord_id=cl_ord_id, orig=orig, why=why, filled=order.filled, cost=order.cost
-    )
-    return [parts.report(ids(), state, state)]
+    sums = _sums(order.instrument, order.filled, order.cost)
+    parts = _parts(live, event.time_ns, cl_ord_id=cl_ord_id, orig=orig, why=why, sums=sums)
+    return [_report(parts, ids(), state, state)]
 
 
 def status(live: LiveOrder, exec_id: str, cl_ord_id: str, now_ns: int) -> str:
@@ -272,19 +281,18 @@ def status(live: LiveOrder, exec_id: str, cl_ord_id: str, now_ns: int) -> str:
         state, leaves = _ENDED[order.status], 0
     else:
         state, leaves = PARTIALLY_FILLED if order.filled else NEW, order.remaining
-        if order.status is Status.PENDING:
+        if order.status is PENDING:
             state = PENDING_NEW
     why = None if order.reason is None else order.reason.value
     parts = _parts(
         live,
         now_ns,
         cl_ord_id=cl_ord_id,
-        filled=order.filled,
-        cost=order.cost,
+        sums=_sums(order.instrument, order.filled, order.cost),
         leaves=leaves,
         why=why,
     )
-    return parts.report(exec_id, state, STATUS)
+    return _report(parts, exec_id, state, STATUS)
 
 
 WRITERS: dict[type[Event], Callable[..., list[str]]] = {

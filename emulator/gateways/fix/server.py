@@ -154,8 +154,9 @@ class Connection(asyncio.Protocol):
 
     def _answer(self, messages: list[bytes]) -> None:
         """Answer messages; those beyond what one turn of the loop may take wait for the next one."""
-        last = min(len(messages), MESSAGES_AT_ONCE) - 1
-        for place, message in enumerate(messages[: last + 1]):
+        messages, self._left = messages[:MESSAGES_AT_ONCE], messages[MESSAGES_AT_ONCE:]
+        count = len(messages)
+        for place, message in enumerate(messages, 1):
             session = self._session
             if session is None:
                 session = self._log_on(message)
@@ -163,12 +164,11 @@ class Connection(asyncio.Protocol):
                     self.close()
                     return
                 continue
-            session.more = place < last
+            session.more = place < count
             session.receive(message)
             if self._closing or session.ended:
                 self.close()
                 return
-        self._left = messages[last + 1 :]
         if self._left:
             self._transport.pause_reading()
             asyncio.get_running_loop().call_soon(self._go_on)

@@ -184,17 +184,20 @@ class Session:
 
     # -- sending ----------------------------------------------------------------------------------
 
-    def post(self, msg_type: str, body: str, *, keep: bool = True) -> None:
-        """Number a message and have it sent with the next ``flush``; ``keep`` it for resends."""
-        number = self.core.take_number()
+    def post(self, msg_type: str, *bodies: str, keep: bool = True) -> None:
+        """Number messages and have them sent with the next ``flush``; ``keep`` them for resends."""
         stamp = wire.timestamp(self.venue.clock.now_ns())
-        message = wire.encode(f"35={msg_type}\x0134={number}{self._ours}{stamp}{self._theirs}{body}")
-        if keep and self.service.trading:
-            self._outbox.add(number, message)
-            if self._journal is not None:
-                self._journal.append(message, self._outbox.all)
-        if self.outlet is not None:
-            self._out.append(message)
+        who_and_when = f"{self._ours}{stamp}{self._theirs}"
+        keep = keep and self.service.trading
+        for body in bodies:
+            number = self.core.take_number()
+            message = wire.encode(f"35={msg_type}\x0134={number}{who_and_when}{body}")
+            if keep:
+                self._outbox.add(number, message)
+                if self._journal is not None:
+                    self._journal.append(message, self._outbox.all)
+            if self.outlet is not None:
+                self._out.append(message)
 
     def flush(self) -> None:
         """Write what is to be sent; what is on the wire has been written down before."""

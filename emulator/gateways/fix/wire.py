@@ -18,6 +18,8 @@ _LONGEST_HEAD = 40
 _TRAILER = 7
 """Bytes of ``10=123`` and its end."""
 _WHEN = re.compile(r"(\d{4})(\d{2})(\d{2})-(\d{2}):(\d{2}):(\d{2})(?:\.(\d{1,9}))?", re.ASCII)
+_TRAILERS = tuple(b"10=%03d\x01" % number for number in range(256))
+"""By checksum."""
 _SURE, _SURE_ASCII = 256, 515
 """Bytes whose sum is below that, whatever they are."""
 
@@ -90,9 +92,10 @@ def _spoilt(buffer: bytes, start: int) -> bool:
 
 def fields(message: str) -> dict[str, str]:
     """Return a message's fields by tag; of tags that stand there twice, the last one."""
-    if message.count("=") == message.count(SOH):  # no value has one
-        parts = iter(message.replace("=", SOH).split(SOH))
-        return dict(zip(parts, parts, strict=False))
+    parts = message.replace("=", SOH).split(SOH)
+    if len(parts) == 2 * message.count("=") + 1:  # no value has one
+        part = iter(parts)
+        return dict(zip(part, part, strict=False))
     return dict([part.split("=", 1) for part in message[:-1].split(SOH)])
 
 
@@ -120,7 +123,7 @@ def encode(content: str) -> bytes:
     """Return a message; ``content`` is everything between the length and the checksum."""
     data = content.encode()
     data = b"8=FIX.4.4\x019=%d\x01%b" % (len(data), data)
-    return b"%b10=%03d\x01" % (data, checksum(data))
+    return data + _TRAILERS[checksum(data)]
 
 
 def resent(message: bytes, stamp: str) -> bytes:
@@ -152,7 +155,7 @@ def timestamp(time_ns: int) -> str:
     ms = time_ns // 10**6
     if ms != _Latest.ms:
         seconds, rest = divmod(ms, 1000)
-        _Latest.stamp, _Latest.ms = f"{_second(seconds)}.{rest:03d}", ms
+        _Latest.stamp, _Latest.ms = f"{_second[seconds]}.{rest:03d}", ms
     return _Latest.stamp
 
 

@@ -43,8 +43,11 @@ class Server:
         body = b""
         if request.method == "POST" and request.can_read_body:
             try:
-                async with asyncio.timeout(BODY_TIMEOUT_S):
-                    body = await _read(request)
+                if request.content.is_eof():  # all of it has come with the head: a timer would be for nothing
+                    body = request.content.read_nowait()
+                else:
+                    async with asyncio.timeout(BODY_TIMEOUT_S):
+                        body = await _read(request)
             except TimeoutError:
                 return web.Response(status=408)
             except web.RequestPayloadError:

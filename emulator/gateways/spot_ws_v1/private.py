@@ -1,7 +1,7 @@
 """Private channels of WebSocket v1: ``openOrders`` and ``ownTrades``."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 from emulator.engine.accounts import Account
 from emulator.engine.events import (
@@ -19,6 +19,7 @@ from emulator.engine.ledger import TradeRecord
 from emulator.engine.orders import Order, OrderType, Reason
 from emulator.gateways import descriptions
 from emulator.gateways.numbers import text
+from emulator.gateways.outlet import Mail, Sender
 from emulator.gateways.spot_ws_v1 import codec
 from emulator.gateways.tokens import Token
 from emulator.gateways.venue import Venue
@@ -27,22 +28,15 @@ SNAPSHOT_TRADES = 50
 ORDERS, TRADES = "openOrders", "ownTrades"
 
 
-class Outlet(Protocol):
-    """Whoever gets a private channel's messages."""
-
-    def send(self, payload: bytes) -> None:
-        """Send ``payload`` at once."""
-
-
 class Subscription:
     """One private subscription: numbered messages to one connection."""
 
-    __slots__ = ("_outlet", "_sequence", "channel", "consolidate", "ratecounter", "token")
+    __slots__ = ("_sequence", "channel", "consolidate", "outlet", "ratecounter", "token")
 
     def __init__(
         self,
         channel: str,
-        outlet: Outlet,
+        outlet: Sender,
         token: Token,
         *,
         consolidate: bool = True,
@@ -53,13 +47,20 @@ class Subscription:
         self.consolidate = consolidate
         """Whether the fills of one taker order at one moment are one row."""
         self.ratecounter = ratecounter
-        self._outlet = outlet
+        self.outlet = outlet
         self._sequence = 0
 
-    def message(self, rows: list[dict[str, Any]]) -> None:
-        """Send the next message."""
+    def snapshot(self, rows: list[dict[str, Any]]) -> None:
+        """Send a snapshot."""
+        self.outlet.send(self._message(rows))
+
+    def update(self, row: dict[str, Any], mail: Mail) -> None:
+        """Add an update to ``mail``."""
+        mail.add(self.outlet, self._message([row]))
+
+    def _message(self, rows: list[dict[str, Any]]) -> bytes:
         self._sequence += 1
-        self._outlet.send(codec.private(rows, self.channel, self._sequence))
+        return codec.private(rows, self.channel, self._sequence)
 
 
 class PrivateChannels:
@@ -102,6 +103,13 @@ class PrivateChannels:
         """Publish a batch of events: one order a message."""
         if not self._subscribed:
             return
+        mail = Mail()
+        try:
+            self._write(events, mail)
+        finally:  # a row that cannot be written holds up none of those before it
+            mail.send()
+
+    def _write(self, events: list[Event], mail: Mail) -> None:
         fills: dict[Order, list[TradeRecord]] = {}
         for event in events:
             write = _WRITERS.get(type(event))
@@ -112,19 +120,20 @@ class PrivateChannels:
                 fills.setdefault(order, []).append(event.trade)
             for subscription in self._subscribed.get((ORDERS, order.account.name), ()):
                 for row in write(event):
-                    subscription.message([{order.txid: self._counted(row, order, subscription)}])
+                    subscription.update({order.txid: self._counted(row, order, subscription)}, mail)
         for order, trades in fills.items():
             for subscription in self._subscribed.get((TRADES, order.account.name), ()):
-                self._tell_trades(order, trades, subscription)
+                self._tell_trades(order, trades, subscription, mail)
 
-    def _tell_trades(self, order: Order, trades: list[TradeRecord], subscription: Subscription) -> None:
+    @staticmethod
+    def _tell_trades(order: Order, trades: list[TradeRecord], subscription: Subscription, mail: Mail) -> None:
         pair = order.instrument
         if subscription.consolidate and not trades[0].maker:
             row = trade_object(pair, trades[0], trades) | ids(order)
-            subscription.message([{trades[0].exec_id: row}])
+            subscription.update({trades[0].exec_id: row}, mail)
             return
         for trade in trades:
-            subscription.message([{trade.exec_id: trade_object(pair, trade) | ids(order)}])
+            subscription.update({trade.exec_id: trade_object(pair, trade) | ids(order)}, mail)
 
     def _counted(self, row: dict[str, Any], order: Order, subscription: Subscription) -> dict[str, Any]:
         if not subscription.ratecounter:

@@ -229,9 +229,9 @@ class Session:
             described["maxratecount"] = self.venue.most_rate(account)
         self._status(message, "subscribed", channelName=channel.name, subscription=described)
         if channel.name == ORDERS:
-            subscription.message(self.gateway.private.order_rows(account))
+            subscription.snapshot(self.gateway.private.order_rows(account))
         elif asked.get("snapshot", True) not in _FALSE:
-            subscription.message(self.gateway.private.trade_rows(account))
+            subscription.snapshot(self.gateway.private.trade_rows(account))
 
     def unsubscribe(self, message: dict[str, Any]) -> None:
         """Answer ``unsubscribe``: by channel number, by pair and subscription, or all by name ``*``."""

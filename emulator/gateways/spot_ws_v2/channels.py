@@ -222,7 +222,7 @@ def _subscribe_executions(session: "Session", request: Request, in_ns: int) -> N
     session.succeed(request, msgspec.json.encode(result).decode(), in_ns)
     if orders or trades:
         rows = session.gateway.private.execution_rows(account, orders=orders, trades=trades)
-        subscription.message("snapshot", rows)
+        subscription.snapshot(rows)
 
 
 def _subscribe_balances(session: "Session", request: Request, in_ns: int) -> None:
@@ -233,7 +233,7 @@ def _subscribe_balances(session: "Session", request: Request, in_ns: int) -> Non
     session.succeed(request, f'{{"channel":"balances","snapshot":{"true" if snapshot else "false"}}}', in_ns)
     if snapshot:
         account = session.venue.engine.accounts[subscription.token.key.account]
-        subscription.message("snapshot", session.gateway.private.balance_rows(account))
+        subscription.snapshot(session.gateway.private.balance_rows(account))
 
 
 def _unsubscribe_private(session: "Session", request: Request, in_ns: int) -> None:

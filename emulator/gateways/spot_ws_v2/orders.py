@@ -4,7 +4,7 @@ from typing import Any
 
 from emulator.engine import commands
 from emulator.engine.instruments import Instrument, Side
-from emulator.engine.orders import Order, OrderType, SelfTrade
+from emulator.engine.orders import CANCEL_NEWEST, GTC, Order, OrderType, SelfTrade
 from emulator.engine.triggers import Offset, Reference
 from emulator.gateways import order_fields
 from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument
@@ -176,7 +176,8 @@ def place_order(
     rare = {}
     if order_type.triggered or not _RARE.isdisjoint(params):
         rare = _rare_fields(params, pair, order_type, side)
-    expires = params.get("expire_time")
+    expires, tif = params.get("expire_time"), params.get("time_in_force")
+    stp, fee = params.get("stp_type"), params.get("fee_preference")
     expire_ns = 0 if expires is None else _time(expires, "expiretm")
     qty = 0 if rare.get("cash") else order_fields.quantity(str(required(params, "order_qty")), pair)
     return commands.PlaceOrder(
@@ -186,14 +187,14 @@ def place_order(
         type=order_type,
         qty=qty,
         price=limit(params, pair, order_type),
-        tif=order_fields.lifetime(params.get("time_in_force"), expire_ns),
+        tif=GTC if tif is None and not expire_ns else order_fields.lifetime(tif, expire_ns),
         post_only=params.get("post_only", False),
         reduce_only=params.get("reduce_only", False),
         expire_ns=expire_ns,
         cl_ord_id=None if cl_ord_id is None else order_fields.client_order_id(cl_ord_id),
         userref=None if userref is None else order_fields.userref(userref),
-        self_trade=order_fields.word(_SELF_TRADE, params.get("stp_type", "cancel_newest"), "stptype"),
-        fee_in_base=order_fields.word(FEES, params.get("fee_preference", "quote"), "oflags"),
+        self_trade=CANCEL_NEWEST if stp is None else order_fields.word(_SELF_TRADE, stp, "stptype"),
+        fee_in_base=False if fee is None else order_fields.word(FEES, fee, "oflags"),
         deadline_ns=deadline_ns,
         batch=batch,
         **rare,

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Protocol
 
 from emulator.engine.accounts import Account
 from emulator.engine.events import (
@@ -19,6 +18,7 @@ from emulator.engine.events import (
 )
 from emulator.engine.orders import Order, Reason
 from emulator.gateways.numbers import text
+from emulator.gateways.outlet import Mail, Sender
 from emulator.gateways.spot_ws_v2 import rows
 from emulator.gateways.tokens import Token
 from emulator.gateways.venue import Venue
@@ -27,22 +27,15 @@ SNAPSHOT_TRADES = 50
 USD = "ZUSD"
 
 
-class Outlet(Protocol):
-    """Whoever gets a private channel's messages."""
-
-    def send(self, payload: bytes) -> None:
-        """Send ``payload`` at once."""
-
-
 class Subscription:
     """One private subscription: numbered messages to one connection."""
 
-    __slots__ = ("_outlet", "_sequence", "channel", "order_status", "ratecounter", "token")
+    __slots__ = ("_sequence", "channel", "order_status", "outlet", "ratecounter", "token")
 
     def __init__(
         self,
         channel: str,
-        outlet: Outlet,
+        outlet: Sender,
         token: Token,
         *,
         order_status: bool = True,
@@ -54,13 +47,20 @@ class Subscription:
         """False leaves out all order rows but new, filled, canceled and expired."""
         self.ratecounter = ratecounter
         """Whether rows tell the engine's counter of the account and pair."""
-        self._outlet = outlet
+        self.outlet = outlet
         self._sequence = 0
 
-    def message(self, kind: str, data: list[str]) -> None:
-        """Send the next message."""
+    def snapshot(self, data: list[str]) -> None:
+        """Send a snapshot."""
+        self.outlet.send(self._message("snapshot", data))
+
+    def update(self, row: str, mail: Mail) -> None:
+        """Add an update to ``mail``."""
+        mail.add(self.outlet, self._message("update", [row]))
+
+    def _message(self, kind: str, data: list[str]) -> bytes:
         self._sequence += 1
-        self._outlet.send(rows.private_message(self.channel, kind, data, self._sequence))
+        return rows.private_message(self.channel, kind, data, self._sequence)
 
 
 class PrivateChannels:
@@ -111,13 +111,22 @@ class PrivateChannels:
 
     def hear(self, events: list[Event]) -> None:
         """Publish a batch of events: one row a message."""
+        if not self._executions and not self._balances:
+            return
+        mail = Mail()
+        try:
+            self._write(events, mail)
+        finally:  # a row that cannot be written holds up none of those before it
+            mail.send()
+
+    def _write(self, events: list[Event], mail: Mail) -> None:
         for event in events:
             if type(event) is Posted:
                 listeners = self._balances.get(event.account)
                 if listeners:
                     row = rows.ledger_row(event.entry, self._venue.engine.catalogue.assets[event.entry.asset])
                     for subscription in listeners:
-                        subscription.message("update", [row])
+                        subscription.update(row, mail)
                 continue
             write = _WRITERS.get(type(event))
             if write is None:
@@ -128,7 +137,7 @@ class PrivateChannels:
                 for row, essential in write(self, event):
                     for subscription in subscribers:
                         if essential or subscription.order_status:
-                            subscription.message("update", [self._counted(row, order, subscription)])
+                            subscription.update(self._counted(row, order, subscription), mail)
 
     def _counted(self, row: str, order: Order, subscription: Subscription) -> str:
         """Return a row with the engine's counter, when the subscription asks for it."""

@@ -57,6 +57,7 @@ class Session:
         self.private: dict[str, Subscription] = {}
         self._outlet = outlet
         self._role = role
+        self._trades = role not in (Role.PUBLIC, Role.LEVEL3)
         self._cost: Counter | None = None
         self._entrance = entrance
         self.send = outlet.send
@@ -78,7 +79,7 @@ class Session:
             if handler is None:
                 request = msgspec.structs.replace(request, method="subscribe")
                 raise VenueError("Unsupported event")
-            if self._role in (Role.PUBLIC, Role.LEVEL3) and request.method in METHODS:
+            if not self._trades and request.method in METHODS:
                 raise VenueError(PRIVATE_ELSEWHERE)
             handler(self, request, in_ns)
         except VenueError as error:
