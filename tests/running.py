@@ -27,6 +27,19 @@ def environment(**more: str) -> dict[str, str]:
     return ours | more
 
 
+def kraken_emulator(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end; ``variables`` are added to its environment."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=ROOT,
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=START_S,
+        check=False,
+    )
+
+
 def wait_until(condition: Callable[[], Any], timeout_s: float, what: str) -> Any:
     """Return the first true value of ``condition``; AssertionError when there is none in time."""
     deadline = time.monotonic() + timeout_s

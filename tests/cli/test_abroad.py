@@ -13,20 +13,9 @@ from emulator import addresses
 from emulator.endpoints import EndpointsFile
 from emulator.settings import SettingsError, load
 from emulator.testing import Emulator, EmulatorError
-from tests.running import COMMAND, ROOT, START_S, STOP_S, environment, running, wait_until
+from tests.running import COMMAND, ROOT, START_S, STOP_S, environment, kraken_emulator, running, wait_until
 
 NAMES = {"local.venue.test": "127.0.0.2", "colo.venue.test": "127.0.0.3", "colo-b.venue.test": "127.0.0.4"}
-
-
-def emulator(*arguments, **variables):
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=ROOT,
-        env=environment(**variables),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
 
 
 def get(url, host=None):
@@ -150,7 +139,9 @@ def test_clients_elsewhere_trust_what_the_trust_folder_holds(everywhere, name):
 
 def test_a_trust_folder_that_cannot_be_made_is_said_in_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    done = emulator("up", "--ports", "auto", "--link", "none", "--trust-folder", str(tmp_path / "file" / "x"))
+    done = kraken_emulator(
+        "up", "--ports", "auto", "--link", "none", "--trust-folder", str(tmp_path / "file" / "x")
+    )
     assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith("kraken-emulator: error: cannot make ")
     assert "Traceback" not in done.stderr
@@ -158,9 +149,9 @@ def test_a_trust_folder_that_cannot_be_made_is_said_in_one_line(tmp_path):
 
 def test_health_is_good_when_the_venue_answers_and_else_says_what_to_do(everywhere):
     venue, _ = everywhere
-    assert emulator("health", "--control", venue.endpoints["control"]).returncode == 0
+    assert kraken_emulator("health", "--control", venue.endpoints["control"]).returncode == 0
     (port,) = free_ports(1)
-    done = emulator("health", KRAKEN_EMULATOR_CONTROL=f"http://127.0.0.2:{port}")
+    done = kraken_emulator("health", KRAKEN_EMULATOR_CONTROL=f"http://127.0.0.2:{port}")
     assert done.returncode == 2
     assert done.stderr.startswith(f"kraken-emulator: error: no emulator answers at http://127.0.0.2:{port}: ")
 
@@ -171,8 +162,8 @@ def test_health_asks_the_emulator_whose_settings_it_shares(everywhere, tmp_path)
     (port,) = free_ports(1)
     unreachable = {"KRAKEN_EMULATOR_CONTROL": f"http://127.0.0.2:{port}"}
     file.write_text(json.dumps(venue.endpoints))
-    assert emulator("health", KRAKEN_EMULATOR_ENDPOINTS_FILE=str(file)).returncode == 0
-    assert emulator("health", KRAKEN_EMULATOR_ENDPOINTS_FILE=str(file), **unreachable).returncode == 2
+    assert kraken_emulator("health", KRAKEN_EMULATOR_ENDPOINTS_FILE=str(file)).returncode == 0
+    assert kraken_emulator("health", KRAKEN_EMULATOR_ENDPOINTS_FILE=str(file), **unreachable).returncode == 2
 
 
 def test_health_waits_for_a_venue_that_is_starting(tmp_path):

@@ -10,23 +10,10 @@ import pytest
 
 from emulator import __version__, cli, settings
 from emulator.link.ladder import RUNGS
-from tests.running import COMMAND, ROOT, environment
+from tests.running import COMMAND, ROOT, environment, kraken_emulator
 
 QUICK_S = 15.0
 """Generous: the machine may be busy.  What is wrong must be said without waiting for anything."""
-
-
-def kraken_emulator(*arguments, **variables):
-    """Run the command to its end."""
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=ROOT,
-        env=environment(**variables),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 # -- what it says about itself ---------------------------------------------------------------------------
