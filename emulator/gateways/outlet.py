@@ -13,7 +13,10 @@ class Sender(Protocol):
 
 
 class Mail:
-    """Messages to several connections of what happened at one moment: one write for each of them."""
+    """Messages to several connections of what happened at one moment: one write for each of them, at the end.
+
+    A message that cannot be made holds up none of those that were added before it.
+    """
 
     __slots__ = ("_messages",)
 
@@ -24,8 +27,10 @@ class Mail:
         """Have a message sent, after those to the same connection that were added before."""
         self._messages.setdefault(to, []).append(payload)
 
-    def send(self) -> None:
-        """Send all of them."""
+    def __enter__(self) -> "Mail":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         for to, payloads in self._messages.items():
             to.send(*payloads)
 

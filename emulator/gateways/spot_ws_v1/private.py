@@ -103,11 +103,8 @@ class PrivateChannels:
         """Publish a batch of events: one order a message."""
         if not self._subscribed:
             return
-        mail = Mail()
-        try:
+        with Mail() as mail:
             self._write(events, mail)
-        finally:  # a row that cannot be written holds up none of those before it
-            mail.send()
 
     def _write(self, events: list[Event], mail: Mail) -> None:
         fills: dict[Order, list[TradeRecord]] = {}

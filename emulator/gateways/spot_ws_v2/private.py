@@ -113,11 +113,8 @@ class PrivateChannels:
         """Publish a batch of events: one row a message."""
         if not self._executions and not self._balances:
             return
-        mail = Mail()
-        try:
+        with Mail() as mail:
             self._write(events, mail)
-        finally:  # a row that cannot be written holds up none of those before it
-            mail.send()
 
     def _write(self, events: list[Event], mail: Mail) -> None:
         for event in events:
