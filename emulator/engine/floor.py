@@ -9,11 +9,13 @@ from typing import Any
 
 from emulator.engine import commands, events, margin, margin_rules, matching, rules
 from emulator.engine.accounts import Account
+from emulator.engine.book import Book
 from emulator.engine.events import Event, Reject
 from emulator.engine.ids import IdSequence
 from emulator.engine.instruments import BUY, Catalogue, Side
 from emulator.engine.limits import LIMITS, AgeCosts
 from emulator.engine.margin import Position
+from emulator.engine.margin_watch import MarginWatch
 from emulator.engine.market import Market
 from emulator.engine.orders import (
     CANCELED,
@@ -60,7 +62,6 @@ class Floor:
         self.accounts = {account.name: account for account in accounts}
         self.markets = {name: Market(pair, first.get(name, 1)) for name, pair in catalogue.pairs.items()}
         self.valuation = Valuation(self.markets)
-        self.settlement = Settlement(seed, self.valuation)
         self.now_ns = 0
         self.system = ONLINE
         self.rate_limits = rate_limits
@@ -68,7 +69,10 @@ class Floor:
         self._orders = IdSequence("O", seed, "order")
         self._amends = IdSequence("T", seed, "amend")
         self._timers = Timers(_alive)
-        self._trades = 0
+        self._watch = MarginWatch(
+            self.markets, self.valuation, self._timers, self._check_margin, lambda: self.now_ns
+        )
+        self.settlement = Settlement(seed, self.valuation, self._watch.changed)
         self.wallets = Wallets(
             seed, self.accounts, self.settlement, self._timers, self._tell, lambda: self.now_ns
         )
@@ -158,7 +162,7 @@ class Floor:
         account, pair = order.account, order.instrument
         cost = (order.price or order.held_price) * order.qty
         if not cost and order.buy:
-            cost = matching.cost_to_take(market.book.asks, order)
+            cost = matching.cost_to_take(market.book.asks, order, market.protection(buy=True) or 0)
         needed = order.hold_needed(cost)
         if needed > account.available(pair.quote.id if order.buy else pair.base.id) + refund:
             return Reject.INSUFFICIENT_FUNDS
@@ -209,9 +213,9 @@ class Floor:
         limit: int | None = order.price or None
         protected = limit is None
         if limit is None:
-            limit = matching.protected(book.side(not order.buy))
+            limit = market.protection(buy=order.buy)
             if limit is None:
-                self._finish(order, CANCELED, Reason.NO_LIQUIDITY)
+                self._finish(order, CANCELED, self._nobody(order, book))
                 return
         if order.post_only and matching.crosses(book, order.buy, limit):
             self._finish(order, CANCELED, Reason.POST_ONLY)
@@ -227,12 +231,16 @@ class Floor:
         elif stopped is not None:
             self._finish(order, CANCELED, stopped)
         elif protected:
-            empty = book.side(not order.buy).best() is None
-            self._finish(order, CANCELED, Reason.NO_LIQUIDITY if empty else Reason.PRICE_PROTECTION)
+            self._finish(order, CANCELED, self._nobody(order, book))
         elif order.tif is IOC or order.tif is FOK:
             self._finish(order, CANCELED, Reason.IOC)
         else:
             self._rest(order, market)
+
+    @staticmethod
+    def _nobody(order: Order, book: Book) -> Reason:
+        """Return why a market order trades with nobody (else)."""
+        return Reason.PRICE_PROTECTION if book.side(not order.buy).keys else Reason.NO_LIQUIDITY
 
     def _rest(self, order: Order, market: Market) -> None:
         left = order.qty - order.filled
@@ -379,9 +387,11 @@ class Floor:
         # No two trades of a pair share a nanosecond, so that paging by time never loses one.
         time_ns = max(self.now_ns, market.last_trade_ns + 1)
         market.next_trade_id += 1
-        market.last_price = price
+        if price != market.last_price:
+            market.last_price = price
+            if market.watchers:
+                self._watch.price_changed(market)
         market.last_trade_ns = time_ns
-        self._trades += 1
         market_order = not taker.price
         self._out.append(events.Traded(pair.id, trade_id, price, quantity, taker.buy, market_order, time_ns))
         book_fill = self.settlement.fill
@@ -404,6 +414,9 @@ class Floor:
 
     def _position_changed(self, order: Order) -> None:
         """Look after positions; they are the business of ``positions``."""
+
+    def _check_margin(self, account: Account) -> None:
+        """Look at an account's margin level; see ``positions``."""
 
     def _cancel_reductions(self, account: Account, market: Market) -> None:
         """Cancel reduce-only orders that there is nothing left for; see ``positions``."""
@@ -446,6 +459,8 @@ class Floor:
         if market.book.touched:
             changes = market.book.changes()
             self._out.append(events.BookChanged(market.instrument.id, changes, self.now_ns))
+            if market.watchers:
+                self._watch.book_changed(market)
 
 
 def _alive(subject: Any) -> bool:

@@ -400,6 +400,7 @@ class SpotEngine(Managed):
             market.status = command.status
         self._out.append(events.StatusChanged(command.pair, command.status, self.now_ns))
         for resumed in self.markets.values() if market is None else (market,):
+            self._watch.book_changed(resumed)
             if resumed.triggers.orders or resumed.index_triggers.orders:
                 self._set_off(resumed)
 
