@@ -264,8 +264,8 @@ def balance_row(asset: Asset, balance: int) -> str:
     """Row of the balances snapshot."""
     amount = text(balance, asset.decimals)
     return (
-        f'{{"asset":"{asset.name}","asset_class":"currency","balance":{amount},'
-        f'"wallets":[{{"type":"spot","id":"main","balance":{amount}}}]}}'
+        f'{{"asset":"{asset.name}","asset_class":"currency",'
+        f'"wallets":[{{"type":"spot","id":"main","balance":{amount}}}],"balance":{amount}}}'
     )
 
 
