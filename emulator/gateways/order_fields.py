@@ -27,34 +27,45 @@ LONGEST_DEADLINE_NS = 60 * 10**9
 """How far ahead a deadline may lie."""
 
 
-def price(value: str, pair: Instrument) -> int:
+def malformed_price(name: str = "price") -> VenueError:
+    """Return the error for a price that is there but is none; ``name`` is ``price`` or ``price2``."""
+    which = "secondary price" if name == "price2" else "price"
+    return VenueError(f"EOrder:Invalid price:Invalid {which} argument.")
+
+
+def price(value: str, pair: Instrument, name: str = "price") -> int:
     """Return a limit price in the pair's units."""
+    result = _price_units(value, pair, name)
+    if result <= 0:
+        raise VenueError("EOrder:Invalid price")
+    return result
+
+
+def _price_units(value: str, pair: Instrument, name: str) -> int:
     try:
-        result = units(value, pair.price_decimals)
+        return units(value, pair.price_decimals)
     except TooPreciseError:
         limit = f"price can only be specified up to {pair.price_decimals} decimals."
         raise VenueError(f"EOrder:Invalid price:{pair.wsname} {limit}") from None
     except ValueError:
-        raise bad_argument("price") from None
-    if result <= 0:
-        raise VenueError("EOrder:Invalid price")
-    return result
+        raise malformed_price(name) from None
 
 
 def any_price(value: str, pair: Instrument, name: str = "price", *, hash_sign: int) -> int | Offset:
     """Return a price, or a distance: ``+50``, ``-1.5%``, ``#2%``; ``hash_sign`` is what ``#`` stands for."""
     sign = _SIGNS.get(value[:1])
     if sign is None:
-        return price(value, pair)
-    digits = value[1:].removesuffix("%")
-    percent = value.endswith("%")
-    try:
-        size = units(digits, PERCENT_DECIMALS if percent else pair.price_decimals)
-    except ValueError:
-        raise bad_argument(name) from None
+        return price(value, pair, name)
+    if value.endswith("%"):
+        try:
+            size = units(value[1:-1], PERCENT_DECIMALS)
+        except ValueError:
+            raise malformed_price(name) from None
+    else:
+        size = _price_units(value[1:], pair, name)
     if size <= 0:
-        raise bad_argument(name)
-    return Offset(size * (sign or hash_sign), percent)
+        raise malformed_price(name)
+    return Offset(size * (sign or hash_sign), value.endswith("%"))
 
 
 def quantity(value: str, pair: Instrument, name: str = "volume") -> int:

@@ -80,12 +80,12 @@ def _prices(
     away = 1 if buy is not type_.takes_profit else -1
     trigger = order_fields.any_price(params.required("price"), pair, hash_sign=away)
     if type_.trails and not (isinstance(trigger, Offset) and trigger.value > 0):
-        raise bad_argument("price")
+        raise order_fields.malformed_price()
     if not type_.limited:
         return None, trigger
     limit = order_fields.any_price(params.required("price2"), pair, "price2", hash_sign=1 if buy else -1)
     if type_.trails and not isinstance(limit, Offset):
-        raise bad_argument("price2")
+        raise order_fields.malformed_price("price2")
     return limit, trigger
 
 

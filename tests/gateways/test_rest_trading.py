@@ -112,6 +112,8 @@ def test_validate_checks_arguments_and_minimums_but_not_funds(kraken):
 # -- refusals --------------------------------------------------------------------------------------------
 
 ARGUMENT = "EGeneral:Invalid arguments"
+BAD_PRICE = "EOrder:Invalid price:Invalid price argument."
+BAD_PRICE2 = "EOrder:Invalid price:Invalid secondary price argument."
 PRECISION = "EOrder:Invalid price:XBT/USD price can only be specified up to 1 decimals."
 REFUSALS = [
     *(({name: None}, f"{ARGUMENT}:{name}") for name in ("ordertype", "type", "volume", "pair", "price")),
@@ -122,17 +124,23 @@ REFUSALS = [
         for kind in ("stop-loss", "take-profit-limit", "trailing-stop")
     ),
     ({"ordertype": "stop-loss-limit"}, f"{ARGUMENT}:price2"),
-    ({"ordertype": "trailing-stop"}, f"{ARGUMENT}:price"),
-    ({"ordertype": "trailing-stop", "price": "-1%"}, f"{ARGUMENT}:price"),
-    ({"ordertype": "trailing-stop-limit", "price": "+1%", "price2": "37000"}, f"{ARGUMENT}:price2"),
+    ({"ordertype": "trailing-stop"}, BAD_PRICE),
+    *(({"ordertype": "trailing-stop", "price": price}, BAD_PRICE) for price in ("-1%", "5%", "500")),
+    ({"ordertype": "trailing-stop-limit", "price": "+1%", "price2": "37000"}, BAD_PRICE2),
+    *(
+        ({"ordertype": "stop-loss-limit", "price": "30000", "price2": price}, BAD_PRICE2)
+        for price in ("8e-3", "x", "+", "1_0")
+    ),
     ({"ordertype": "stop-loss", "trigger": "index"}, f"{ARGUMENT}:Index unavailable"),
     ({"ordertype": "stop-loss", "trigger": "mark"}, f"{ARGUMENT}:trigger"),
     ({"ordertype": "settle-position"}, f"{ARGUMENT}:leverage"),
     *(({"type": side}, f"{ARGUMENT}:type") for side in ("BUY", "hold")),
     *(({"volume": v}, f"{ARGUMENT}:volume") for v in ("0", "-1", "x", "NaN", "1e999", " 1", "+1", "1_0")),
+    *(({"volume": v}, f"{ARGUMENT}:volume") for v in ("1e-2", "1E0", "Infinity", "٣", "1,5", "0x1", "true")),
     ({"volume": "0.00004999"}, f"{ARGUMENT}:volume minimum not met"),
     ({"volume": "0.00005", "price": "9999.9"}, "EOrder:Cost minimum not met"),
-    *(({"price": price}, f"{ARGUMENT}:price") for price in ("x", " 5", "5%", "+", "-0.0", "NaN", "1e99")),
+    *(({"price": price}, BAD_PRICE) for price in ("x", " 5", "5%", "+", "-0.0", "NaN", "1e99", "9.7e-7")),
+    *(({"price": price}, BAD_PRICE) for price in ("5e4", "5E4", "+5e1", "5 ", "5_0", "Infinity", "٣", "--5")),
     *(({"price": price}, "EOrder:Invalid price") for price in ("0", "+5", "-5", "#5")),
     ({"price": "37500.01"}, PRECISION),
     ({"userref": "1", "cl_ord_id": "a"}, ARGUMENT),

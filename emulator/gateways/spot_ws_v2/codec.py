@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from emulator.gateways.numbers import rfc3339
+from emulator.gateways.numbers import rfc3339, without_exponent
 
 LARGEST_REQ_ID = (1 << 63) - 1
 
@@ -13,6 +13,11 @@ class Number(str):
     """A JSON number that is not an integer literal, with its digits as they were sent."""
 
     __slots__ = ()
+
+
+def _number(token: str) -> Number:
+    """Return a number of a request.  JSON's grammar has exponents, so they are taken here, unlike in text."""
+    return Number(without_exponent(token) if "e" in token or "E" in token else token)
 
 
 class MalformedError(ValueError):
@@ -28,7 +33,7 @@ class Request(msgspec.Struct, frozen=True):
     has_params: bool
 
 
-_decode = msgspec.json.Decoder(float_hook=Number).decode
+_decode = msgspec.json.Decoder(float_hook=_number).decode
 _quoted = msgspec.json.Encoder().encode
 
 
