@@ -23,6 +23,9 @@ SIDES = {str(word): word for word in Side}
 TIMES_IN_FORCE = {str(word): word for word in TimeInForce}
 _T = TypeVar("_T")
 
+NO_POSITION = "TKH2SE-M7IF5-CFI7LT"
+"""``postxid`` of every spot trade, whoever's it is."""
+
 LONGEST_DEADLINE_NS = 60 * 10**9
 """How far ahead a deadline may lie."""
 

@@ -6,6 +6,7 @@ from emulator.gateways.numbers import rfc3339
 from tests.gateways.venue import START_NS, in_loop, refused
 
 UNKNOWN = "OQCLML-BW3P3-BUCMWZ"
+NO_CHANGE = "EOrder:No amendable parameters specified"
 PRECISION = "EOrder:Invalid price:XBT/USD price can only be specified up to 1 decimals."
 
 
@@ -36,6 +37,10 @@ def test_amend_refusals(kraken):
         ({"txid": foreign.txid}, "EOrder:Unknown order"),
         ({"txid": "x"}, "EOrder:Invalid order"),
         ({"cl_ord_id": "other"}, "EOrder:Unknown order"),
+        ({"txid": order.txid}, NO_CHANGE),
+        ({"cl_ord_id": "mine", "limit_price": "60000.0", "order_qty": "1"}, NO_CHANGE),
+        ({"txid": order.txid, "post_only": "true"}, NO_CHANGE),
+        ({"txid": order.txid, "limit_price": "6e4"}, "EOrder:Invalid price:Invalid price argument."),
         ({"txid": order.txid, "limit_price": "61000", "post_only": "true"}, "EOrder:Post only order"),
         ({"txid": order.txid, "limit_price": "1.23"}, PRECISION),
         ({"txid": order.txid, "order_qty": "0"}, "EGeneral:Invalid arguments:volume"),

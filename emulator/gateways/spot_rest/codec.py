@@ -11,7 +11,7 @@ from emulator.engine.ledger import TradeRecord
 from emulator.engine.margin import Position
 from emulator.engine.orders import Order, OrderType, Status, TimeInForce
 from emulator.engine.triggers import Reference
-from emulator.gateways import descriptions
+from emulator.gateways import descriptions, order_fields
 from emulator.gateways.numbers import text
 from emulator.gateways.tape import Candle
 
@@ -204,10 +204,10 @@ def trade_object(pair: Instrument, trade: TradeRecord) -> dict[str, Any]:
     fee_decimals = pair.lot_decimals if trade.fee_asset == pair.base.id else pair.cost_decimals
     return {
         "ordertxid": trade.order_txid,
-        "postxid": trade.position or "T" + trade.order_txid[1:],
+        "postxid": trade.position or order_fields.NO_POSITION,
         "pair": pair.id,
         "aclass": "forex",
-        "time": seconds(trade.time_ns, 7),
+        "time": seconds(trade.time_ns),
         "type": "buy" if trade.buy else "sell",
         "ordertype": trade.order_type,
         "price": at_cost_decimals(pair, trade.price),
