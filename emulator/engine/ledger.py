@@ -35,6 +35,7 @@ class TradeRecord(msgspec.Struct, frozen=True, gc=False):
     closing: bool = False
     """Whether the fill closed positions."""
 
+
 class LedgerEntry(msgspec.Struct, frozen=True, gc=False):
     """One change of one balance.  Amounts are in units of the asset's own decimals."""
 

@@ -7,7 +7,7 @@ from typing import TypeVar
 from emulator.engine.instruments import Instrument, Side
 from emulator.engine.orders import OrderType, TimeInForce
 from emulator.engine.triggers import Offset
-from emulator.gateways.errors import VenueError, bad_argument
+from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument
 from emulator.gateways.numbers import TooPreciseError, parse_rfc3339, units
 
 _CLIENT_ID = re.compile(
@@ -95,6 +95,12 @@ def client_order_id(value: str) -> str:
     if not _CLIENT_ID.fullmatch(value):
         raise bad_argument("cl_ord_id")
     return value
+
+
+def check_identifiers(cl_ord_id: str | None, userref: int | None, *, closes: bool) -> None:
+    """Refuse a client order id beside a userref or a conditional close."""
+    if cl_ord_id is not None and (userref is not None or closes):
+        raise VenueError(BAD_ARGUMENTS)
 
 
 def userref(value: int) -> int:
