@@ -32,8 +32,8 @@ class Offset(msgspec.Struct, frozen=True, gc=False):
     def from_(self, price: int, tick: int) -> int:
         """Return the price at this distance from ``price``, on the tick nearest to it.
 
-        It is the distance that is rounded, down to whole ticks, not the price (recorded 2025: 1 % behind 4.0266
-        is 3.9864).
+        It is the distance that is rounded, down to whole ticks, not the price (recorded 2025: 1 % behind
+        4.0266 is 3.9864).
         """
         distance = self.value
         if self.percent:

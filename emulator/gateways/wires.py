@@ -1,4 +1,4 @@
-"""Which wire is served where an older and a newer one are seen in the wild: the newest, unless set otherwise."""
+"""Which wire is served where an older and a newer one are seen: the newest, unless set otherwise."""
 
 import msgspec
 

@@ -129,7 +129,7 @@ def test_cancel_takes_a_txid_a_userref_or_a_client_id(kraken, four):
         ({"txid": "-6"}, "EOrder:Unknown order"),
         ({"txid": "99999999999999"}, "EOrder:Unknown order"),
         *(({"txid": txid}, "EOrder:Invalid order") for txid in ("x", "--5", "-", "5-", "٣", "OQCLML", "1.5")),
-        ({"cl_ord_id": "other"}, "EOrder:Unknown order"),
+        ({"cl_ord_id": "other"}, "EOrder:Invalid order"),
     ],
 )
 def test_cancel_refusals(kraken, four, fields, error):
@@ -181,7 +181,9 @@ async def test_dead_mans_switch_fires_once_and_can_be_moved_and_disarmed(kraken)
     survivor = kraken.place("alice", "buy", "1", "60000")
     kraken.wait(60)
     assert survivor.status.value == "open"
-    for timeout in ("", "-1", "86400", "x", "1.5"):
+    for timeout in ("", "-1", "x", "1.5", "6e1"):
         with refused("EGeneral:Invalid arguments:timeout"):
             arm(timeout)
+    with refused("EGeneral:Invalid timeout argument:above max"):
+        arm("86400")
     kraken.venue.close()

@@ -165,6 +165,9 @@ REFUSALS = [
     ({"ordertype": "iceberg", "displayvol": "0.08333333"}, f"{ARGUMENT}:displayvol"),
     *(({"leverage": leverage}, f"{ARGUMENT}:leverage") for leverage in ("x", "11", "5:2", "-5")),
     *(({"starttm": starts}, f"{ARGUMENT}:starttm") for starts in ("x", "-1", f"+{32 * DAY_S}")),
+    ({"cl_ord_id": "mine", "close[ordertype]": "limit", "close[price]": "61000"}, ARGUMENT),
+    ({"cl_ord_id": "mine", "userref": "5"}, ARGUMENT),
+    ({"close[ordertype]": "limit", "close[price]": "6.1e4"}, BAD_PRICE),
     ({"close[ordertype]": "limit"}, f"{ARGUMENT}:price"),
     ({"close[ordertype]": "market"}, f"{ARGUMENT}:close"),
     ({"close[ordertype]": "nonsense"}, f"{ARGUMENT}:close[ordertype]"),
@@ -182,6 +185,12 @@ def test_order_is_refused_in_the_venues_words_and_leaves_no_trace(kraken, change
     with refused(error):
         kraken.private("AddOrder", **fields)
     assert untouched(kraken)
+
+
+def test_rest_knows_no_margin_flag_so_such_an_order_is_plain(kraken):
+    kraken.private("AddOrder", **LIMIT, margin="true")
+    [order] = open_orders(kraken)
+    assert order.leverage == 0
 
 
 def test_market_order_takes_whatever_is_there_and_needs_no_price(kraken):
@@ -289,18 +298,27 @@ def test_batch_holds_2_to_15_orders(kraken, orders):
     assert untouched(kraken)
 
 
-def test_one_bad_order_refuses_the_whole_batch(kraken):
+def test_a_bad_order_of_a_batch_has_its_error_in_its_row_and_the_others_are_placed(kraken):
     for bad, error in (
         (ORDERS[1] | {"volume": "0.00001"}, "EGeneral:Invalid arguments:volume minimum not met"),
         (ORDERS[1] | {"price": "1.23"}, PRECISION),
         (ORDERS[1] | {"ordertype": "nonsense"}, "EGeneral:Invalid arguments:ordertype"),
+        (ORDERS[1] | {"price": "6.4e-7"}, BAD_PRICE),
+        (ORDERS[1] | {"price": 6.4e-7}, BAD_PRICE),
+        (ORDERS[1] | {"volume": "1e-2"}, "EGeneral:Invalid arguments:volume"),
     ):
-        with refused(error):
-            kraken.submit("AddOrderBatch", {"pair": "XBTUSD", "orders": [ORDERS[0], bad]})
+        body = {"pair": "XBTUSD", "orders": [ORDERS[0], bad, ORDERS[2]]}
+        checked = kraken.submit("AddOrderBatch", body | {"validate": True})["orders"]
+        assert [list(row) for row in checked] == [["descr"], ["error"], ["descr"]]
+        assert open_orders(kraken) == []
+        first, refusal, third = kraken.submit("AddOrderBatch", body)["orders"]
+        assert refusal == {"error": error}
+        assert [order.txid for order in open_orders(kraken)] == [first["txid"], third["txid"]]
+        kraken.private("CancelAll")
     twins = [order | {"cl_ord_id": "twin"} for order in ORDERS[:2]]
-    with refused("EGeneral:Invalid arguments:cl_ord_id not unique"):
-        kraken.submit("AddOrderBatch", {"pair": "XBTUSD", "orders": twins})
-    assert untouched(kraken)
+    rows = kraken.submit("AddOrderBatch", {"pair": "XBTUSD", "orders": twins})["orders"]
+    assert rows[1] == {"error": "EGeneral:Invalid arguments:cl_ord_id not unique"}
+    assert [order.txid for order in open_orders(kraken)] == [rows[0]["txid"]]
 
 
 def test_order_without_funds_fails_alone_in_its_batch(kraken):

@@ -10,6 +10,7 @@ from emulator.gateways.errors import VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import text
 from emulator.gateways.offers import iiban
+from emulator.gateways.ordering import unknown_order
 from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.spot_rest.account import account_of, between, border, ids, page, slice_
@@ -170,7 +171,7 @@ def order_amends(venue: Venue, key: ApiKey, params: Params) -> Any:
     account, asked = account_of(venue, key), params.required("order_id")
     order = account.find(asked)
     if order is None:
-        raise VenueError("EOrder:Unknown order")
+        raise unknown_order(asked)
     needed = "query-open-trades" if asked in account.open else "query-closed-trades"
     if needed not in key.permissions:
         raise VenueError("EGeneral:Permission denied")
