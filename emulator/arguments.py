@@ -290,4 +290,14 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
         help="what TLS ports present: valid, wrong-name, expired or untrusted (default: valid)",
     )
     add("--post-only", metavar="HOW", help="a crossing post-only order: cancel or reject (default: cancel)")
+    add(
+        "--pair-fees",
+        metavar="HOW",
+        help="fees in AssetPairs: empty, as since September 2026, or schedules (default: empty)",
+    )
+    add(
+        "--slashed-pairs",
+        metavar="HOW",
+        help="pair names with a slash over REST: modern (BTC/USD) or any (XBT/USD too) (default: modern)",
+    )
     add("--config", metavar="FILE", help="settings file (TOML, the same names)")

@@ -100,6 +100,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ``expired``, ``untrusted``."""
     post_only: str = "cancel"
     """A post-only order that would cross: ``cancel`` (accepted, then cancelled) or ``reject``."""
+    pair_fees: str = "empty"
+    """``fees`` and ``fees_maker`` of AssetPairs: ``empty``, as since September 2026, or the ``schedules``."""
+    slashed_pairs: str = "modern"
+    """Pair names with a slash over REST: ``modern`` ones (``BTC/USD``), or ``any`` (``XBT/USD`` too)."""
 
 
 _CHOICES = {
@@ -107,6 +111,8 @@ _CHOICES = {
     "ports": ("fixed", "auto"),
     "rate_limits": ("on", "off"),
     "post_only": ("cancel", "reject"),
+    "pair_fees": ("empty", "schedules"),
+    "slashed_pairs": ("modern", "any"),
     "certificate": ("valid", "wrong-name", "expired", "untrusted"),
     "fix": ("on", "off"),
     "fix_tls": ("optional", "only"),

@@ -118,15 +118,20 @@ def edit(
     )
 
 
-def legacy_price(value: str | None, order: Order, *, trigger: bool) -> int | Offset | None:
-    """Return a new price of ``order`` as REST and WebSocket v1 write it (``+50``, ``#1%``, ``61250.0``)."""
+def legacy_price(
+    value: str | None, order: Order, *, trigger: bool, name: str = "price"
+) -> int | Offset | None:
+    """Return a new price of ``order`` as REST and WebSocket v1 write it (``+50``, ``#1%``, ``61250.0``).
+
+    ``name`` is the parameter's, ``price`` or ``price2``, for its refusal.
+    """
     if value is None:
         return None
     away = 1 if order.buy is not order.type.takes_profit else -1
     limit = 1 if order.buy else -1
     if not order.type.triggered:
         limit = -limit
-    return order_fields.any_price(value, order.instrument, hash_sign=away if trigger else limit)
+    return order_fields.any_price(value, order.instrument, name, hash_sign=away if trigger else limit)
 
 
 def legacy_prices(
@@ -135,7 +140,8 @@ def legacy_prices(
     """Return limit and trigger of an edited order: ``price`` is the trigger of a triggered one."""
     if not order.type.triggered:
         return legacy_price(price, order, trigger=False), None
-    return legacy_price(price2, order, trigger=False), legacy_price(price, order, trigger=True)
+    limit = legacy_price(price2, order, trigger=False, name="price2")
+    return limit, legacy_price(price, order, trigger=True)
 
 
 def _quantities(pair: Instrument, qty: str | None, display: str | None) -> tuple[int | None, int | None]:

@@ -22,6 +22,7 @@ from emulator.gateways.offers import Offers
 from emulator.gateways.rate_limits import RateLimits
 from emulator.gateways.tape import Tape
 from emulator.gateways.tokens import Tokens
+from emulator.gateways.wires import Wires
 
 Listener = Callable[[list[Event]], None]
 _log = logging.getLogger(__name__)
@@ -40,6 +41,7 @@ class Venue:
         limits: RateLimits | None = None,
         offers: Offers | None = None,
         seed: int = 0,
+        wires: Wires | None = None,
     ) -> None:
         self.engine = engine
         self.clock = clock
@@ -53,6 +55,7 @@ class Venue:
         self.addresses: dict[str, dict[tuple[str, str], int]] = {}
         """How many deposit addresses accounts have, by asset and method."""
         self.seed = seed
+        self.wires = wires or Wires()
         self.names = Names(engine.catalogue)
         self._listeners: list[Listener] = [tape.hear]
         self._timer: asyncio.TimerHandle | None = None

@@ -77,7 +77,7 @@ def test_post_trade(kraken):
     assert kraken.public("PostTrade", from_ts=first)["count"] == 1
     assert kraken.public("PostTrade", to_ts=first)["count"] == 1
     assert kraken.public("PostTrade", count="1")["trades"][0]["trade_ts"] == second == result["last_ts"]
-    for name, value in (("from_ts", "x"), ("count", "0"), ("count", "1001")):
+    for name, value in (("from_ts", "x"), ("count", "0"), ("count", "1e2")):
         with refused(f"EGeneral:Invalid arguments:{name}"):
             kraken.public("PostTrade", **{name: value})
 

@@ -10,7 +10,7 @@ from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import parse_rfc3339, rfc3339, text
 from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
-from emulator.gateways.spot_rest.market_data import find_pair
+from emulator.gateways.spot_rest.market_data import find_pair, how_many
 from emulator.gateways.venue import Venue
 
 DEPTHS = (10, 25, 100, 250, 1000)
@@ -140,9 +140,7 @@ def _levels(pair: Instrument, side: BookSide, word: str, now_ns: int) -> list[di
 def post_trade(venue: Venue, params: Params) -> Any:
     """``PostTrade``: trades after ``from_ts`` up to ``to_ts``, oldest first; the newest without either."""
     pair = _symbol(venue, params)
-    count = params.integer("count", MOST_TRADES) or 0
-    if not 0 < count <= MOST_TRADES:
-        raise bad_argument("count")
+    count = how_many(params, "count", MOST_TRADES, MOST_TRADES)
     after, until = _moment(params, "from_ts"), _moment(params, "to_ts")
     names = [pair.id] if pair is not None else list(venue.engine.catalogue.pairs)
     trades = [

@@ -17,7 +17,7 @@ from emulator.engine.events import (
 from emulator.engine.instruments import Instrument
 from emulator.engine.ledger import TradeRecord
 from emulator.engine.orders import Order, OrderType, Reason
-from emulator.gateways import descriptions
+from emulator.gateways import descriptions, order_fields
 from emulator.gateways.numbers import text
 from emulator.gateways.outlet import Mail, Sender
 from emulator.gateways.spot_ws_v1 import codec
@@ -239,8 +239,8 @@ def trade_object(
         "ordertxid": trade.order_txid,
         "ordertype": trade.order_type,
         "pair": pair.wsname,
-        "postxid": trade.position or "T" + trade.order_txid[1:],
-        "price": codec.average(pair, cost, qty),
+        "postxid": trade.position or order_fields.NO_POSITION,
+        "price": codec.average(pair, sum(fill.price * fill.qty for fill in fills), qty),
         "time": codec.seconds(fills[-1].time_ns),
         "type": "buy" if trade.buy else "sell",
         "vol": codec.volume(pair, qty),

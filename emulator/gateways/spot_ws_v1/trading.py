@@ -97,7 +97,8 @@ def add_order(trader: Trader, key: ApiKey, message: dict[str, Any]) -> None:
     pair = trader.pair(params)
     if params.get("ordertype") == "iceberg":
         raise bad_argument("ordertype")
-    command = place_order(venue, key, pair, params, deadline(venue, params))
+    deadline_ns = deadline(venue, params)
+    command = place_order(venue, key, pair, params, deadline_ns, margin=params.flag("margin"))
     if params.flag("validate"):
         ordering.check(venue.engine, command, venue.clock.now_ns())
         trader.succeed(message, descr=descriptions.of_command(pair, command))

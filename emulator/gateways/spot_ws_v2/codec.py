@@ -1,11 +1,10 @@
 """Wire form of WebSocket v2's envelope: requests in, replies out.  Pure functions."""
 
-from decimal import Decimal
 from typing import Any
 
 import msgspec
 
-from emulator.gateways.numbers import LONGEST, rfc3339
+from emulator.gateways.numbers import rfc3339, without_exponent
 
 LARGEST_REQ_ID = (1 << 63) - 1
 NO_METHOD = "error"
@@ -24,12 +23,9 @@ class Number(str):
     __slots__ = ()
 
 
-def _number(text: str) -> Number:
-    if "e" in text or "E" in text:
-        value = Decimal(text)
-        if abs(value.adjusted()) <= LONGEST:  # else what it means is refused, not written out
-            return Number(f"{value:f}")
-    return Number(text)
+def _number(token: str) -> Number:
+    """Return a number of a request.  JSON's grammar has exponents, so they are taken here, unlike in text."""
+    return Number(without_exponent(token) if "e" in token or "E" in token else token)
 
 
 class MalformedError(ValueError):

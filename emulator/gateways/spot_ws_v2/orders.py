@@ -179,8 +179,7 @@ def place_order(
     order_type = order_fields.word(order_fields.ORDER_TYPES, required(params, "order_type"), "ordertype")
     side = order_fields.word(order_fields.SIDES, required(params, "side"), "type")
     cl_ord_id, userref = params.get("cl_ord_id"), params.get("order_userref")
-    if cl_ord_id is not None and (userref is not None or params.get("conditional") is not None):
-        raise VenueError(BAD_ARGUMENTS)
+    order_fields.check_identifiers(cl_ord_id, userref, closes=params.get("conditional") is not None)
     rare = {}
     if order_type.triggered or not _RARE.isdisjoint(params):
         rare = _rare_fields(params, pair, order_type, side)
