@@ -346,7 +346,7 @@ class App:
         keys = KeyRing(key for row in self.accounts for key in accounts.keys(settings.seed, row, now_ns))
         limits = RateLimits(on=settings.rate_limits == "on")
         tokens, tape = Tokens(settings.seed), Tape(engine, past, now_ns)
-        wires = Wires(pair_fees=settings.pair_fees, slashed_pairs=settings.slashed_pairs)
+        wires = Wires(**{name: getattr(settings, name) for name in Wires.__struct_fields__})
         venue = Venue(engine, clock, keys, tokens, tape, limits, offers, settings.seed, wires)
         self._stops.append(venue.close)
         if profile is not None:

@@ -300,4 +300,14 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
         metavar="HOW",
         help="pair names with a slash over REST: modern (BTC/USD) or any (XBT/USD too) (default: modern)",
     )
+    add(
+        "--ticker",
+        metavar="WHAT",
+        help="what ticker tells last: trades, or volume_usd as in January 2026 (default: trades)",
+    )
+    add(
+        "--status-advisories",
+        metavar="on|off",
+        help="upcoming_maintenance and emergency in SystemStatus and status frames (default: on)",
+    )
     add("--config", metavar="FILE", help="settings file (TOML, the same names)")

@@ -116,7 +116,9 @@ def test_reply_names_the_order_and_the_id_it_was_sent_with(trader, ids, echo):
     assert (order.buy, order.qty, order.price) == (True, 125_000_000, 375_000)
 
 
-@pytest.mark.parametrize("text", ["37500", "37500.0", "37500.10", "3.75e4", "3.75E+04", "375000e-1", "37500.000000000000000000"])
+@pytest.mark.parametrize(
+    "text", ["37500", "37500.0", "37500.10", "3.75e4", "3.75E+04", "375000e-1", "37500.000000000000000000"]
+)
 def test_every_json_spelling_of_a_number_is_read_exactly(trader, text):
     fields = '"order_type":"limit","side":"buy","symbol":"BTC/USD","order_qty":0.1'
     body = f'{{"method":"add_order","params":{{{fields},"limit_price":{text},"token":"{trader.token}"}}}}'

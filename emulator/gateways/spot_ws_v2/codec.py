@@ -65,7 +65,7 @@ def decode(data: bytes | str) -> Request:
 
 
 def _faulty(message: dict[str, Any], method: Any, params: Any, req_id: int | None) -> Request:
-    """Return a request whose top level is not that of most: without ``params``, or with what it may not have."""
+    """Return a request whose top level is not most's: without ``params``, or with what it may not have."""
     if method is None:
         return Request(NO_METHOD, {}, req_id, "Method(s) not found")
     if type(method) is not str:  # a number with a fraction is text too, but of another type

@@ -10,6 +10,7 @@ from emulator.gateways.market_events import gather
 from emulator.gateways.outlet import Listener
 from emulator.gateways.spot_ws_v2 import codec, feeds
 from emulator.gateways.spot_ws_v2.level3 import Level3Feed
+from emulator.gateways.spot_ws_v2.private import USD
 from emulator.gateways.venue import Venue
 
 GOING_AWAY = 1001
@@ -153,7 +154,13 @@ class Publisher:
         return feeds.TradeFeed(self._venue.engine.catalogue.pairs[pair])
 
     def _make_ticker(self, pair: str, _: str) -> Feed:
-        return feeds.TickerFeed(self._venue.engine.markets[pair], self._venue.tape.pairs[pair])
+        venue, market = self._venue, self._venue.engine.markets[pair]
+        if venue.wires.ticker == "volume_usd":
+            quote = market.instrument.quote.id
+            return feeds.TickerFeed(
+                market, venue.tape.pairs[pair], lambda: venue.engine.valuation.rate(quote, USD)
+            )
+        return feeds.TickerFeed(market, venue.tape.pairs[pair])
 
     def _make_ohlc(self, pair: str, interval: int) -> Feed:
         instrument = self._venue.engine.catalogue.pairs[pair]

@@ -88,7 +88,7 @@ class Session:
 
     def _refuse_faulty(self, request: Request, in_ns: int) -> None:
         """Refuse a request that names no method there is, or that has what none may have at its top level."""
-        if request.method in _REQUESTS or request.method == codec.NO_METHOD and request.fault:
+        if request.method in _REQUESTS or (request.method == codec.NO_METHOD and request.fault):
             self.fail(request, request.fault, in_ns, request.symbol)
         else:
             self.fail(msgspec.structs.replace(request, method="subscribe"), "Unsupported event", in_ns)
