@@ -204,7 +204,8 @@ def instrument_snapshot(engine: SpotEngine) -> bytes:
 def _padded(value: str, decimals: int) -> str:
     """Return a number of the catalogue with this many decimals at least."""
     whole, _, fraction = value.partition(".")
-    return f"{whole}.{fraction.ljust(decimals, '0')}"
+    fraction = fraction.ljust(decimals, "0")
+    return f"{whole}.{fraction}" if fraction else whole
 
 
 def instrument_update(market: Market) -> bytes:
