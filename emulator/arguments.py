@@ -108,6 +108,9 @@ def _add_venue(venue: argparse.ArgumentParser) -> None:
     add = venue.add_argument
     add("status", nargs="?", metavar="STATUS", help="the new status; none shows the present one")
     add("--pair", metavar="PAIR", help="the pair that is meant, by any of its names (default: the venue)")
+    add("--maintenance-in", metavar="DURATION", help="announce maintenance that begins then: 2h, 90s, 3d")
+    add("--emergency", metavar="TITLE", help="tell of an incident")
+    add("--no-advisories", action="store_true", help="take back all that is announced")
     _add_control(venue)
 
 

@@ -210,7 +210,12 @@ def test_status_of_the_venue_is_told_to_everybody(kraken):
     second.take()
     kraken.execute(SetStatus(TradingStatus.CANCEL_ONLY))
     told = {"channel": "status", "type": "update"}
-    data = [{"api_version": "v2", "system": "cancel_only", "version": "2.0.10"}]
+    data = [
+        {
+            **{"version": "2.0.10", "system": "cancel_only", "api_version": "v2"},
+            **{"upcoming_maintenance": [], "emergency": []},
+        }
+    ]
     for client in (first, second):
         assert client.take() == [told | {"data": data}]
     assert Client(kraken.gateway).take()[0]["data"][0]["system"] == "cancel_only"

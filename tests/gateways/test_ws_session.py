@@ -20,7 +20,7 @@ def test_first_frame_is_the_status(kraken):
     client = Client(kraken.gateway)
     assert client.raw == [
         '{"channel":"status","type":"update","data":[{"version":"2.0.10","system":"online",'
-        '"api_version":"v2","connection_id":11754023117765420033}]}'
+        '"api_version":"v2","connection_id":11754023117765420033,"upcoming_maintenance":[],"emergency":[]}]}'
     ]
 
 

@@ -189,24 +189,5 @@ def _moment(params: Params, name: str) -> int | None:
 
 
 def maintenance_schedule(venue: Venue, _: Params) -> Any:
-    """``MaintenanceSchedule``: nothing is ever planned here, or it is the maintenance that there is."""
-    if venue.engine.system.value != "maintenance":
-        return {"events": []}
-    now = rfc3339(venue.clock.now_ns(), 0)
-    return {
-        "events": [
-            {
-                "event_id": 1,
-                "title": "Maintenance",
-                "expected_start_utc": now,
-                "expected_end_utc": now,
-                "time_to_start_s": 0,
-                "phase": "in_progress",
-                "affected_services": ["spot_trading"],
-                "order_submission": "unavailable",
-                "recommended_action": "wait",
-                "cancel_before_utc": now,
-                "source_url": "https://status.kraken.com",
-            }
-        ]
-    }
+    """``MaintenanceSchedule``: what is announced and has not begun."""
+    return {"events": venue.advisories.schedule(venue.clock.now_ns())}

@@ -36,7 +36,8 @@ def time(venue: Venue, _: Params) -> Any:
 
 def system_status(venue: Venue, _: Params) -> Any:
     """``SystemStatus``."""
-    return {"status": venue.engine.system.value, "timestamp": rfc3339(venue.clock.now_ns(), 0)}
+    now = rfc3339(venue.clock.now_ns(), 0)
+    return {"status": venue.engine.system.value, "timestamp": now, **venue.told()}
 
 
 def how_many(params: Params, name: str, usual: int, most: int) -> int:

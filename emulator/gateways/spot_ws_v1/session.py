@@ -51,7 +51,8 @@ class Session:
         self.post = outlet.post
         self.end = outlet.close
         self._trader = Trader(self.venue, self.send, self.key)
-        self.send(codec.system_status(self.venue.engine.system.value, connection_id))
+        told = self.venue.told(codec.ADVISORY_DECIMALS)
+        self.send(codec.system_status(self.venue.engine.system.value, connection_id, told))
         gateway.publisher.sessions[self] = None
 
     @property

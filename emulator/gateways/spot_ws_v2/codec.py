@@ -1,5 +1,6 @@
 """Wire form of WebSocket v2's envelope: requests in, replies out.  Pure functions."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -146,19 +147,21 @@ def batch_cancelled(req_id: int | None, count: int, in_ns: int, out_ns: int) -> 
 VERSION = "2.0.10"
 
 
-def status(system: str, connection_id: int) -> bytes:
-    """Return the first frame of every connection."""
+ADVISORY_DECIMALS = 6
+"""Decimals of times in advisories (recorded in October 2026)."""
+_by_the_alphabet = msgspec.json.Encoder(order="sorted").encode
+
+
+def status(system: str, connection_id: int | None, advisories: Mapping[str, Any]) -> bytes:
+    """Return the first frame of every connection; without an id what all are told when something changes.
+
+    Each advisory has its keys in alphabetical order (recorded in October 2026).
+    """
+    known = "" if connection_id is None else f',"connection_id":{connection_id}'
+    told = "".join(f',"{name}":{_by_the_alphabet(rows).decode()}' for name, rows in advisories.items())
     return (
         f'{{"channel":"status","type":"update","data":[{{"version":"{VERSION}","system":"{system}",'
-        f'"api_version":"v2","connection_id":{connection_id}}}]}}'
-    ).encode()
-
-
-def status_changed(system: str) -> bytes:
-    """Return what all connections are told when the venue's status changes (recorded without an id)."""
-    return (
-        f'{{"channel":"status","data":[{{"api_version":"v2","system":"{system}","version":"{VERSION}"}}],'
-        '"type":"update"}'
+        f'"api_version":"v2"{known}{told}}}]}}'
     ).encode()
 
 

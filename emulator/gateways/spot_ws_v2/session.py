@@ -63,7 +63,8 @@ class Session:
         self.send = outlet.send
         self.post = outlet.post
         self.end = outlet.close
-        self.send(codec.status(self.venue.engine.system.value, connection_id))
+        told = self.venue.told(codec.ADVISORY_DECIMALS)
+        self.send(codec.status(self.venue.engine.system.value, connection_id, told))
         gateway.publisher.sessions[self] = None
 
     def receive(self, data: bytes | str) -> None:
