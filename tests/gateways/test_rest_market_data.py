@@ -36,8 +36,10 @@ def test_time_is_an_integer_and_a_date_with_a_padded_day_and_a_short_year(kraken
 
 def test_system_is_online(kraken):
     assert kraken.public("SystemStatus") == {
-        **{"status": "online", "timestamp": "2026-11-02T10:00:00Z"},
-        **{"upcoming_maintenance": [], "emergency": []},
+        "status": "online",
+        "timestamp": "2026-11-02T10:00:00Z",
+        "upcoming_maintenance": [],
+        "emergency": [],
     }
 
 

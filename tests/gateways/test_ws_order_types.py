@@ -212,8 +212,11 @@ def test_status_of_the_venue_is_told_to_everybody(kraken):
     told = {"channel": "status", "type": "update"}
     data = [
         {
-            **{"version": "2.0.10", "system": "cancel_only", "api_version": "v2"},
-            **{"upcoming_maintenance": [], "emergency": []},
+            "version": "2.0.10",
+            "system": "cancel_only",
+            "api_version": "v2",
+            "upcoming_maintenance": [],
+            "emergency": [],
         }
     ]
     for client in (first, second):

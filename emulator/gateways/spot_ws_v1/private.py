@@ -156,7 +156,7 @@ def _totals(order: Order, filled: int, exact: int, fee: int) -> dict[str, str]:
         "vol_exec": codec.volume(pair, filled),
         "cost": codec.cost(pair, exact),
         "fee": text(fee, order.fee_decimals),
-        "avg_price": codec.average(pair, exact, filled),
+        "avg_price": codec.order_average(pair, exact, filled),
     }
 
 
@@ -186,7 +186,7 @@ def order_object(order: Order, status: str) -> dict[str, Any]:
     flags = ["post"] if order.post_only else []
     flags.append("fcib" if order.fee_in_base else "fciq")
     row: dict[str, Any] = {
-        "avg_price": codec.average(pair, order.cost, order.filled),
+        "avg_price": codec.order_average(pair, order.cost, order.filled),
         "cost": codec.cost(pair, order.cost),
         "descr": {
             "close": descriptions.of_close(pair, order.close, order.leverage) or None,
