@@ -176,7 +176,7 @@ def _triggers(order: Order) -> dict[str, str]:
 
 
 def order_object(order: Order, status: str) -> dict[str, Any]:
-    """Return an order in full."""
+    """Return an order in full: keys in alphabetical order, as recorded."""
     pair = order.instrument
     limit, trigger = descriptions.terms(order)
     first, second = (trigger, limit) if order.type.triggered else (limit, None)
@@ -222,7 +222,7 @@ def order_object(order: Order, status: str) -> dict[str, Any]:
             "price2": _price(pair, order.close.price if order.close.trigger else None),
             "oflags": flags[-1],
         }
-    return row
+    return dict(sorted(row.items()))
 
 
 def trade_object(
