@@ -50,7 +50,8 @@ class VenueControl:
             for market in engine.markets.values()
             if market.status is not TradingStatus.ONLINE
         }
-        return {"status": engine.system.value, "pairs": changed}
+        instruments = engine.catalogue.as_of
+        return {"status": engine.system.value, "pairs": changed, "instruments": instruments}
 
     def set(self, pair: str | None, body: dict[str, Any]) -> Any:
         """Change the venue's or a pair's status, or the pair's index price."""
