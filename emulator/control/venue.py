@@ -53,11 +53,13 @@ class VenueControl:
             for market in engine.markets.values()
             if market.status is not TradingStatus.ONLINE
         }
-        told = {
+        return {
+            "status": engine.system.value,
+            "pairs": changed,
+            "instruments": engine.catalogue.as_of,
             "upcoming_maintenance": self._venue.advisories.schedule(now_ns),
             "emergency": self._venue.advisories.fields(now_ns)["emergency"],
         }
-        return {"status": engine.system.value, "pairs": changed, **told}
 
     def set(self, pair: str | None, body: dict[str, Any]) -> Any:
         """Change the venue's or a pair's status, the pair's index price, or what the venue announces."""

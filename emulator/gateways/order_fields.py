@@ -23,6 +23,10 @@ SIDES = {str(word): word for word in Side}
 TIMES_IN_FORCE = {str(word): word for word in TimeInForce}
 _T = TypeVar("_T")
 
+_MALFORMED_PRICES = {
+    "price": "EOrder:Invalid price:Invalid price argument.",
+    "price2": "EOrder:Invalid price:Invalid secondary price argument.",
+}
 NO_POSITION = "TKH2SE-M7IF5-CFI7LT"
 """``postxid`` of every spot trade, whoever's it is."""
 
@@ -32,8 +36,7 @@ LONGEST_DEADLINE_NS = 60 * 10**9
 
 def malformed_price(name: str = "price") -> VenueError:
     """Return the error for a price that is there but is none; ``name`` is ``price`` or ``price2``."""
-    which = "secondary price" if name == "price2" else "price"
-    return VenueError(f"EOrder:Invalid price:Invalid {which} argument.")
+    return VenueError(_MALFORMED_PRICES.get(name, _MALFORMED_PRICES["price"]))
 
 
 def price(value: str, pair: Instrument, name: str = "price") -> int:
