@@ -1,7 +1,5 @@
 """Commands about orders and their answers, the same in every spot protocol."""
 
-from collections.abc import Sequence
-
 from emulator.engine.accounts import Account
 from emulator.engine.commands import AmendOrder, EditOrder, PlaceOrder
 from emulator.engine.events import (
@@ -11,7 +9,6 @@ from emulator.engine.events import (
     CancelledAll,
     Ended,
     Event,
-    Reject,
     Rejected,
 )
 from emulator.engine.instruments import Instrument
@@ -157,15 +154,6 @@ def check(engine: SpotEngine, command: PlaceOrder | EditOrder, now_ns: int) -> N
     fault = engine.check(command, now_ns)
     if fault is not None:
         raise VenueError(REJECT_TEXT[fault])
-
-
-def check_batch(engine: SpotEngine, batch: Sequence[PlaceOrder], now_ns: int) -> None:
-    """Refuse a batch as a whole when one of its orders is not sound."""
-    for command in batch:
-        check(engine, command, now_ns)
-    ids = [command.cl_ord_id for command in batch if command.cl_ord_id is not None]
-    if len(set(ids)) < len(ids):
-        raise VenueError(REJECT_TEXT[Reject.CLIENT_ID_NOT_UNIQUE])
 
 
 def answer(events: list[Event]) -> Event:

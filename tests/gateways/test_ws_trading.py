@@ -445,15 +445,37 @@ def test_order_that_fails_at_the_engine_fails_alone_and_the_batch_is_no_success(
         *((orders, f"{ARGUMENT}:orders") for orders in ([], [ROW], [ROW] * 16, [ROW, 5], [ROW, None])),
         ({}, "Orders field must be an array"),
         ([ROW, ROW | {"limit_price": 1.23}], PRECISION),
-        ([ROW, ROW | {"order_qty": 0.00001}], f"{ARGUMENT}:volume minimum not met"),
+        ([ROW, {name: ROW[name] for name in ROW if name != "limit_price"}], "Limit_price(s) not found"),
         ([ROW, ROW | {"symbol": "BTC/USD"}], "Unsupported field: 'symbol' for the given msg type: batch add"),
-        ([ROW | {"cl_ord_id": "a"}, ROW | {"cl_ord_id": "a"}], NOT_UNIQUE),
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_one_bad_order_refuses_the_whole_batch(trader, orders, error):
+def test_one_order_that_cannot_be_read_refuses_the_whole_batch(trader, orders, error):
     assert trader.error("batch_add", symbol="BTC/USD", orders=orders) == error
     assert not trader.open
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        ({"order_qty": 0.00001}, f"{ARGUMENT}:volume minimum not met"),
+        ({"cl_ord_id": "a"}, NOT_UNIQUE),
+        (
+            {"order_type": "stop-loss", "triggers": {"price": 5, "reference": "index"}},
+            f"{ARGUMENT}:Index unavailable",
+        ),
+    ],
+)
+def test_one_order_that_the_venue_refuses_has_its_error_in_its_row(trader, bad, error):
+    trader.result("add_order", **LIMIT, cl_ord_id="a")
+    batch = {"symbol": "BTC/USD", "orders": [ROW, ROW | bad, ROW]}
+    [reply] = trader.ask("batch_add", **batch, validate=True)
+    good = {"validation": "Validated Successfully"}
+    assert (reply["success"], reply["result"]) == (False, [good, {"error": error}, good])
+    assert len(trader.open) == 1
+    [reply] = trader.ask("batch_add", **batch)
+    assert (reply["success"], reply["result"][1]) == (False, {"error": error})
+    assert [row["order_id"] for row in reply["result"][::2]] == [order.txid for order in trader.open[1:]]
 
 
 def test_validated_batch_places_nothing(trader):

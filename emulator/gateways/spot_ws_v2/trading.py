@@ -8,7 +8,7 @@ from emulator.engine.accounts import Account
 from emulator.engine.events import Accepted, Amended, CancelAfterSet, CancelledAll, Event
 from emulator.engine.instruments import Instrument
 from emulator.engine.orders import Order
-from emulator.engine.spot import BATCH
+from emulator.engine.spot import BATCH, SpotEngine
 from emulator.gateways import order_fields, ordering
 from emulator.gateways.errors import BAD_ARGUMENTS, PERMISSION_DENIED, VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
@@ -128,7 +128,7 @@ def add_order(session: "Session", request: Request, in_ns: int) -> None:
 
 
 def batch_add(session: "Session", request: Request, in_ns: int) -> None:
-    """``batch_add``: the batch is validated as a whole, then each order lives or fails by itself."""
+    """``batch_add``: what cannot be read refuses the whole batch; else each order fails by itself."""
     spec: Spec = {**_REQUEST, "orders": ARRAY}
     key = _checked(session, request, spec, _MODIFY)
     params, venue = request.params, session.venue
@@ -140,34 +140,43 @@ def batch_add(session: "Session", request: Request, in_ns: int) -> None:
     for row in rows:
         check(row, orders.ORDER, _WHERE[request.method])
         batch.append(orders.place_order(row, pair, key.account, deadline_ns, len(rows)))
-    ordering.check_batch(venue.engine, batch, venue.clock.now_ns())
-    if params.get("validate"):
-        session.succeed(request, f"[{','.join([_VALIDATED] * len(batch))}]", in_ns)
-        return
 
-    def reply(outcomes: list[list[Event]]) -> None:
-        rows = [_outcome(events) for events in outcomes]
+    def reply(rows: list[tuple[str, bool]]) -> None:
         result = f"[{','.join(row for row, _ in rows)}]"
-        if all(placed for _, placed in rows):
+        if all(good for _, good in rows):
             session.succeed(request, result, in_ns)
         else:
             out_ns = venue.clock.now_ns()
             session.send(codec.partly(request.method, request.req_id, result, in_ns, out_ns))
 
-    venue.execute_all(batch, reply)
+    if params.get("validate"):
+        now_ns = venue.clock.now_ns()
+        reply([_checked_row(venue.engine, command, now_ns) for command in batch])
+    else:
+        venue.execute_all(batch, lambda outcomes: reply([_placed_row(events) for events in outcomes]))
 
 
-_VALIDATED = '{"validation":"Validated Successfully"}'
+def _checked_row(engine: SpotEngine, command: commands.PlaceOrder, now_ns: int) -> tuple[str, bool]:
+    """Return an order's row of the reply to a batch that is only validated, and whether it is sound."""
+    try:
+        ordering.check(engine, command, now_ns)
+    except VenueError as error:
+        return _refused_row(error), False
+    return '{"validation":"Validated Successfully"}', True
 
 
-def _outcome(events: list[Event]) -> tuple[str, bool]:
+def _placed_row(events: list[Event]) -> tuple[str, bool]:
     """Return an order's row of the reply to a batch, and whether it was placed."""
     try:
         accepted = ordering.answer(events)
     except VenueError as error:
-        return f'{{"error":{codec.string(str(error))}}}', False
+        return _refused_row(error), False
     assert isinstance(accepted, Accepted)  # noqa: S101 - the only answer to a PlaceOrder
     return _ids(accepted.order, accepted.order.txid), True
+
+
+def _refused_row(error: VenueError) -> str:
+    return f'{{"error":{codec.string(str(error))}}}'
 
 
 def amend_order(session: "Session", request: Request, in_ns: int) -> None:
