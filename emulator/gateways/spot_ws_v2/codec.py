@@ -58,9 +58,11 @@ def decode(data: bytes | str) -> Request:
     if not isinstance(message, dict):
         raise MalformedError
     method, params, req_id = message.get("method"), message.get("params"), message.get("req_id")
+    fields = 2 if req_id is None else 3
     if type(req_id) is not int or not 0 <= req_id <= LARGEST_REQ_ID:
         req_id = None
-    if type(params) is dict and message.keys() <= FIELDS and type(method) is str and method != "ping":
+    # As many fields as were found: there are no others.
+    if type(params) is dict and type(method) is str and len(message) == fields and method != "ping":
         return Request(method, params, req_id)
     return _faulty(message, method, params, req_id)
 
