@@ -40,6 +40,7 @@ from emulator.gateways.tape import Tape
 from emulator.gateways.tls import ContextSource, Tls
 from emulator.gateways.tokens import Tokens
 from emulator.gateways.venue import Venue
+from emulator.gateways.wires import Wires
 from emulator.link import ladder, tiers
 from emulator.link.live import Live
 from emulator.link.stream import ProtocolFactory, at_hand
@@ -333,19 +334,20 @@ class App:
             post_only_rejects=settings.post_only == "reject",
             rate_limits=settings.rate_limits == "on",
         )
-        for row in self.accounts:
-            for deposit in accounts.deposits(row, self.catalogue):
-                self._deposits.append(deposit)
-                engine.apply(deposit, now_ns)
-        keys = KeyRing(key for row in self.accounts for key in accounts.keys(settings.seed, row, now_ns))
         offers = Offers.read(
             self.catalogue,
             settings_.profile("funding", settings.funding),
             settings_.profile("earn", settings.earn),
         )
+        for row in self.accounts:
+            for deposit in accounts.deposits(row, self.catalogue, offers, settings.seed):
+                self._deposits.append(deposit)
+                engine.apply(deposit, now_ns)
+        keys = KeyRing(key for row in self.accounts for key in accounts.keys(settings.seed, row, now_ns))
         limits = RateLimits(on=settings.rate_limits == "on")
         tokens, tape = Tokens(settings.seed), Tape(engine, past, now_ns)
-        venue = Venue(engine, clock, keys, tokens, tape, limits, offers, settings.seed)
+        wires = Wires(**{name: getattr(settings, name) for name in Wires.__struct_fields__})
+        venue = Venue(engine, clock, keys, tokens, tape, limits, offers, settings.seed, wires)
         self._stops.append(venue.close)
         if profile is not None:
             market = SyntheticMarket(engine, accounts.MARKET, profile, settings.seed, venue.publish)

@@ -153,14 +153,22 @@ def _link(arguments: dict[str, Any]) -> None:
 
 
 def _venue(arguments: dict[str, Any]) -> None:
-    from emulator.control.client import ControlError, find, venue
+    from emulator.control.client import ControlError, advisories, find, venue
 
     try:
+        announced = advisories(
+            arguments["maintenance_in"], arguments["emergency"], none=arguments["no_advisories"]
+        )
         url = find(arguments["control"], arguments["endpoints_file"])
-        now = venue(url, arguments["status"], arguments["pair"])
+        now = venue(url, arguments["status"], arguments["pair"], announced)
     except ControlError as error:
         _fail(error)
     rows = [("what", "status"), (now.get("pair", "venue"), now["status"])]
+    rows += [
+        ("upcoming maintenance", f"{event['expected_start_utc']} {event['title']}")
+        for event in now.get("upcoming_maintenance", ())
+    ]
+    rows += [("emergency", incident["title"]) for incident in now.get("emergency", ())]
     _print_table([*rows, *now.get("pairs", {}).items()])
 
 
