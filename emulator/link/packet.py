@@ -21,7 +21,7 @@ from emulator.link.relay_lane import Counters
 from emulator.link.relay_port import prepare, segment_in_software
 from emulator.link.relay_process import RelayProcess
 from emulator.link.shape import Ways, ways
-from emulator.link.tiers import Path, Tier
+from emulator.link.tiers import MARKS, Path, Tier
 from emulator.link.uplink import NO_ADDRESSES, Addresses, End, Uplinks
 
 _BACKLOG = 4_096
@@ -144,6 +144,7 @@ class PacketLink:
                         poll_us=line.poll_us,
                         to_venue=line.now.to_venue,
                         to_client=line.now.to_client,
+                        service_us={MARKS[api]: getattr(tier.service, f"{api}_us") for api in MARKS},
                     )
                 )
             self._relay = RelayProcess(setups)
