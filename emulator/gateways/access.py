@@ -38,7 +38,7 @@ class Entrance(msgspec.Struct, frozen=True, kw_only=True):
     fix_us: float = 0.0
     """What an answer over FIX takes beyond the tier's RTT, in microseconds."""
     marks: Mapping[str, int] = {}
-    """The DSCP that an API's answers have where they take time: links that see packets only know it by that."""
+    """The DSCP of an API's answers where they take time: by it links that see packets only know."""
 
     def offers(self, api: str) -> bool:
         """Tell whether an API is offered here."""

@@ -193,6 +193,11 @@ class PacketLink:
         self._relay.change(line.place, *to, anew=anew)
         line.now = to
 
+    def renew(self, tier_name: str, path_name: str | None, floor_us: float) -> None:
+        """Let both ways of a path hold that much less in all from now on."""
+        line = self._line(tier_name, path_name)
+        self.change(tier_name, path_name, line.now.changed(floor_us=floor_us / 2))
+
     def counters(self) -> dict[tuple[str, str], PathCounters]:
         """Give what became of the packets, by tier and path name. RelayError when the relay has ended."""
         pairs = self._relay.counters()

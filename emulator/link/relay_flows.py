@@ -1,4 +1,4 @@
-"""When packets of a path are due, connection by connection: an answer counts from its request, not from itself.
+"""When packets of a path are due, connection by connection: an answer counts from its request.
 
 A tier's RTT is from a request to its answer, and what the venue took in between is part of it. So an answer
 is due one way after its request was due at the venue, however late the venue was with it. What nobody asked
@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 ANSWERED_WITHIN_NS = 20_000_000
-"""What leaves the venue later than this after a request was due is no answer to it: a request may get none."""
+"""What leaves the venue later than this after a request was due answers it not: a request may get none."""
 ONE_ANSWER_NS = 100_000
 """What follows an answer within this time is more of it: several packets, or what the request caused."""
 LEAD_NS = 100_000
@@ -239,7 +239,7 @@ class Answers(InOrder):
 
     @staticmethod
     def _acknowledged_ns(flow: Flow, ack: int) -> int:
-        """Give when the last request that the venue's TCP says it has was due: it is not to have it before."""
+        """Give when the last request was due that the venue's TCP has: it is not to have it before."""
         due_ns = 0
         for asked in flow.asked:
             if not _reached(ack, asked.end):

@@ -1,4 +1,4 @@
-"""When packets of a connection leave the relay: what answers a request counts from that, on a clock by hand."""
+"""When packets of a connection leave the relay: an answer counts from its request; on a clock by hand."""
 
 import itertools
 import struct
@@ -285,12 +285,12 @@ events = st.lists(
 
 @given(events, st.sampled_from([100, 1_000, 30_000]), st.integers(0, LEAD_NS))
 def test_no_packet_is_early_and_none_overtakes_whatever_happens(what, one_way_us, lead_ns):
-    """The venue sees what has left for it, and answers later; nothing is earlier than its cause and its ways."""
+    """The venue sees what has left for it, and answers later; nothing comes before its cause."""
     path, one_way_ns = Path(one_way_us=one_way_us), one_way_us * US
     path.flows.lead_ns = lead_ns
     path.flows.learn = lambda *_: None
     ends = [[1_000, 2**32 - 9], [9_000, 77]]
-    last = {key: 0 for key in itertools.product((0, 1), (0, 1))}
+    last = dict.fromkeys(itertools.product((0, 1), (0, 1)), 0)
     there, now_ns = [[], []], START
     for gap_ns, kind, which in what:
         now_ns += gap_ns
