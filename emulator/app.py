@@ -27,7 +27,7 @@ from emulator.engine.accounts import Account
 from emulator.engine.commands import Deposit
 from emulator.engine.instruments import Catalogue
 from emulator.engine.spot import SpotEngine
-from emulator.gateways.access import OPEN, Entrance, Network, guarded
+from emulator.gateways.access import Entrance, Network, guarded
 from emulator.gateways.authority import WILDCARDS, Authority, Certificate
 from emulator.gateways.front import proxy
 from emulator.gateways.front import server as front

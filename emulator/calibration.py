@@ -5,8 +5,8 @@ work included. So they are measured when the venue starts, by the probe of `meas
 real path to a venue that is thrown away afterwards. Every later packet is held that much less.
 
 It is the least of what orders take, not the middle: what else the machine does comes on top of that, now and
-later, and nothing is to be early. On links that know when a request came (`packet`, `stream`) the venue's work
-is not in it; on `netem` it is, and is measured again from time to time.
+later, and nothing is to be early. On links that know when a request came (`packet`, `stream`) the venue's
+work is not in it; on `netem` it is, and is measured again from time to time.
 """
 
 import asyncio

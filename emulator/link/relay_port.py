@@ -82,8 +82,9 @@ class Port:
         Times are those of time.monotonic_ns.
         """
         ring, slot, header = self._ring, self._slot, _HEADER.unpack_from
+        wall_ns = time.time_ns()  # before the other: what comes between them makes packets late, not early
         now_ns = time.monotonic_ns()
-        to_monotonic_ns = now_ns - time.time_ns()
+        to_monotonic_ns = now_ns - wall_ns
         for _ in range(most):
             offset = slot * _SLOT_BYTES
             status, _, length, start, _, seconds, nanoseconds = header(ring, offset)
