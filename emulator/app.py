@@ -446,7 +446,7 @@ def _entrance(settings: Settings, tier: tiers.Tier, listed: tuple[Network, ...])
         rest_us=tier.service.rest_us,
         fix_us=tier.service.fix_us,
         websocket_us=tier.service.websocket_us,
-        marks={**tiers.MARKS},
+        marks=tiers.MARKS,
     )
 
 

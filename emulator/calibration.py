@@ -36,7 +36,7 @@ ORDERS_TAKE_US = 300_000
 DOUBTFUL_US = 1_500.0
 """What is more than this is measured again: something else had the machine for a while."""
 QUIET_S = 0.005
-SLOWER = 0.05
+SLOWER = 0.1
 """By how much of its RTT a tier may be slower before that is said."""
 EVERY_S = 60.0
 """A floor that has the venue's work in it is measured that often."""
