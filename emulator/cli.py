@@ -247,7 +247,7 @@ def _measure(arguments: dict[str, Any]) -> None:
 
     from emulator.link import netns
     from emulator.link.tiers import ProfileError, load_tiers
-    from emulator.measure.command import Plan, Stopped, measure, rungs_that_work
+    from emulator.measure.command import Plan, Stopped, measure, rungs_that_work, shortest_us
     from emulator.measure.report import as_html, as_text
     from emulator.settings import SettingsError, load, tier_folders
 
@@ -277,6 +277,7 @@ def _measure(arguments: dict[str, Any]) -> None:
         market=arguments["market"],
         tiers_folder=arguments["tiers_folder"] or "",
         without_fix=tuple(name for name in names if "fix" not in known[name].apis),
+        shortest_us=shortest_us([known[name] for name in names]),
     )
     try:
         measurement = asyncio.run(measure(plan, _progress))
