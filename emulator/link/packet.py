@@ -21,7 +21,7 @@ from emulator.link.relay_lane import Counters
 from emulator.link.relay_port import prepare, segment_in_software
 from emulator.link.relay_process import RelayProcess
 from emulator.link.shape import Ways, ways
-from emulator.link.tiers import Path, Tier
+from emulator.link.tiers import MARKS, Path, Tier
 from emulator.link.uplink import NO_ADDRESSES, Addresses, End, Uplinks
 
 _BACKLOG = 4_096
@@ -144,6 +144,7 @@ class PacketLink:
                         poll_us=line.poll_us,
                         to_venue=line.now.to_venue,
                         to_client=line.now.to_client,
+                        service_us={MARKS[api]: getattr(tier.service, f"{api}_us") for api in MARKS},
                     )
                 )
             self._relay = RelayProcess(setups)
@@ -191,6 +192,11 @@ class PacketLink:
         line = self._line(tier_name, path_name)
         self._relay.change(line.place, *to, anew=anew)
         line.now = to
+
+    def renew(self, tier_name: str, path_name: str | None, floor_us: float) -> None:
+        """Let both ways of a path hold that much less in all from now on."""
+        line = self._line(tier_name, path_name)
+        self.change(tier_name, path_name, line.now.changed(floor_us=floor_us / 2))
 
     def counters(self) -> dict[tuple[str, str], PathCounters]:
         """Give what became of the packets, by tier and path name. RelayError when the relay has ended."""
