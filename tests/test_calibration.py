@@ -81,25 +81,25 @@ def test_the_floor_is_the_least_that_an_order_takes_not_the_middle():
 
 
 def test_the_first_orders_and_the_last_do_not_count():
-    measured, *_ = calibrated(FAR, lambda held, n, count: 1.0 if n < 10 or n == count - 1 else 90.0)
+    measured, *_ = calibrated(FAR, lambda held, n, count: 1.0 if n < 8 or n == count - 1 else 90.0)
     assert measured.floor_us == pytest.approx(90)
 
 
 def test_a_doubtful_floor_is_measured_again():
     measured, _, prober = calibrated(FAR, Twice())
     assert measured.floor_us == pytest.approx(80)
-    assert len(prober.jobs) == 2
+    assert len(prober.jobs) == 4
 
 
 class Twice:
-    """Slow for one job, as usual for the next."""
+    """Slow for two jobs, as usual for the next."""
 
     def __init__(self):
         self.seen = 0
 
     def __call__(self, held, n, count):
         self.seen += n == 0
-        return 5_000.0 if self.seen == 1 else 80.0
+        return 5_000.0 if self.seen <= 2 else 80.0
 
 
 def test_a_path_does_what_it_did_when_it_could_not_be_measured():
@@ -116,7 +116,7 @@ def test_a_path_does_what_it_did_when_it_could_not_be_measured():
 
 def test_a_near_path_is_measured_where_its_answers_are_ready_and_again_as_it_is():
     measured, _, prober = calibrated(NEAR, lambda held, n, count: 12.0)
-    assert [round(job["spacing_us"]) for job in prober.jobs] == [0, 0]
+    assert [job["spin"] for job in prober.jobs] == [True, False, True]
     assert measured == (pytest.approx(12), 0)
 
 
@@ -131,9 +131,13 @@ def test_what_is_quicker_without_waiting_lowers_the_floor():
     assert measured.floor_us == pytest.approx(22)
 
 
-def test_who_measures_polls():
-    _, _, prober = calibrated(FAR, lambda held, n, count: 12.0)
-    assert [job["spin"] for job in prober.jobs] == [True]
+def test_a_client_that_polls_and_one_that_sleeps_measure_and_the_quicker_one_counts():
+    for quicker in (True, False):
+        link = Link(FAR)
+        prober = Prober(link, None)
+        prober.beyond_us = lambda *_, p=prober, q=quicker: 40.0 if p.jobs[-1]["spin"] is q else 5_000.0
+        measured = asyncio.run(Calibration(prober, SCRATCH)(link, FAR, "A"))
+        assert measured.floor_us == pytest.approx(40)
 
 
 @pytest.mark.parametrize(("one_way_us", "held_us"), [(97, 400), (950, 950), (70_000, 5_000)])
