@@ -6,7 +6,7 @@ real path to a venue that is thrown away afterwards. Every later packet is held 
 
 It is the least of what orders take, not the middle: what else the machine does comes on top of that, now and
 later, and nothing is to be early. On links that know when a request came (`packet`, `stream`) the venue's
-work is not in it; on `netem` it is, and is measured again from time to time.
+work is not in it; on `netem` it is. It is measured again from time to time, on a path that nobody uses.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from math import ceil, inf
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from emulator.link.listener import Link, LinkError
 from emulator.link.shape import Shape, Ways
@@ -40,7 +40,7 @@ QUIET_S = 0.005
 SLOWER = 0.1
 """By how much of its RTT a tier may be slower before that is said."""
 EVERY_S = 60.0
-"""A floor that has the venue's work in it is measured that often."""
+"""Floors are measured that often."""
 LATELY = 60
 """It is the least of so many rounds: a floor that was right in a quiet minute is right in the next one."""
 ORDERS_A_ROUND = 10
@@ -188,19 +188,11 @@ class Floor:
         return True
 
 
-class Renewable(Protocol):
-    """A link that can be told anew what it takes itself."""
-
-    async def renew(self, tier_name: str, path_name: str | None, floor_us: float) -> None:
-        """Let both ways of a path hold that much less in all, whatever they do besides."""
-
-
 class Watch:
     """Measures the floors of a link's paths again and again, on a path of its own, and renews them."""
 
-    def __init__(self, link: Link, renewable: Renewable, scratch: Scratch) -> None:
+    def __init__(self, link: Link, scratch: Scratch) -> None:
         self._link = link
-        self._renewable = renewable
         self._scratch = scratch
 
     async def run(self, tiers: Sequence[Tier], floors_us: Mapping[tuple[str, str], float]) -> None:
@@ -233,7 +225,7 @@ class Watch:
             if floors[kind].take(least_us):
                 _log.info("an order takes %.0f µs with nothing held: %s", floors[kind].us, alike)
                 for tier_name, path_name in alike:
-                    await self._renewable.renew(tier_name, path_name, floors[kind].us)
+                    await self._link.renew(tier_name, path_name, floors[kind].us)
 
 
 async def _busy() -> bool:

@@ -198,7 +198,7 @@ def watched(monkeypatch, rounds, *, floor_us, busy=()):
 
     async def scenario():
         floors_us = {("made", "A"): floor_us, ("made", "B"): floor_us}
-        task = asyncio.create_task(Watch(link, link, SCRATCH).run([FAR], floors_us))
+        task = asyncio.create_task(Watch(link, SCRATCH).run([FAR], floors_us))
         await asyncio.wait_for(done.wait(), 30)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

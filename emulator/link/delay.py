@@ -29,6 +29,7 @@ class StreamPath:
         self.tier_name = tier_name
         self.path_name = path_name
         self.connections: set[Connection] = set()
+        self._floor_us: float | None = None
         self.to_venue = Way(now.to_venue)
         self.to_client = Way(now.to_client)
         self.change(now)
@@ -36,6 +37,8 @@ class StreamPath:
     def change(self, to: Ways) -> None:
         """Treat what is sent from now on another way; a path that lets nothing through resets connections."""
         self.now = to
+        if self._floor_us is not None:
+            to = to.changed(floor_us=self._floor_us / 2)
         self.cut = to.cut
         rtt_us = to.rtt_us
         self.rtt_ns = round(rtt_us * NS_PER_US)
@@ -46,6 +49,11 @@ class StreamPath:
         if self.cut:
             for connection in list(self.connections):
                 connection.cut()
+
+    def renew(self, floor_us: float) -> None:
+        """Hold that much less in all from now on, whatever `change` says of it; `now` stays as it is."""
+        self._floor_us = floor_us
+        self.change(self.now)
 
 
 class Way:

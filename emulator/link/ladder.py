@@ -110,6 +110,10 @@ class InProcess:
             raise LinkError(f"tier {tier_name} has no distance, so link stream left it alone from the start")
         path.change(to)
 
+    async def renew(self, tier_name: str, path_name: str | None, floor_us: float) -> None:
+        """Let both ways of a path hold that much less in all, whatever they do besides; also later."""
+        self._path(tier_name, path_name).renew(floor_us)
+
     async def close(self) -> None:
         """Leave nothing behind: there is nothing but the listeners."""
 
