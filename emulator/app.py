@@ -45,7 +45,6 @@ from emulator.link import ladder, tiers
 from emulator.link.live import Live
 from emulator.link.stream import ProtocolFactory, at_hand
 from emulator.link.timer import DueQueue
-from emulator.link.wire import WiredLink
 from emulator.listeners import Listeners, reachable
 from emulator.market.driver import Driver
 from emulator.market.history import SyntheticPast
@@ -186,7 +185,7 @@ class App:
 
         apart = addresses.apart(self.settings.host)
         measured = rung.name != "none" and self._far and not self.settings.raw_delay
-        yardsticks = (YARDSTICK,) if measured and _keeps_floor(rung.name) else ()
+        yardsticks = (YARDSTICK,) if measured else ()
         listeners = Listeners(
             rung.name,
             await rung.open(
@@ -284,11 +283,10 @@ class App:
         try:
             async with Prober() as prober:
                 await listeners.calibrate(self.tiers, Calibration(prober, scratch))
-            if isinstance(listeners.link, WiredLink) and _keeps_floor(listeners.rung):
-                floors_us = {(at.tier, at.path): at.floor_us for at in listeners.endpoints}
-                watch = Watch(listeners.link, listeners.link, scratch)
-                self._watches.append((asyncio.create_task(watch.run(self.tiers, floors_us)), scratch))
-                watched = True
+            floors_us = {(at.tier, at.path): at.floor_us for at in listeners.endpoints}
+            watch = Watch(listeners.link, scratch).run(self.tiers, floors_us)
+            self._watches.append((asyncio.create_task(watch), scratch))
+            watched = True
         except (ProbeError, OSError) as error:
             _log.warning(
                 "link %s could not be measured, so its own time comes on top: %s", listeners.rung, error
@@ -406,11 +404,6 @@ class App:
                 control_url = f"http://{place(asked_as, self._control_port)}"
         tiers_ = as_values(endpoints, ca or self.shared_ca or self.authority.ca_path)
         return {"tiers": tiers_, "accounts": accounts, "control": control_url, "pid": os.getpid()}
-
-
-def _keeps_floor(rung: str) -> bool:
-    """Tell whether a rung's floor has the venue's work in it, which changes: the others see requests come."""
-    return rung == "netem"
 
 
 def load_tiers(settings: Settings) -> tuple[tiers.Tier, ...]:

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -201,9 +202,9 @@ async def _tier(
         reachable_us=at["reachable_us"],
         shortest_us=plan.shortest_us.get(f"{tier}/{path}" if path else tier, 0.0),
     )
-    band = "near" if rtt_us < NEAR_US else "middle" if rtt_us < FAR_US else "far"
+    band = _band(rtt_us)
     fewer = max(5, min(plan.samples, {"near": 200, "middle": 200, "far": 30}[band]))
-    paced = {"spacing_us": max(SPACINGS_US[band], round(rtt_us / UNDER_WAY)), "spin": band == "near"}
+    paced = {"spacing_us": spacing_us(rtt_us), "spin": band == "near"}
 
     step("TCP connect", 0)
     job = {"kind": "connect", **there, "count": fewer, "pause_us": 1_000}
@@ -240,6 +241,15 @@ async def _tier(
     step("first answers", 0.9)
     measured.cold = await _cold(prober, at, fix, max(3, fewer // 10))
     return measured
+
+
+def _band(rtt_us: float) -> str:
+    return "near" if rtt_us < NEAR_US else "middle" if rtt_us < FAR_US else "far"
+
+
+def spacing_us(rtt_us: float) -> int:
+    """Give the time between messages on one connection of a tier, in microseconds."""
+    return max(SPACINGS_US[_band(rtt_us)], ceil(rtt_us / UNDER_WAY))
 
 
 async def _cold(
