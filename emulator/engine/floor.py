@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from emulator.engine import commands, events, margin, margin_rules, matching, rules
+from emulator.engine import commands, events, margin, matching, rules
 from emulator.engine.accounts import Account
 from emulator.engine.book import Book
 from emulator.engine.events import Event, Reject
+from emulator.engine.funds import Funds
 from emulator.engine.ids import IdSequence
 from emulator.engine.instruments import BUY, Catalogue, Side
 from emulator.engine.limits import LIMITS, AgeCosts
@@ -62,6 +63,7 @@ class Floor:
         self.accounts = {account.name: account for account in accounts}
         self.markets = {name: Market(pair, first.get(name, 1)) for name, pair in catalogue.pairs.items()}
         self.valuation = Valuation(self.markets)
+        self._funds = Funds(catalogue.assets, self.markets, self.valuation)
         self.now_ns = 0
         self.system = ONLINE
         self.rate_limits = rate_limits
@@ -88,7 +90,7 @@ class Floor:
 
     def balance(self, account: Account, target: str = USD) -> margin.Balance:
         """Return what the account has, owes and may use, in whole units of ``target``."""
-        return margin.balance(account, self.catalogue.assets, self.markets, self.valuation, target)
+        return self._funds.balance(account, target)
 
     def order_id(self, order: Order) -> str:
         """Return the id of any order; those of the market itself have one when they are asked for it."""
@@ -154,37 +156,6 @@ class Floor:
             if seen:
                 trigger.follow(seen, market.instrument.tick)
         return trigger
-
-    def _funds_fault(self, order: Order, market: Market, refund: int) -> Reject | None:
-        """Put the order's funds on hold, or return why that cannot be done."""
-        if order.leverage:
-            return self._margin_fault(order, market)
-        account, pair = order.account, order.instrument
-        cost = (order.price or order.held_price) * order.qty
-        if not cost and order.buy:
-            cost = matching.cost_to_take(market.book.asks, order, market.protection(buy=True) or 0)
-            if order.cash:
-                cost = min(cost, order.cash)
-        needed = order.hold_needed(cost)
-        if needed > account.available(pair.quote.id if order.buy else pair.base.id) + refund:
-            return Reject.INSUFFICIENT_FUNDS
-        account.hold(order, needed)
-        return None
-
-    def _margin_fault(self, order: Order, market: Market) -> Reject | None:
-        account, pair = order.account, order.instrument
-        closable = margin.closable(account, pair, buy=order.buy)
-        opening = 0 if order.reduce_only else max(order.remaining - closable, 0)
-        return margin_rules.opening_fault(
-            account,
-            pair,
-            buy=order.buy,
-            leverage=order.leverage,
-            opening=opening,
-            price=order.held_price or margin.market_price(market),
-            now=self.balance(account),
-            valuation=self.valuation,
-        )
 
     def _go(self, order: Order, market: Market) -> None:
         """Let a live order wait for its price, or match."""
@@ -329,11 +300,9 @@ class Floor:
         trigger = order.trigger
         assert trigger is not None  # noqa: S101 - only such orders are in the queue
         self._set_going(order, trigger, rules.reference_price(market, trigger.reference))
-        if not order.leverage:
-            refund = order.hold
-            if self._funds_fault(order, market, refund) is not None:
-                self._finish(order, CANCELED, Reason.INSUFFICIENT_FUNDS)
-                return
+        if not order.leverage and self._funds.fault(order, market, order) is not None:
+            self._finish(order, CANCELED, Reason.INSUFFICIENT_FUNDS)
+            return
         self._run(order, market)
 
     def _set_going(self, order: Order, trigger: Trigger, seen: int) -> None:
@@ -372,7 +341,7 @@ class Floor:
         )
         order = self._new_order(command, market, primary.account)
         order.refid = primary.txid
-        fault = self._funds_fault(order, market, 0)
+        fault = self._funds.fault(order, market)
         self._out.append(events.Accepted(order))
         order.account.opened(order)
         if fault is not None:

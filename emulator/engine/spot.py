@@ -129,7 +129,7 @@ class SpotEngine(Managed):
             if fault is not None:
                 self._refuse(fault)
                 return
-        self._enter(order, market, refund=0)
+        self._enter(order, market)
 
     def _order_fault(self, command: commands.PlaceOrder, market: Market, account: Account) -> Reject | None:
         status = self.status(market)
@@ -162,8 +162,8 @@ class SpotEngine(Managed):
         order.qty = margin.closable(order.account, order.instrument, buy=order.buy)
         return None
 
-    def _enter(self, order: Order, market: Market, refund: int, replaced: Order | None = None) -> None:
-        """Take a new order into the venue; ``refund`` is what the order it replaces will release."""
+    def _enter(self, order: Order, market: Market, replaced: Order | None = None) -> None:
+        """Take a new order into the venue, in the place of another one where it replaces one."""
         if (
             order.post_only
             and self._post_only_rejects
@@ -172,7 +172,7 @@ class SpotEngine(Managed):
         ):
             self._refuse(Reject.POST_ONLY_WOULD_CROSS)
             return
-        fault = self._funds_fault(order, market, refund)
+        fault = self._funds.fault(order, market, replaced)
         if fault is not None:
             self._refuse(fault)
             return
@@ -376,7 +376,7 @@ class SpotEngine(Managed):
             self._refuse(fault)
             return
         self._charge_age(old, limits.EDIT)
-        self._enter(self._new_order(place, market, account), market, refund=old.hold, replaced=old)
+        self._enter(self._new_order(place, market, account), market, replaced=old)
 
     # -- the venue and its accounts ----------------------------------------------------------------
 
