@@ -1,4 +1,4 @@
-"""What an order may use: funds on hold for it, or margin.  The same for whatever is placed, changed or set off."""
+"""What an order may use, on hold or as margin: the same for whatever is placed, changed or set off."""
 
 from collections.abc import Mapping
 
@@ -26,8 +26,8 @@ class Funds:
     def fault(self, order: Order, market: Market, gives_way: Order | None = None) -> Reject | None:
         """Put the order's funds on hold, or return why that cannot be done and change nothing.
 
-        ``gives_way`` is the order that has funds for this one already: the one that it replaces, or itself when
-        it is changed or goes live.
+        ``gives_way`` is the order that has funds for this one already: the one that it replaces, or itself
+        when it is changed or goes live.
         """
         if order.leverage:
             return self._margin_fault(order, market, gives_way)
