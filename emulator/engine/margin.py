@@ -5,7 +5,7 @@ position is closed (its profit or loss is booked) or settled (the borrowed funds
 others received).  Sources: Kraken's support pages on margin, REST ``TradeBalance`` and ``OpenPositions``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -175,14 +175,20 @@ class Balance:
 
 def balance(
     account: "Account",
-    assets: "dict[str, Asset]",
-    markets: "dict[str, Market]",
+    assets: "Mapping[str, Asset]",
+    markets: "Mapping[str, Market]",
     valuation: Valuation,
     target: str,
+    without: "Order | None" = None,
 ) -> Balance:
-    """Return what the account has, owes and may use, in whole units of ``target``."""
+    """Return what the account has, owes and may use, in whole units of ``target``.
+
+    The open order ``without`` is left aside.
+    """
     result = worth(account, assets, markets, valuation, target)
     for order in account.open.values():
+        if order is without:
+            continue
         cost = order.remaining * (order.held_price or market_price(markets[order.instrument.id]))
         ordered = cost * _unit(order.instrument, valuation, target)
         result.ordered += ordered
@@ -193,8 +199,8 @@ def balance(
 
 def worth(
     account: "Account",
-    assets: "dict[str, Asset]",
-    markets: "dict[str, Market]",
+    assets: "Mapping[str, Asset]",
+    markets: "Mapping[str, Market]",
     valuation: Valuation,
     target: str,
 ) -> Balance:

@@ -47,7 +47,9 @@ class Market:
 
     def protection(self, *, buy: bool) -> int | None:
         """Return the worst price at which a market order still trades; None when nobody is so near."""
-        return matching.protected(self.book.side(not buy), (self.last_price, self.index_price))
+        own = self.book.side(buy)
+        best = own.keys[-1] * own.sign if own.keys else 0
+        return matching.protected(self.book.side(not buy), (self.last_price, self.index_price, best))
 
     def queue(self, reference: Reference) -> TriggerQueue:
         """Return the queue of orders that wait for this reference."""

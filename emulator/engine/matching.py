@@ -7,8 +7,9 @@ from emulator.engine.book import Book, BookSide
 from emulator.engine.orders import CANCEL_NEWEST, CANCEL_OLDEST, Order, Reason
 
 PROTECTION_PERCENT = 10
-"""Market price protection: a market order trades no further than this from the best price, and from the last
-trade or the index, whichever is nearer.
+"""Market price protection: a market order trades no further than this from the best price, and no further
+from what else tells the price: the last trade, the index or its own side's best,
+whichever lets it go furthest.
 
 Kraken tells 5 to 10 %, depending on the pair."""
 
@@ -146,7 +147,7 @@ def spent(taker: Order, price: int, quantity: int) -> int:
 def protected(side: BookSide, references: Iterable[int]) -> int | None:
     """Return the worst price at which a market order still trades; None when nothing of ``side`` is so near.
 
-    ``references`` are the pair's prices besides the book, 0 for what there is not.
+    ``references`` are what else tells the price, 0 for what there is not; without any the best price does.
     """
     if not side.keys:
         return None
@@ -163,7 +164,7 @@ def _away(key: int) -> int:
 
 def cost_to_take(side: BookSide, taker: Order, worst_price: int) -> int:
     """Return the exact cost of filling a market order from ``side``, as far as ``worst_price``."""
-    cost, quantity, worst = 0, taker.qty, worst_price * side.sign
+    cost, quantity, worst = 0, taker.qty - taker.filled, worst_price * side.sign
     for key in reversed(side.keys):
         if key < worst:
             break
