@@ -12,8 +12,8 @@ from emulator.engine.commands import Close
 from emulator.engine.events import Reject
 from emulator.engine.instruments import scaled
 from emulator.engine.limits import AccountTier
-from emulator.engine.spot import SpotEngine
 from emulator.engine.orders import OrderType, Reason, Status
+from emulator.engine.spot import SpotEngine
 from tests.engine.venue import SECOND_NS, XBTUSD
 
 HOUR = 3600
