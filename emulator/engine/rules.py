@@ -1,6 +1,6 @@
 """What an order must be like to be taken: minimums, ticks, prices, display, expiry, client ids, status."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from emulator.engine import commands, matching
 from emulator.engine.accounts import Account
@@ -18,7 +18,6 @@ from emulator.engine.orders import (
     SETTLE_POSITION,
     Order,
     OrderType,
-    SelfTrade,
 )
 from emulator.engine.status import ONLINE, TradingStatus
 from emulator.engine.triggers import Offset, Reference
@@ -35,6 +34,18 @@ Kraken tells no number."""
 
 class Prices(Protocol):
     """What relative prices of one pair are taken from; 0 for what there is not."""
+
+    @property
+    def last_price(self) -> int:
+        """The last trade's."""
+
+    @property
+    def index_price(self) -> int:
+        """What the index tells."""
+
+
+class _Then(NamedTuple):
+    """Prices as they will be when an order has traded."""
 
     last_price: int
     index_price: int
@@ -165,7 +176,8 @@ def _close_fault(
     if close.type in (MARKET, SETTLE_POSITION):
         return Reject.INVALID_CLOSE
     fill = next((p for p in (order.price, order.trigger) if isinstance(p, int)), prices.last_price)
-    fault = price_fault(closing(order, order.account, close, order.qty, fill, pair), pair, prices)
+    then = _Then(fill, prices.index_price)
+    fault = price_fault(closing(order, order.account, close, order.qty, fill, pair), pair, then)
     if fault is Reject.INDEX_UNAVAILABLE:
         return fault
     return None if fault is None or not fill else Reject.INVALID_CLOSE
