@@ -111,6 +111,8 @@ class App:
         """What the profile gives to the accounts."""
         self._front: front.Server | None = None
         self._fix: FixServer | None = None
+        self._fix_state = settings_.state_folder(settings) / "fix" if settings.state else None
+        """Where FIX sessions are kept."""
         self._watches: list[tuple[asyncio.Task[None], Scratch]] = []
 
     @property
@@ -243,7 +245,7 @@ class App:
                 members,
                 settings_.PROFILES / "fix" / "KRAKEN-FIX44.xml",
                 displace=settings.fix_logon == "displace",
-                state_folder=settings_.state_folder(settings) / "fix" if settings.state else None,
+                state_folder=self._fix_state,
             )
         except OSError as error:
             raise SettingsError(f"cannot keep FIX sessions (--state): {error}") from None
@@ -337,7 +339,7 @@ class App:
         engine = SpotEngine(
             self.catalogue,
             owners,
-            seed=settings.seed,
+            seed=self._seed_of_ids(now_ns),
             first_trade_ids={name: past.first_trade_id(name) for name in self.catalogue.pairs}
             if past
             else None,
@@ -365,6 +367,13 @@ class App:
             driver.start()
             self._stops.append(driver.stop)
         return venue
+
+    def _seed_of_ids(self, now_ns: int) -> int:
+        """Return what ids of orders and trades are made of; clients may know those of an earlier run."""
+        seed = self.settings.seed
+        if self._fix_state is None or not self._fix_state.is_dir() or not any(self._fix_state.iterdir()):
+            return seed
+        return seed ^ now_ns
 
     def _in_idle_turns(self, steps: Iterator[None]) -> None:
         """Carry out ``steps`` with the loop free in between."""

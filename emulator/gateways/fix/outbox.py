@@ -1,9 +1,11 @@
 """Messages that were sent, for as long as they can be asked for again: bounded, in memory or a folder."""
 
+import fcntl
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 from emulator.gateways.fix.wire import Framer, TooLargeError, fields, sound
 
@@ -43,27 +45,67 @@ class Outbox:
         return [message for _, message in self._messages]
 
 
+class StateFolder:
+    """The sessions of earlier runs and of this one, for one emulator at a time.
+
+    Files of another user, or that cannot be written, and another emulator that is there raise OSError.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self._held = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(self._held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._held)
+            raise OSError(f"another emulator keeps its own in {folder} (see --state-folder)") from None
+        except OSError:  # a file system without locks
+            pass
+
+    def journal(self, name: tuple[str, ...]) -> "Journal":
+        """Return the journal of the session with this name."""
+        return Journal(self._folder, _file_name(name))
+
+    def forget(self, but: Iterable[tuple[str, ...]]) -> None:
+        """Remove all sessions, but not those that are open now."""
+        opened = {_file_name(name) for name in but}
+        for path in self._folder.iterdir():
+            if path.stem not in opened:
+                path.unlink()
+
+    def close(self) -> None:
+        """Let others in."""
+        os.close(self._held)
+
+
+def _file_name(name: tuple[str, ...]) -> str:
+    return quote("-".join(name), safe="")
+
+
 class Journal:
     """A session in a folder: its numbers, and what it has sent.  What is written survives the process.
 
-    Files of another user or that cannot be written raise OSError.
+    A file of what was sent may begin with messages numbered 0: where orders stand that are still open, and
+    whose reports are not there any more.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_CREAT
-        self._numbers = os.open(folder / f"{name}.numbers", flags, 0o600)
-        self._sent = os.open(folder / f"{name}.sent", flags | os.O_APPEND, 0o600)
+        self._numbers = os.open(folder / f"{name}.numbers", os.O_RDWR | os.O_CREAT, 0o600)
+        self._path = folder / f"{name}.sent"
+        self._sent = self._open(self._path)
+
+    @staticmethod
+    def _open(path: Path) -> int:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
 
     def read(self) -> tuple[tuple[int, ...], list[tuple[int, bytes]]]:
         """Return the numbers that were last written and the sent messages, as far as they can be read."""
         numbers = os.pread(self._numbers, 256, 0).split()
         if not all(map(bytes.isdigit, numbers)):
             numbers = []
-        size = os.fstat(self._sent).st_size
-        begin = max(size - 2 * MOST_BYTES, 0)
         try:
-            messages = Framer().feed(os.pread(self._sent, size - begin, begin))
+            messages = Framer().feed(os.pread(self._sent, os.fstat(self._sent).st_size, 0))
         except TooLargeError:
             messages = []
         sent = [(int(fields(message.decode())["34"]), message) for message in messages if sound(message)]
@@ -77,12 +119,17 @@ class Journal:
         """Write a message down; a file that is too long becomes one of what is ``kept``."""
         os.write(self._sent, message)
         if os.fstat(self._sent).st_size > _LARGEST_FILE:
-            os.ftruncate(self._sent, 0)
-            os.write(self._sent, b"".join(kept()))
+            self.rewrite(kept())
 
-    def clear(self) -> None:
-        """Forget what was sent."""
-        os.ftruncate(self._sent, 0)
+    def rewrite(self, messages: Iterable[bytes]) -> None:
+        """Keep these messages only; who is killed meanwhile leaves the ones or the others."""
+        new = self._path.with_name(f"{self._path.name}.new")
+        new.unlink(missing_ok=True)
+        file = self._open(new)
+        os.write(file, b"".join(messages))
+        new.rename(self._path)
+        os.close(self._sent)
+        self._sent = file
 
     def close(self) -> None:
         """Close the files."""
