@@ -36,7 +36,7 @@ def open_orders(sent: Sent) -> dict[str, Report]:
 
 
 def unheard_ends(sent: Sent, first: int, last: int) -> list[Report]:
-    """Return orders that ended by a fill in ``first`` to ``last``, as they stand for one who has not heard it.
+    """Return orders that ended by a fill in ``first`` to ``last``, as one knows them who has not heard it.
 
     Such a fill cannot be sent again, but its order must not stay open in the client's books.
     """
