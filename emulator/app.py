@@ -111,8 +111,9 @@ class App:
         """What the profile gives to the accounts."""
         self._front: front.Server | None = None
         self._fix: FixServer | None = None
-        self._fix_state = settings_.state_folder(settings) / "fix" if settings.state else None
-        """Where FIX sessions are kept."""
+        self._fix_state = _fix_state(settings)
+        self.goes_on = self._fix_state is not None and any(self._fix_state.glob("*"))
+        """Whether there are FIX sessions of an earlier run, whose clients know its orders."""
         self._watches: list[tuple[asyncio.Task[None], Scratch]] = []
 
     @property
@@ -339,7 +340,7 @@ class App:
         engine = SpotEngine(
             self.catalogue,
             owners,
-            seed=self._seed_of_ids(now_ns),
+            seed=settings.seed ^ now_ns if self.goes_on else settings.seed,  # ids are others than theirs
             first_trade_ids={name: past.first_trade_id(name) for name in self.catalogue.pairs}
             if past
             else None,
@@ -367,13 +368,6 @@ class App:
             driver.start()
             self._stops.append(driver.stop)
         return venue
-
-    def _seed_of_ids(self, now_ns: int) -> int:
-        """Return what ids of orders and trades are made of; clients may know those of an earlier run."""
-        seed = self.settings.seed
-        if self._fix_state is None or not self._fix_state.is_dir() or not any(self._fix_state.iterdir()):
-            return seed
-        return seed ^ now_ns
 
     def _in_idle_turns(self, steps: Iterator[None]) -> None:
         """Carry out ``steps`` with the loop free in between."""
@@ -496,11 +490,23 @@ def _shut(app: App, tier: tiers.Tier) -> str:
     )
 
 
+def _fix_state(settings: Settings) -> Path | None:
+    """Return the folder in which FIX sessions are kept, if they are."""
+    kept = settings.state and settings.fix == "on"
+    return settings_.state_folder(settings) / "fix" if kept else None
+
+
 def _flaw(certificate: str) -> list[str]:
     """Say that clients must refuse what TLS ports present."""
     if certificate == Certificate.VALID:
         return []
     return [f"TLS      {certificate} certificate: to be refused; {Certificate.VALID.host} has a valid one"]
+
+
+def _earlier(app: App) -> list[str]:
+    """Say what is left of earlier runs, and what is not."""
+    words = "FIX      sessions go on; orders and fills of earlier runs are gone, and clients are told so"
+    return [words] if app.goes_on else []
 
 
 def ready_text(app: App) -> str:
@@ -516,6 +522,7 @@ def ready_text(app: App) -> str:
         "",
         f"CA       {app.shared_ca or app.authority.ca_path}",
         *_flaw(settings.certificate),
+        *_earlier(app),
         f"control  {app.control_url}",
         "accounts (API key, private key):",
     ]

@@ -1,4 +1,4 @@
-"""A restart does not lie (``--state``): what clients hear of orders that the engine does not have any more."""
+"""A restart does not lie (``--state``): what clients hear of orders that the engine has no more."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -9,12 +9,14 @@ from emulator.gateways.fix.wire import fields
 from tests.fix.inside import FixVenue
 from tests.fix.messages import states
 from tests.fix.restarts import again_at, log_on, restarted, venue_with_state
+from tests.running import kraken_emulator
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_session_goes_on_after_a_restart(accounts_profile, tmp_path, how):
     with venue_with_state(accounts_profile, tmp_path, "--state") as venue:
         member = venue.next_member()
+        assert "earlier runs" not in venue.stdout()
         client, _ = log_on(venue, member, 1, (8674, 1))
         order = client.order()
         reports = client.reports(2)
@@ -28,6 +30,7 @@ def test_a_session_goes_on_after_a_restart(accounts_profile, tmp_path, how):
         client.close()
     number = 5 + len(said)
     with venue_with_state(accounts_profile, tmp_path, "--state") as venue:
+        assert "orders and fills of earlier runs are gone" in venue.stdout()
         client, answer = log_on(venue, member, 4)
         assert (answer.type, answer[34]) == ("A", str(number))
         # The order is gone with the venue that had it, and its reports with it, but its id stays used.
@@ -59,6 +62,17 @@ def test_without_state_a_session_begins_anew(accounts_profile, tmp_path):
         client.order(t11=order)
         client.reports(2)
         client.close()
+
+
+def test_a_second_emulator_with_the_same_state_is_refused(accounts_profile, tmp_path):
+    with venue_with_state(accounts_profile, tmp_path, "--state"):
+        second = kraken_emulator("up", "--ports", "auto", "--market", "off", "--state", "--state-folder",
+                                 str(tmp_path))  # fmt: skip
+    assert second.returncode == 2
+    assert second.stderr == (
+        "kraken-emulator: error: cannot keep FIX sessions (--state): another emulator keeps its own in "
+        f"{tmp_path / 'fix'} (see --state-folder)\n"
+    )
 
 
 # -- in process -----------------------------------------------------------------------------------
