@@ -8,6 +8,7 @@ import pytest
 from tests.fix.inside import FixVenue
 from tests.fix.messages import Message, stamp, states
 from tests.fix.restarts import again_at, back, killed, restarted
+from tests.fix.test_orders import START_NS, uuid_at
 from tests.fix.test_rollover import ROLLOVER_S
 from tests.gateways.venue import START
 
@@ -205,6 +206,51 @@ def test_a_damaged_file_of_numbers_does_not_hide_orders(inside, tmp_path):
     inside = restarted(inside, tmp_path)
     alice = back(inside, 3)
     assert resent(alice) == ["to 2", "44", "to 5"]
+    inside.close()
+
+
+@ways
+def test_ids_that_were_used_stay_used(inside, tmp_path, again):
+    alice = inside.trader()
+    used = [uuid_at(START_NS, f"8f10-{n:012}") for n in range(3)]
+    alice.resting(t11=used[0])
+    alice.refusal(t11=used[1], t55="BTC/NIX")
+    alice.mass_cancel("7", t11=used[2])
+    alice.order(t11="1000")
+    inside = again(inside, tmp_path)
+    alice = back(inside, alice.number)
+    alice.take()
+    for value in used:
+        assert alice.session_reject(t11=value) == ("11", "5", "ClOrdID invalid value (not unique)")
+    assert alice.session_reject(t11="1000")[:2] == ("11", "5")
+    alice.resting(t11=uuid_at(START_NS, "8f10-000000000009"))
+    alice.send("5")
+    inside = again(inside, tmp_path)
+    alice = back(inside, alice.number, "ALICE", (5030, "Y"))
+    assert [path.suffix for path in tmp_path.glob("*.ids")] == []
+    alice.take()
+    alice.resting(t11=used[0])
+    inside.close()
+
+
+def test_what_is_kept_of_ids_is_bounded(inside, tmp_path, monkeypatch):
+    monkeypatch.setattr("emulator.gateways.fix.outbox._LARGEST_ID_FILE", 1_000)
+    monkeypatch.setattr("emulator.gateways.fix.cl_ord_ids.MOST_REMEMBERED", 10)
+    alice = inside.trader()
+    used = [uuid_at(START_NS, f"8f10-{n:012}") for n in range(100)]
+    for value in used:
+        alice.refusal(t11=value, t55="BTC/NIX")
+    (file,) = tmp_path.glob("*.ids")
+    assert file.stat().st_size <= 1_000
+    file.write_bytes(file.read_bytes()[:-5])  # the last one is half written
+    inside = killed(inside, tmp_path)
+    alice = back(inside, alice.number)
+    assert alice.session_reject(t11=used[-2])[2] == "ClOrdID invalid value (not unique)"
+    alice.resting(t11=used[-1], t44="40000.0")
+    inside = killed(inside, tmp_path)
+    alice = back(inside, alice.number)
+    alice.take()
+    assert alice.session_reject(t11=used[-1])[2] == "ClOrdID invalid value (not unique)"
     inside.close()
 
 

@@ -13,6 +13,8 @@ MOST_MESSAGES = 8_192
 MOST_BYTES = 4 << 20
 _LARGEST_FILE = 4 * MOST_BYTES
 """A journal that has become longer is written anew, with what can still be asked for."""
+_LARGEST_ID_FILE = 1 << 20
+_UUID_BYTES = 36
 
 
 class Outbox:
@@ -93,11 +95,8 @@ class Journal:
     def __init__(self, folder: Path, name: str) -> None:
         self._numbers = os.open(folder / f"{name}.numbers", os.O_RDWR | os.O_CREAT, 0o600)
         self._path = folder / f"{name}.sent"
-        self._sent = self._open(self._path)
-
-    @staticmethod
-    def _open(path: Path) -> int:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._sent = _open(self._path)
+        self.ids = IdFile(folder / f"{name}.ids")
 
     def read(self) -> tuple[tuple[int, ...], list[tuple[int, bytes]]]:
         """Return the numbers that were last written and the sent messages, as far as they can be read."""
@@ -123,11 +122,7 @@ class Journal:
 
     def rewrite(self, messages: Iterable[bytes]) -> None:
         """Keep these messages only; who is killed meanwhile leaves the ones or the others."""
-        new = self._path.with_name(f"{self._path.name}.new")
-        new.unlink(missing_ok=True)
-        file = self._open(new)
-        os.write(file, b"".join(messages))
-        new.rename(self._path)
+        file = _written_anew(self._path, b"".join(messages))
         os.close(self._sent)
         self._sent = file
 
@@ -135,3 +130,53 @@ class Journal:
         """Close the files."""
         os.close(self._numbers)
         os.close(self._sent)
+        self.ids.close()
+
+
+class IdFile:
+    """The UUIDs that a session has used as ClOrdIDs, oldest first; there is a file from the first one on."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: int | None = None
+
+    def read(self) -> list[str]:
+        """Return them, as far as they can be read."""
+        if not self._path.exists():
+            return []
+        ids = self._path.read_bytes().split()
+        return [value.decode() for value in ids if len(value) == _UUID_BYTES and value.isascii()]
+
+    def add(self, value: str, kept: Iterable[str]) -> None:
+        """Write one down; a file that is too long becomes one of what is ``kept``."""
+        if self._file is None:
+            self._file = _open(self._path)
+        os.write(self._file, b"\n%b" % value.encode())
+        if os.fstat(self._file).st_size > _LARGEST_ID_FILE:
+            os.close(self._file)
+            self._file = _written_anew(self._path, "\n".join(kept).encode())
+
+    def clear(self) -> None:
+        """Forget them."""
+        self.close()
+        self._path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+
+
+def _written_anew(path: Path, content: bytes) -> int:
+    """Replace a file and return it, open; who is killed meanwhile leaves the old or the new one."""
+    new = path.with_name(f"{path.name}.new")
+    new.unlink(missing_ok=True)
+    file = _open(new)
+    os.write(file, content)
+    new.rename(path)
+    return file

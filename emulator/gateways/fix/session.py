@@ -288,6 +288,7 @@ class Session:
     def _go_on(self, state: StateFolder) -> None:
         """Go on where an earlier run has left off; its orders are gone."""
         self._journal = state.journal(self.name)
+        self.cl_ord_ids = ClOrdIds(self._journal.ids)
         numbers, sent = self._journal.read()
         self._gone = past.open_orders(sent)
         whole = len(numbers) == 4
