@@ -148,6 +148,20 @@ def test_orders_outlast_the_numbers_they_were_reported_with(inside, tmp_path, ag
 
 
 @ways
+def test_orders_outlast_a_logon_that_was_refused(inside, tmp_path, again):
+    """It has the venue read what was kept, and a rollover meanwhile has it written anew."""
+    order = inside.trader().resting()
+    inside.kraken.clock.ns += 86_400 * 10**9
+    inside = again(inside, tmp_path)
+    alice = inside.client()
+    alice.send("A", (98, 0), (108, 30), (553, "wrong"), (554, "x"), (5025, "1"))
+    assert alice.closed
+    inside = again(inside, tmp_path)
+    assert [m[37] for m in back(inside, 1).take()] == [order[37]]
+    inside.close()
+
+
+@ways
 def test_orders_outlast_the_reports_that_are_kept(inside, tmp_path, monkeypatch, again):
     monkeypatch.setattr("emulator.gateways.fix.outbox.MOST_MESSAGES", 5)
     monkeypatch.setattr("emulator.gateways.fix.outbox._LARGEST_FILE", 5_000)
@@ -336,6 +350,18 @@ def test_this_runs_reports_are_sent_again_as_ever(inside, tmp_path):
     inside.quote(False, PRICE)
     assert states(alice.ordered())[-1] == "F2"
     assert resent(alice, 1) == ["to 6", "44", "AA", "00", "F2"]
+    inside.close()
+
+
+def test_reports_of_numbers_that_began_again_are_this_runs(inside, tmp_path):
+    alice = inside.trader()
+    for _ in range(5):
+        alice.resting(t44="40000.0")
+    inside = restarted(inside, tmp_path)
+    alice = inside.trader()
+    alice.take()
+    alice.resting()
+    assert resent(alice) == ["to 2", *["44"] * 5, "AA", "00"]
     inside.close()
 
 
