@@ -110,6 +110,9 @@ class App:
         """What the profile gives to the accounts."""
         self._front: front.Server | None = None
         self._fix: FixServer | None = None
+        self._fix_state = _fix_state(settings)
+        self.goes_on = self._fix_state is not None and any(self._fix_state.glob("*"))
+        """Whether there are FIX sessions of an earlier run, whose clients know its orders."""
         self._watches: list[tuple[asyncio.Task[None], Scratch]] = []
 
     @property
@@ -242,7 +245,7 @@ class App:
                 members,
                 settings_.PROFILES / "fix" / "KRAKEN-FIX44.xml",
                 displace=settings.fix_logon == "displace",
-                state_folder=settings_.state_folder(settings) / "fix" if settings.state else None,
+                state_folder=self._fix_state,
             )
         except OSError as error:
             raise SettingsError(f"cannot keep FIX sessions (--state): {error}") from None
@@ -335,7 +338,7 @@ class App:
         engine = SpotEngine(
             self.catalogue,
             owners,
-            seed=settings.seed,
+            seed=settings.seed ^ now_ns if self.goes_on else settings.seed,  # ids are others than theirs
             first_trade_ids={name: past.first_trade_id(name) for name in self.catalogue.pairs}
             if past
             else None,
@@ -480,11 +483,23 @@ def _shut(app: App, tier: tiers.Tier) -> str:
     )
 
 
+def _fix_state(settings: Settings) -> Path | None:
+    """Return the folder in which FIX sessions are kept, if they are."""
+    kept = settings.state and settings.fix == "on"
+    return settings_.state_folder(settings) / "fix" if kept else None
+
+
 def _flaw(certificate: str) -> list[str]:
     """Say that clients must refuse what TLS ports present."""
     if certificate == Certificate.VALID:
         return []
     return [f"TLS      {certificate} certificate: to be refused; {Certificate.VALID.host} has a valid one"]
+
+
+def _earlier(app: App) -> list[str]:
+    """Say what is left of earlier runs, and what is not."""
+    words = "FIX      sessions go on; orders and fills of earlier runs are gone, and clients are told so"
+    return [words] if app.goes_on else []
 
 
 def ready_text(app: App) -> str:
@@ -500,6 +515,7 @@ def ready_text(app: App) -> str:
         "",
         f"CA       {app.shared_ca or app.authority.ca_path}",
         *_flaw(settings.certificate),
+        *_earlier(app),
         f"control  {app.control_url}",
         "accounts (API key, private key):",
     ]

@@ -280,7 +280,7 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
         "--state",
         action="store_true",
         default=None,
-        help="keep FIX sequence numbers and sent reports in the state folder",
+        help="FIX sessions outlast a restart (numbers and ClOrdIDs, not orders), in the state folder",
     )
     add("--endpoints-file", metavar="FILE", help="write the endpoints as JSON when everything answers")
     add("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")

@@ -76,7 +76,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     fix_logon: str = "reject"
     """A second logon with a SenderCompID that is connected: ``reject`` it, or ``displace`` the first one."""
     state: bool = False
-    """Keep FIX sequence numbers and sent reports in the state folder, over restarts."""
+    """Keep FIX sessions in the state folder, over restarts: numbers and ClOrdIDs, not orders."""
     endpoints_file: str = ""
     """Where to write the endpoints as JSON once everything answers."""
     trust_folder: str = ""

@@ -16,6 +16,8 @@ from urllib.parse import quote
 DEFAULT_URL = "http://127.0.0.1:7490"
 TIMEOUT_S = 30.0
 HEALTH_TIMEOUT_S = 3.0
+STEP_TIMEOUT_S = 600.0
+"""A step of the clock is answered when all has happened that it sets off."""
 LOOK_AGAIN_S = 0.1
 
 _UNITS_US = {"us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6}
@@ -208,7 +210,7 @@ def clock(url: str, action: str, value: str | None) -> dict[str, Any]:
     if action == "show":
         return dict(call(url, "GET", "/control/clock"))
     body = {"step_s": seconds(value or "")} if action == "step" else {"scale": _scale(value or "")}
-    return dict(call(url, "POST", "/control/clock", json.dumps(body).encode()))
+    return dict(call(url, "POST", "/control/clock", json.dumps(body).encode(), timeout_s=STEP_TIMEOUT_S))
 
 
 def seconds(text: str) -> float:

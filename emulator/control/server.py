@@ -202,7 +202,7 @@ class Server:
             return self._managed.show_clock()
         if request.method != "POST":
             raise Refused(405, "the method must be GET or POST")
-        return self._managed.turn_clock(await _json(request))
+        return await self._managed.turn_clock(await _json(request))
 
     async def _reset_call(self, request: web.BaseRequest, target: list[str]) -> Any:
         """Answer `/control/reset`."""

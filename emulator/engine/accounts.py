@@ -49,7 +49,6 @@ class Account:
         "ledger",
         "margin_allowance_usd",
         "margin_check_queued",
-        "margin_seen",
         "master",
         "name",
         "open",
@@ -108,8 +107,7 @@ class Account:
         """Open positions by id, oldest first."""
         self.closed_positions: dict[str, Position] = {}
         self.margin_check_queued = False
-        self.margin_seen = (0, 0)
-        """How many ledger entries and trades there had been when the margin level was last looked at."""
+        """Whether the margin level will be looked at, so that further changes need not be told."""
         self.scheduled = 0
         """How many orders wait for their start time."""
         self.rates: dict[str, Counter] = {}

@@ -5,7 +5,7 @@ position is closed (its profit or loss is booked) or settled (the borrowed funds
 others received).  Sources: Kraken's support pages on margin, REST ``TradeBalance`` and ``OpenPositions``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,6 @@ LIQUIDATION_PERCENT = 40
 """Margin level below which positions are closed, the oldest first."""
 OPENING_PERCENT = 100
 """Least margin level that an account may have after opening a position."""
-CHECK_NS = 10**9
-"""How often the margin level of accounts with positions is looked at."""
 MOST_POSITIONS = 500
 """Most open positions of an account; Kraken's number is not published."""
 _RATES = {USD: 250}
@@ -177,19 +175,43 @@ class Balance:
 
 def balance(
     account: "Account",
-    assets: "dict[str, Asset]",
-    markets: "dict[str, Market]",
+    assets: "Mapping[str, Asset]",
+    markets: "Mapping[str, Market]",
+    valuation: Valuation,
+    target: str,
+    without: "Order | None" = None,
+) -> Balance:
+    """Return what the account has, owes and may use, in whole units of ``target``.
+
+    The open order ``without`` is left aside.
+    """
+    result = worth(account, assets, markets, valuation, target)
+    for order in account.open.values():
+        if order is without:
+            continue
+        cost = order.remaining * (order.held_price or market_price(markets[order.instrument.id]))
+        ordered = cost * _unit(order.instrument, valuation, target)
+        result.ordered += ordered
+        if order.leverage and not order.reduce_only:
+            result.reserved += ordered / order.leverage
+    return result
+
+
+def worth(
+    account: "Account",
+    assets: "Mapping[str, Asset]",
+    markets: "Mapping[str, Market]",
     valuation: Valuation,
     target: str,
 ) -> Balance:
-    """Return what the account has, owes and may use, in whole units of ``target``."""
+    """Return what the account has and owes, open orders left aside: all that its margin level takes."""
     result = Balance()
     for name, amount in account.balances.items():
         rate = valuation.rate(name, target)
         if rate is not None:
-            worth = Fraction(amount, 10 ** assets[name].decimals) * rate
-            result.equivalent += worth
-            result.trade += worth * Fraction(assets[name].collateral_value or 0)
+            value = Fraction(amount, 10 ** assets[name].decimals) * rate
+            result.equivalent += value
+            result.trade += value * Fraction(assets[name].collateral_value or 0)
     for position in account.positions.values():
         pair = position.instrument
         unit = _unit(pair, valuation, target)
@@ -198,12 +220,6 @@ def balance(
         result.profit += position.profit(price) * unit
         result.cost += position.open_cost * unit
         result.value += position.open * price * unit
-    for order in account.open.values():
-        cost = order.remaining * (order.held_price or market_price(markets[order.instrument.id]))
-        worth = cost * _unit(order.instrument, valuation, target)
-        result.ordered += worth
-        if order.leverage and not order.reduce_only:
-            result.reserved += worth / order.leverage
     return result
 
 

@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any, TypedDict
 from urllib.parse import quote
 
-from emulator.control.client import ControlError, call, find
+from emulator.control.client import STEP_TIMEOUT_S, TIMEOUT_S, ControlError, call, find
 
 __all__ = ["Balances", "Book", "Clock", "Control", "ControlError", "Order", "Trade"]
 
@@ -175,7 +175,7 @@ class Control:
 
     def step(self, seconds: float) -> Clock:
         """Let time pass at once; what is due meanwhile happens at its own time."""
-        clock: Clock = self._call("POST", "clock", body={"step_s": seconds})
+        clock: Clock = self._call("POST", "clock", body={"step_s": seconds}, timeout_s=STEP_TIMEOUT_S)
         return clock
 
     def scale(self, scale: float) -> Clock:
@@ -190,9 +190,11 @@ class Control:
         """
         self._call("POST", "reset")
 
-    def _call(self, method: str, *path: str, body: dict[str, Any] | None = None) -> Any:
+    def _call(
+        self, method: str, *path: str, body: dict[str, Any] | None = None, timeout_s: float = TIMEOUT_S
+    ) -> Any:
         place = "/control/" + "/".join(quote(part, safe="") for part in path)
-        return call(self.url, method, place, json.dumps(body or {}).encode())
+        return call(self.url, method, place, json.dumps(body or {}).encode(), timeout_s=timeout_s)
 
 
 def _text(value: Number) -> str:
