@@ -23,13 +23,10 @@ def venue():
 
 
 def test_the_program_runs_as_it_stands_and_prints_what_it_did(venue):
-    [program] = re.findall(r"^```python\n(import ccxt\n.*?)^```", README, re.MULTILINE | re.DOTALL)
-    alice = venue.endpoints["accounts"][0]
-    assert alice["name"] == "alice"  # whose keys `make emulate` prints first
+    [program] = re.findall(r"^```python\n(import ccxt.*?)^```", README, re.MULTILINE | re.DOTALL)
     words = {
         "http://127.0.0.1:7480": venue.tier()["rest"],
-        "= KEY": f"= {alice['spot']['key']!r}",
-        "= PRIVATE_KEY": f"= {alice['spot']['secret']!r}",
+        "http://127.0.0.1:7490": venue.endpoints["control"],
     }
     for word, value in words.items():
         assert word in program
@@ -45,7 +42,7 @@ def test_the_program_runs_as_it_stands_and_prints_what_it_did(venue):
     assert done.returncode == 0, done.stderr
     first, last = done.stdout.splitlines()
     assert re.fullmatch(r"\d+\.\d+ \{'free': .*\}", first)
-    assert "closed" in last
+    assert "'cost': " in last
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: os.path.relpath(page, ROOT))
@@ -59,7 +56,5 @@ def test_examples_switch_ccxts_own_throttle_off(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: os.path.relpath(page, ROOT))
 def test_no_page_installs_from_an_index_what_is_not_there(page):
     for wanted in INSTALLS.findall(page.read_text()):
-        path = re.match(r"(?:-e )?[\"']?\./?", wanted)
-        assert path or PLACEHOLDER in wanted or "finds nothing" in page.read_text().split(wanted)[1][:200], (
-            wanted
-        )
+        if not wanted.startswith("kraken-emulator` finds nothing"):
+            assert re.match(r"(?:-e )?[\"']?\.", wanted) or PLACEHOLDER in wanted, wanted
