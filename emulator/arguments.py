@@ -159,8 +159,8 @@ def _add_env(env: argparse.ArgumentParser) -> None:
     env.formatter_class = argparse.RawDescriptionHelpFormatter
     env.description = (
         "Print what a shell sets so that clients who honour proxies take Kraken's own hostnames to a\n"
-        "running emulator (up --proxy), reach nothing else, and trust its certificates. Python, Node and Java\n"
-        "programs that ignore the proxy are stopped; others are not (docs/proxy.md): `run` is for them."
+        "running emulator (up --proxy), reach nothing else, and trust its certificates. Python, Node and\n"
+        "Java programs that ignore the proxy are stopped; for others (docs/proxy.md) there is `run`."
     )
     env.epilog = """
 examples:
