@@ -24,6 +24,8 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 PRIVATE_DOMAINS = (".test", ".internal", ".local", ".localhost")
 """Ends of names that nobody can register for a page of theirs."""
 SHUTDOWN_S = 0.2
+DESCRIPTION = FilePath(__file__).with_name("openapi.json")
+"""OpenAPI 3.1, held true by tests/control/test_openapi.py."""
 JSON, TOML, CSV = "application/json", "application/toml", "text/csv"
 _log = logging.getLogger(__name__)
 
@@ -132,6 +134,10 @@ class Server:
 
     async def _health(self, _: web.BaseRequest, __: dict[str, str]) -> Any:
         return {"status": "ok"}
+
+    async def _describe(self, _: web.BaseRequest, __: dict[str, str]) -> Any:
+        """Give the description of this API."""
+        return msgspec.Raw(DESCRIPTION.read_bytes())
 
     async def _show_endpoints(self, request: web.BaseRequest, _: dict[str, str]) -> Any:
         """Tell what an endpoints file has."""
@@ -254,6 +260,7 @@ _OF_LINKS: dict[str, dict[str, Handler]] = {
 }
 ROUTES: dict[str, dict[str, Handler]] = {
     "/control/health": {"GET": Server._health},
+    "/control/openapi.json": {"GET": Server._describe},
     "/control/endpoints": {"GET": Server._show_endpoints},
     **{
         f"/control/links{target}{action}": methods
