@@ -20,6 +20,7 @@ from emulator.calibration import Calibration
 from emulator.clock import Clock
 from emulator.control import server as control
 from emulator.control.managed import ManagedControl
+from emulator.control.rules import Rules
 from emulator.control.tls import TlsControl
 from emulator.control.venue import VenueControl
 from emulator.endpoints import Endpoint, EndpointsFile, as_text, as_values, place
@@ -245,12 +246,13 @@ class App:
         """Open the port by which links are changed while clients are connected."""
         settings = self.settings
         live = Live(self.listeners[0].link, self.tiers, [at.link for at in self.listeners[1:]])
-        control_ = VenueControl(venue)
+        control_, tls = VenueControl(venue), TlsControl(self.tls, self.authority)
         self._control = control.Server(
             live,
             control_,
             ManagedControl(venue, control_, self._deposits, keeps_market=settings.market == "synthetic"),
-            TlsControl(self.tls, self.authority),
+            tls,
+            Rules(venue, tls, self._fix),
             settings_.PROFILES / "schedules",
             control.Names.of(settings.control_host, (settings.host, *settings.tls_names)),
             self.endpoints_json,

@@ -102,7 +102,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """A post-only order that would cross: ``cancel`` (accepted, then cancelled) or ``reject``."""
 
 
-_CHOICES = {
+CHOICES = {
     "market": ("synthetic", "off"),
     "ports": ("fixed", "auto"),
     "rate_limits": ("on", "off"),
@@ -112,6 +112,7 @@ _CHOICES = {
     "fix_tls": ("optional", "only"),
     "fix_logon": ("reject", "displace"),
 }
+"""Settings that are one of some words."""
 
 
 def load(arguments: Mapping[str, Any], environment: Mapping[str, str], config: str | None = None) -> Settings:
@@ -130,7 +131,7 @@ def load(arguments: Mapping[str, Any], environment: Mapping[str, str], config: s
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(str(error)) from None
-    for name, allowed in _CHOICES.items():
+    for name, allowed in CHOICES.items():
         value = getattr(settings, name)
         if value not in allowed:
             raise SettingsError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")

@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from emulator.control.managed import ManagedControl
+from emulator.control.rules import RuleError, Rules
 from emulator.control.tls import TlsControl, TlsError
 from emulator.control.venue import VenueControl, VenueError
 from emulator.link.listener import LinkError
@@ -87,6 +88,7 @@ class Server:
         venue: VenueControl,
         managed: ManagedControl,
         tls: TlsControl,
+        rules: Rules,
         schedules: FilePath,
         names: Names,
         endpoints: Callable[[FilePath | None, str], dict[str, Any]],
@@ -95,6 +97,7 @@ class Server:
         self._venue = venue
         self._managed = managed
         self._tls = tls
+        self._rules = rules
         self._schedules = schedules
         self._endpoints = endpoints
         self._names = names
@@ -114,7 +117,7 @@ class Server:
             status, value = 200, await self._call(request)
         except Refused as error:
             status, value = error.status, {"error": str(error)}
-        except (ChangeError, LinkError, ScheduleError, TlsError, VenueError) as error:
+        except (ChangeError, LinkError, RuleError, ScheduleError, TlsError, VenueError) as error:
             status, value = 400, {"error": str(error)}
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
@@ -180,6 +183,7 @@ class Server:
         await _json(request, optional=True)
         await self._live.reset_all()
         self._tls.reset()
+        self._rules.reset()
         return self._managed.reset()
 
     async def _show_account(self, _: web.BaseRequest, at: dict[str, str]) -> Any:
@@ -196,6 +200,12 @@ class Server:
 
     async def _change_tls(self, request: web.BaseRequest, _: dict[str, str]) -> Any:
         return self._tls.set(await _json(request))
+
+    async def _show_settings(self, _: web.BaseRequest, __: dict[str, str]) -> Any:
+        return self._rules.show()
+
+    async def _change_settings(self, request: web.BaseRequest, _: dict[str, str]) -> Any:
+        return self._rules.set(await _json(request))
 
     def _paths(self, at: dict[str, str]) -> list[Path]:
         try:
@@ -283,6 +293,7 @@ ROUTES: dict[str, dict[str, Handler]] = {
     "/control/orders/{id}/cancel": {"POST": Server._cancel_order},
     "/control/clock": {"GET": Server._show_clock, "POST": Server._turn_clock},
     "/control/reset": {"POST": Server._reset_all},
+    "/control/settings": {"GET": Server._show_settings, "PATCH": Server._change_settings},
     "/control/tls": {"GET": Server._show_tls, "PATCH": Server._change_tls},
 }
 """All that is served: a path, methods, and what answers.  `openapi.json` beside this file describes it."""

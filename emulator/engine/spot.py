@@ -166,7 +166,7 @@ class SpotEngine(Managed):
         """Take a new order into the venue; ``refund`` is what the order it replaces will release."""
         if (
             order.post_only
-            and self._post_only_rejects
+            and self.post_only_rejects
             and not order.waiting
             and matching.crosses(market.book, order.buy, order.price)
         ):

@@ -123,6 +123,9 @@ class Control:
     def __init__(self, url: str | None = None) -> None:
         self.url = find(url, None).rstrip("/")
 
+    def __repr__(self) -> str:
+        return f"Control({self.url!r})"
+
     # -- accounts ----------------------------------------------------------------------------------
 
     def balances(self, account: str) -> Balances:
@@ -290,6 +293,16 @@ class Control:
     def set_certificate(self, certificate: str) -> Certificate:
         """Present ``valid``, ``expired``, ``wrong-name`` or ``untrusted`` from the next connection on."""
         answer: Certificate = self._call("PATCH", "tls", body={"certificate": certificate})
+        return answer
+
+    def settings(self) -> dict[str, str]:
+        """Return the settings that can be changed while the venue runs, and what they are."""
+        settings: dict[str, str] = self._call("GET", "settings")
+        return settings
+
+    def set_settings(self, **settings: str) -> dict[str, str]:
+        """Change some until the next reset: ``set_settings(rate_limits="on", post_only="reject")``."""
+        answer: dict[str, str] = self._call("PATCH", "settings", body=settings)
         return answer
 
     def endpoints(self) -> dict[str, Any]:

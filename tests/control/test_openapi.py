@@ -93,6 +93,8 @@ def test_the_python_client_calls_every_route(venue, control, described, tmp_path
     assert control.status()["status"] == "post_only"
     assert control.step(60)["ahead_s"] == control.clock()["ahead_s"] == 60
     control.scale(1)
+    assert control.set_settings(post_only="reject", fix_tls="only")["post_only"] == "reject"
+    assert control.settings()["fix_tls"] == "only"
     assert control.set_certificate("expired")["certificate"] == control.certificate()["certificate"]
     for target in (None, "us", "colo/A"):
         assert control.links(target)[0]["up"]
