@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from emulator import accounts, addresses
+from emulator import accounts, addresses, instruments
 from emulator import settings as settings_
 from emulator.bundle import share
 from emulator.calibration import Calibration
@@ -26,7 +26,6 @@ from emulator.control.venue import VenueControl
 from emulator.endpoints import Endpoint, EndpointsFile, as_text, as_values, place
 from emulator.engine.accounts import Account
 from emulator.engine.commands import Deposit
-from emulator.engine.instruments import Catalogue
 from emulator.engine.spot import SpotEngine
 from emulator.gateways.access import OPEN, Entrance, Network, guarded
 from emulator.gateways.authority import WILDCARDS, Authority, Certificate
@@ -84,7 +83,10 @@ class App:
         """
         self.settings = settings
         self.accounts = settings_.load_accounts(settings)
-        self.catalogue = Catalogue.from_json((settings_.PROFILES / "instruments" / "spot.json").read_bytes())
+        self.instruments = instruments.load(settings)
+        self.catalogue = self.instruments.catalogue
+        self.quiet: tuple[str, ...] = ()
+        """Symbols of pairs that the market does not trade in, as it knows no price of them."""
         self.tiers = load_tiers(settings)
         self._far = any(tier.rtt_us for tier in self.tiers)
         self.choice = ladder.choose(settings.link, nearby=not self._far)
@@ -322,15 +324,17 @@ class App:
         profile = past = None
         if settings.market == "synthetic":
             path = settings_.profile("market", settings.market_profile)
-            profile = load_market(path, self.catalogue)
+            profile = load_market(path, self.catalogue, self.instruments.prices, self.instruments.own)
+            pairs = self.catalogue.pairs.items()
+            self.quiet = tuple(pair.symbol for name, pair in pairs if name not in profile.pairs)
             past = SyntheticPast(self.catalogue, profile, settings.seed, now_ns)
         owners = [*map(accounts.account, self.accounts), Account(accounts.MARKET, house=True)]
         engine = SpotEngine(
             self.catalogue,
             owners,
             seed=settings.seed,
-            first_trade_ids={name: past.first_trade_id(name) for name in self.catalogue.pairs}
-            if past
+            first_trade_ids={name: past.first_trade_id(name) for name in profile.pairs}
+            if past and profile
             else None,
             post_only_rejects=settings.post_only == "reject",
             rate_limits=settings.rate_limits == "on",
@@ -484,6 +488,8 @@ def ready_text(app: App) -> str:
     market = (
         "no market" if settings.market == "off" else f"{len(app.catalogue.pairs)} pairs, synthetic market"
     )
+    if app.quiet:
+        market += f", but not in {', '.join(app.quiet)}: no price is known (docs/instruments.md)"
     lines = [f"Kraken spot, seed {settings.seed}, {market}", "", *as_text(app.endpoints)]
     lines += [f"not link {name}: {reason}" for name, reason in app.choice.passed_over]
     lines += [f"{tier.name}: {_shut(app, tier)}" for tier in app.tiers if _shut(app, tier)]

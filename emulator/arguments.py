@@ -283,6 +283,11 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
     add("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
     add("--state-folder", metavar="DIR", help="where the local CA and --state live (default: user's data)")
     add("--trust-folder", metavar="DIR", help="write ca.pem and bundle.pem there, for clients elsewhere")
+    add(
+        "--instruments",
+        metavar="FILE",
+        help="pairs and assets of your own, besides Kraken's (docs/instruments.md)",
+    )
     add("--rate-limits", metavar="on|off", help="Kraken's rate limits (default: on; off for load tests)")
     add(
         "--certificate",

@@ -83,6 +83,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Where to write, for clients: the authority, ``ca.pem``, and all to trust, ``bundle.pem``."""
     accounts: str = "default"
     """Accounts profile: a name under profiles/accounts, or a path to a .toml file."""
+    instruments: str = "kraken"
+    """Assets and pairs: ``kraken``'s, or a path to a .toml file that adds to them and changes them."""
     market_profile: str = "default"
     """Market profile: a name under profiles/market, or a path to a .toml file."""
     funding: str = "default"
