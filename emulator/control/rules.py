@@ -9,6 +9,7 @@ import msgspec
 
 from emulator.control.tls import TlsControl
 from emulator.gateways.venue import Venue
+from emulator.gateways.wires import Wires
 from emulator.settings import CHOICES, Settings
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Rules:
                 lambda: str(tls.show()["certificate"]), lambda value: tls.set({"certificate": value})
             ),
         }
+        self._rules |= {name: _of_wire(venue, name) for name in Wires.__struct_fields__}
         if fix is not None:
             self._rules |= _of_fix(fix)
         self._standing = self.show()
@@ -75,6 +77,13 @@ class Rules:
         for name, value in self._standing.items():
             if self._rules[name].show() != value:
                 self._rules[name].set(value)
+
+
+def _of_wire(venue: Venue, name: str) -> _Rule:
+    def set_wire(value: str) -> None:
+        venue.wires = msgspec.structs.replace(venue.wires, **{name: value})
+
+    return _Rule(lambda: str(getattr(venue.wires, name)), set_wire)
 
 
 def _of_fix(fix: FixServer) -> dict[str, _Rule]:

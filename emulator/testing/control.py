@@ -97,10 +97,15 @@ class Link(TypedDict):
 
 
 class Status(TypedDict, total=False):
-    """The venue's status with the ``pairs`` that are not online, or a ``pair``'s with its index price."""
+    """The venue's status with the ``pairs`` that are not online and what is announced, or a ``pair``'s with
+    its index price.
+    """
 
     status: str
     pairs: dict[str, str]
+    instruments: str
+    upcoming_maintenance: list[dict[str, Any]]
+    emergency: list[dict[str, Any]]
     pair: str
     index: str | None
 
@@ -192,6 +197,20 @@ class Control:
     def set_status(self, status: str, pair: str | None = None) -> None:
         """Change what may be done in a pair, or on the venue: ``online``, ``cancel_only``, …"""
         self._call("PATCH", "venue", *([] if pair is None else [pair]), body={"status": status})
+
+    def announce(
+        self,
+        upcoming_maintenance: Iterable[Mapping[str, Any]] | None = None,
+        emergency: Iterable[Mapping[str, Any]] | None = None,
+    ) -> Status:
+        """Announce maintenance or incidents instead of those before; an empty list takes them back.
+
+        ``announce([{"starts_in_s": 7200}])``; the fields are the API's (docs/control.md).
+        """
+        lists = {"upcoming_maintenance": upcoming_maintenance, "emergency": emergency}
+        body = {name: [*map(dict, rows)] for name, rows in lists.items() if rows is not None}
+        status: Status = self._call("PATCH", "venue", body=body)
+        return status
 
     # -- orders ------------------------------------------------------------------------------------
 

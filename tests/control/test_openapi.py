@@ -52,10 +52,12 @@ def test_the_control_api_serves_its_description(control):
 
 
 def test_what_is_not_as_described_is_noticed():
-    answer = json.dumps({"status": "online", "pairs": {}}).encode()
+    venue = {"pairs": {}, "instruments": "2026-10-06", "upcoming_maintenance": [], "emergency": []}
+    answer = json.dumps({"status": "online", **venue}).encode()
+    asleep = json.dumps({"status": "asleep", **venue}).encode()
     description.hold("GET", "http://x/control/venue", "", None, 200, answer)
     with pytest.raises(AssertionError, match="'asleep' is not one of"):
-        description.hold("GET", "http://x/control/venue", "", None, 200, b'{"status": "asleep", "pairs": {}}')
+        description.hold("GET", "http://x/control/venue", "", None, 200, asleep)
     with pytest.raises(AssertionError, match="Additional properties"):
         description.hold("GET", "http://x/control/venue", "", None, 200, answer[:-1] + b', "more": 1}')
     with pytest.raises(AssertionError, match="does not have it"):
@@ -91,6 +93,11 @@ def test_the_python_client_calls_every_route(venue, control, described, tmp_path
     assert control.cancel(order(venue, control))["status"] == "canceled"
     control.set_status("post_only")
     assert control.status()["status"] == "post_only"
+    announced = control.announce([{"starts_in_s": 7200}], [{"title": "Slow", "impact": "minor"}])
+    assert announced["upcoming_maintenance"][0]["time_to_start_s"] > 7000
+    assert announced["emergency"][0]["title"] == "Slow"
+    assert control.announce(emergency=[])["emergency"] == []
+    assert len(control.status()["upcoming_maintenance"]) == 1
     assert control.step(60)["ahead_s"] == control.clock()["ahead_s"] == 60
     control.scale(1)
     assert control.set_settings(post_only="reject", fix_tls="only")["post_only"] == "reject"
@@ -128,6 +135,7 @@ def test_what_cannot_be_done_is_one_line(control):
         lambda: control.deposit("nobody", "BTC", 1),
         lambda: control.set_certificate("rusty"),
         lambda: control.status("NOPE"),
+        lambda: control.announce([{"title": "When?"}]),
     ):
         with pytest.raises(ControlError) as error:
             call()

@@ -268,11 +268,16 @@ def crossing(kraken):
     kraken.control.seed_book("BTC/USD", asks=[(60_010, 1)])
     exchange(kraken).create_order("BTC/USD", "limit", "buy", 0.1, 60_020, {"postOnly": True})
 
-@pytest.mark.kraken(rate_limits="on", fix_logon="displace", fix_tls="only")
+@pytest.mark.kraken(
+    rate_limits="on", fix_logon="displace", fix_tls="only", pair_fees="schedules", status_advisories="off"
+)
 def test_marked(kraken):
+    assert exchange(kraken).public_get_assetpairs({"pair": "XBTUSD"})["result"]["XXBTZUSD"]["fees"]
+    assert "emergency" not in exchange(kraken).public_get_systemstatus()["result"]
     assert kraken.control.settings() == {
-        "rate_limits": "on", "post_only": "reject", "certificate": "valid", "fix_logon": "displace",
-        "fix_tls": "only",
+        "rate_limits": "on", "post_only": "reject", "certificate": "valid", "pair_fees": "schedules",
+        "slashed_pairs": "modern", "ticker": "trades", "status_advisories": "off",
+        "fix_logon": "displace", "fix_tls": "only",
     }
     with pytest.raises(ccxt.BaseError, match="Too many requests"):
         for _ in range(40):
@@ -290,6 +295,7 @@ def test_all_others_have_the_modules(kraken):
 
 def test_it_is_brought_back(kraken_session):
     assert kraken_session.control.settings()["post_only"] == "cancel"
+    assert "emergency" in exchange(kraken_session).public_get_systemstatus()["result"]
 """
     run(CCXT + source).assert_outcomes(passed=4)
 
@@ -315,7 +321,8 @@ def test_without_a_name(kraken): ...
 """
     result = run(source)
     result.assert_outcomes(errors=5)
-    can = "these can: rate_limits, post_only, certificate, fix_logon, fix_tls"
+    wires = "pair_fees, slashed_pairs, ticker, status_advisories"
+    can = f"these can: rate_limits, post_only, certificate, {wires}, fix_logon, fix_tls"
     result.stdout.fnmatch_lines(
         [
             f"@pytest.mark.kraken: seed cannot be changed while the venue runs; {can}",
