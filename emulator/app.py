@@ -282,7 +282,7 @@ class App:
 
     async def _calibrate(self, listeners: Listeners, queue: DueQueue) -> None:
         """Take the venue's own time off what paths hold, measured at a venue of the same kind."""
-        scratch = Scratch(self.catalogue, self.settings.seed, queue.until)
+        scratch = Scratch(instruments.kraken(), self.settings.seed, queue.until)
         watched = False
         try:
             async with Prober() as prober:

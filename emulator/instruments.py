@@ -18,9 +18,12 @@ from emulator.engine.instruments import Catalogue, scaled
 from emulator.market.profile import AssetMarket
 from emulator.settings import PROFILES, Settings, SettingsError, read_toml
 
+_SPOT = PROFILES / "instruments" / "spot.json"
 KRAKEN = "kraken"
 """The name of the profile that comes along: Kraken's own pairs, no others."""
 ASSET_STATES = ("enabled", "deposit_only", "withdrawal_only", "funding_temporarily_disabled")
+_VOLATILITY = 0.04
+"""Of an asset that has a price and says no more."""
 _ID = re.compile(r"[A-Z0-9][A-Z0-9.]{1,15}")
 _FIELD = re.compile(r"`([^`]*)`")
 _Decimals = Annotated[int, msgspec.Meta(ge=0, le=12)]
@@ -40,7 +43,7 @@ class _Asset(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     collateral_value: str | None = None
     margin_rate: str | None = None
     price_usd: Annotated[float, msgspec.Meta(gt=0, le=1e12)] | None = None
-    daily_volatility: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.04
+    daily_volatility: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
 
 
 class _Pair(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -68,10 +71,9 @@ class _Fees(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _File(msgspec.Struct, forbid_unknown_fields=True):
-    kraken_pairs: bool = True
-    assets: dict[str, dict[str, Any]] = {}
-    fee_schedules: dict[str, dict[str, Any]] = {}
-    pairs: dict[str, dict[str, Any]] = {}
+    assets: dict[str, Any] = {}
+    fee_schedules: dict[str, Any] = {}
+    pairs: dict[str, Any] = {}
 
 
 class Instruments(msgspec.Struct, frozen=True):
@@ -84,16 +86,21 @@ class Instruments(msgspec.Struct, frozen=True):
     """Pairs of the profile: without a price nobody but clients trades in them."""
 
 
+def kraken() -> Catalogue:
+    """Return Kraken's own."""
+    return Catalogue.from_json(_SPOT.read_bytes())
+
+
 def load(settings: Settings) -> Instruments:
     """Return what the settings want; raises SettingsError."""
-    name, kraken = settings.instruments, (PROFILES / "instruments" / "spot.json").read_bytes()
+    name = settings.instruments
     if name == KRAKEN:
-        return Instruments(Catalogue.from_json(kraken))
+        return Instruments(kraken())
     if not name.endswith(".toml"):
         raise SettingsError(
             f"unknown instruments profile {name!r}; there are: {KRAKEN}, or a path to a .toml file"
         )
-    return _Reader(Path(name), msgspec.json.decode(kraken)).read()
+    return _Reader(Path(name), msgspec.json.decode(_SPOT.read_bytes())).read()
 
 
 class _Reader:
@@ -109,12 +116,8 @@ class _Reader:
         prices = dict(self._asset(id_, row) for id_, row in file.assets.items())
         for name, row in file.fee_schedules.items():
             self._fees(name, row)
-        if not file.kraken_pairs:
-            self._data["pairs"] = {id_: row for id_, row in self._data["pairs"].items() if id_ in file.pairs}
         for id_, row in file.pairs.items():
             self._pair(id_, row)
-        if not self._data["pairs"]:
-            raise self._error("pairs", "there must be one at least")
         self._unique("assets", ("altname", "name"))
         self._unique("pairs", ("altname", "wsname", "symbol"))
         return Instruments(
@@ -125,7 +128,7 @@ class _Reader:
 
     def _asset(self, id_: str, row: dict[str, Any]) -> tuple[str, AssetMarket | None]:
         """Take an asset in; return what the market is to know of it."""
-        where, before = self._row("assets", id_), self._data["assets"].get(id_, {})
+        where, before = self._row("assets", id_, row), self._data["assets"].get(id_, {})
         own = {"name": id_, **before, **row}
         asset = self._convert({"altname": own["name"], **own}, _Asset, where)
         if asset.status not in ASSET_STATES:
@@ -138,8 +141,13 @@ class _Reader:
         fields = msgspec.structs.asdict(asset)
         price, volatility = fields.pop("price_usd"), fields.pop("daily_volatility")
         self._data["assets"][id_] = fields
-        market = None if price is None else AssetMarket(price_usd=price, daily_volatility=volatility)
-        return id_, market
+        if price is None:
+            if volatility is not None:
+                raise self._error(f"{where}.daily_volatility", "price_usd is missing beside it")
+            return id_, None
+        return id_, AssetMarket(
+            price_usd=price, daily_volatility=_VOLATILITY if volatility is None else volatility
+        )
 
     def _fees(self, name: str, row: dict[str, Any]) -> None:
         fees = self._convert(row, _Fees, f"fee_schedules.{name}")
@@ -153,7 +161,7 @@ class _Reader:
         self._data["fee_schedules"][name] = {"taker": fees.taker, "maker": fees.maker}
 
     def _pair(self, id_: str, row: dict[str, Any]) -> None:
-        where, before = self._row("pairs", id_), self._data["pairs"].get(id_, {})
+        where, before = self._row("pairs", id_, row), self._data["pairs"].get(id_, {})
         own = {**before, **row}
         for side in ("base", "quote"):
             if side in own:
@@ -164,6 +172,7 @@ class _Reader:
                 "altname": f"{base['altname']}{quote['altname']}",
                 "wsname": f"{base['altname']}/{quote['altname']}",
                 "symbol": f"{base['name']}/{quote['name']}",
+                **self._usual(own["quote"]),
                 **own,
             }
         decimals = own.get("price_decimals")
@@ -172,6 +181,13 @@ class _Reader:
         pair = self._convert(own, _Pair, where)
         self._check_pair(where, pair)
         self._data["pairs"][id_] = msgspec.structs.asdict(pair)
+
+    def _usual(self, quote: str) -> dict[str, Any]:
+        """Return what Kraken's first pair in a quote has that depends on it."""
+        for id_, row in self._data["pairs"].items():
+            if row["quote"] == quote and id_ in self._kraken:
+                return {name: row[name] for name in ("cost_decimals", "cost_min")}
+        return {}
 
     def _check_pair(self, where: str, pair: _Pair) -> None:
         if pair.base == pair.quote:
@@ -184,15 +200,20 @@ class _Reader:
         self._number(f"{where}.tick_size", pair.tick_size, pair.price_decimals)
         self._number(f"{where}.order_min", pair.order_min, pair.lot_decimals)
         self._number(f"{where}.cost_min", pair.cost_min, pair.price_decimals + pair.lot_decimals, least=0)
+        if (pair.long_position_limit is None) is not (pair.short_position_limit is None):
+            raise self._error(f"{where}.long_position_limit", "both limits of positions are meant, or none")
         for side in ("wsname", "symbol"):
             if getattr(pair, side).count("/") != 1:
                 raise self._error(f"{where}.{side}", "one / is meant, as in BTC/USD")
 
     # -- what is wrong -----------------------------------------------------------------------------
 
-    def _row(self, table: str, id_: str) -> str:
+    def _row(self, table: str, id_: str, row: object) -> str:
+        """Return where a row is; it must have an id, and fields."""
         if not _ID.fullmatch(id_):
             raise self._error(f"{table}.{id_}", "capitals and digits are meant, 2 to 16, as in XXBTZUSD")
+        if not isinstance(row, dict):
+            raise self._error(f"{table}.{id_}", "fields are meant, as in [pairs.XXBTZUSD]")
         return f"{table}.{id_}"
 
     def _asset_id(self, where: str, name: object) -> str:

@@ -88,8 +88,8 @@ def load(
 ) -> MarketProfile:
     """Read a profile for the assets and pairs of ``catalogue``; raises ``MarketProfileError``.
 
-    Assets that it does not have may have a price in ``prices``. Of pairs that ``may_be_quiet`` those without
-    prices are left out: nobody but clients trades in them.
+    Assets in ``prices`` have that one.  Of pairs that ``may_be_quiet`` those without prices are left out:
+    nobody but clients trades in them.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -98,7 +98,7 @@ def load(
     except ValueError as error:
         raise MarketProfileError(f"{path}: {error}") from error
     file = _convert(raw, _File, f"{path}: ")
-    assets = {**prices, **_assets(file, catalogue, f"{path}: ")}
+    assets = {**_assets(file, catalogue, f"{path}: "), **prices}
     flows, loud = _pairs(file, catalogue, f"{path}: "), []
     for pair in catalogue.pairs.values():
         missing = [asset.name for asset in (pair.base, pair.quote) if asset.id not in assets]
@@ -141,6 +141,7 @@ def _check_room(pair: Instrument, profile: MarketProfile, where: str) -> None:
     if flow.levels * max(ticks * flow.step_bps / 1e4, 1.0) * 4 > ticks:
         raise MarketProfileError(
             f"{where}pairs.{pair.symbol}.levels: {flow.levels} do not fit below a price of {int(ticks)} ticks"
+            "; a smaller tick_size or a higher price_usd leaves room"
         )
 
 
