@@ -83,6 +83,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Where to write, for clients: the authority, ``ca.pem``, and all to trust, ``bundle.pem``."""
     accounts: str = "default"
     """Accounts profile: a name under profiles/accounts, or a path to a .toml file."""
+    instruments: str = "kraken"
+    """Assets and pairs: ``kraken``'s, or a path to a .toml file that adds to them and changes them."""
     market_profile: str = "default"
     """Market profile: a name under profiles/market, or a path to a .toml file."""
     funding: str = "default"
@@ -111,7 +113,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     the wire before September 2026."""
 
 
-_CHOICES = {
+CHOICES = {
     "market": ("synthetic", "off"),
     "ports": ("fixed", "auto"),
     "rate_limits": ("on", "off"),
@@ -125,6 +127,7 @@ _CHOICES = {
     "fix_tls": ("optional", "only"),
     "fix_logon": ("reject", "displace"),
 }
+"""Settings that are one of some words."""
 
 
 def load(arguments: Mapping[str, Any], environment: Mapping[str, str], config: str | None = None) -> Settings:
@@ -143,7 +146,7 @@ def load(arguments: Mapping[str, Any], environment: Mapping[str, str], config: s
         settings = msgspec.convert(values, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(str(error)) from None
-    for name, allowed in _CHOICES.items():
+    for name, allowed in CHOICES.items():
         value = getattr(settings, name)
         if value not in allowed:
             raise SettingsError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")

@@ -173,7 +173,7 @@ class SpotEngine(Managed):
         """Take a new order into the venue, in the place of another one where it replaces one."""
         if (
             order.post_only
-            and self._post_only_rejects
+            and self.post_only_rejects
             and not order.waiting
             and matching.crosses(market.book, order.buy, order.price)
         ):

@@ -59,7 +59,7 @@ class Gateway:
         self.sessions: dict[tuple[str, str], Session] = {}
         self.publisher = Publisher(venue)
         self._members = members
-        self._displace = displace
+        self.displace = displace
         self._told: Session | None = None
         """Who has had its reports of the batch of events that is being published."""
         self._all_told = False
@@ -96,7 +96,7 @@ class Gateway:
             return None
         session = self._session(service, member)
         try:
-            if session.outlet is not None and not self._displace:
+            if session.outlet is not None and not self.displace:
                 raise logon.LogonRefusedError("already logged on", closes_silently=True)
             logon.check(self.venue, service, member, fields, entrance, address)
         except logon.LogonRefusedError as refusal:
