@@ -111,6 +111,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """The least that is logged: ``debug`` (each refusal, and why), ``info``, ``warning``, ``error``.
 
     Unless it is given, `up` logs from ``info`` on, `run` from ``warning`` on."""
+    pair_fees: str = "empty"
+    """``fees`` and ``fees_maker`` of AssetPairs: ``empty``, as since September 2026, or the ``schedules``."""
+    slashed_pairs: str = "modern"
+    """Pair names with a slash over REST: ``modern`` ones (``BTC/USD``), or ``any`` (``XBT/USD`` too)."""
+    ticker: str = "trades"
+    """What WebSocket v2's ``ticker`` tells last: ``trades``, or ``volume_usd``, as in January 2026."""
+    status_advisories: str = "on"
+    """``upcoming_maintenance`` and ``emergency`` of SystemStatus and status frames: ``on``, or ``off`` for
+    the wire before September 2026."""
 
 
 _CHOICES = {
@@ -118,6 +127,10 @@ _CHOICES = {
     "ports": ("fixed", "auto"),
     "rate_limits": ("on", "off"),
     "post_only": ("cancel", "reject"),
+    "pair_fees": ("empty", "schedules"),
+    "slashed_pairs": ("modern", "any"),
+    "ticker": ("trades", "volume_usd"),
+    "status_advisories": ("on", "off"),
     "certificate": ("valid", "wrong-name", "expired", "untrusted"),
     "fix": ("on", "off"),
     "fix_tls": ("optional", "only"),

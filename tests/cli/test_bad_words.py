@@ -55,6 +55,10 @@ SETTINGS = {
     "--rate-limits": [("maybe", "one of on, off is meant")],
     "--certificate": [("forged", "one of valid, wrong-name, expired, untrusted is meant")],
     "--post-only": [("maybe", "one of cancel, reject is meant")],
+    "--pair-fees": [("maybe", "one of empty, schedules is meant")],
+    "--slashed-pairs": [("maybe", "one of modern, any is meant")],
+    "--ticker": [("maybe", "one of trades, volume_usd is meant")],
+    "--status-advisories": [("maybe", "one of on, off is meant")],
     "--advertise": [
         ("7480", "[TIER=][HOST:]OUTSIDE:INSIDE is meant"),
         ("us=1:2", "unknown tier 'us'; there are: local"),
