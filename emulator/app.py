@@ -5,7 +5,6 @@ import gc
 import ipaddress
 import logging
 import os
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from errno import EADDRINUSE
 from pathlib import Path
@@ -15,6 +14,7 @@ import msgspec
 
 from emulator import accounts, addresses, instruments
 from emulator import settings as settings_
+from emulator.advertised import Advertised
 from emulator.bundle import share
 from emulator.calibration import YARDSTICK, Calibration, Watch
 from emulator.clock import Clock
@@ -23,7 +23,7 @@ from emulator.control.managed import ManagedControl
 from emulator.control.rules import Rules
 from emulator.control.tls import TlsControl
 from emulator.control.venue import VenueControl
-from emulator.endpoints import Endpoint, EndpointsFile, as_text, as_values, place
+from emulator.endpoints import Endpoint, as_values, place
 from emulator.engine.accounts import Account
 from emulator.engine.commands import Deposit
 from emulator.engine.spot import SpotEngine
@@ -54,6 +54,8 @@ from emulator.market.synthetic import SyntheticMarket
 from emulator.measure.prober import ProbeError, Prober
 from emulator.scratch import Scratch
 from emulator.settings import Settings, SettingsError
+from emulator.state import State
+from emulator.words import unknown
 
 if TYPE_CHECKING:
     from emulator.gateways.fix.server import Server as FixServer
@@ -93,7 +95,11 @@ class App:
         self._far = any(tier.rtt_us for tier in self.tiers)
         self.choice = ladder.choose(settings.link, nearby=not self._far)
         self.entrances = entrances(settings, self.tiers)
-        self.authority = Authority(settings_.state_folder(settings))
+        self.advertised = Advertised(settings.advertise, settings.tier)
+        self.state = State(settings)
+        if self.state.warning:
+            _log.warning("%s", self.state.warning)
+        self.authority = Authority(self.state.folder)
         self.tls = Tls(self.authority, Certificate(settings.certificate))
         self.listeners: list[Listeners] = []
         """The listeners of the chosen link; after them, when ``auto`` chose one that has addresses of its
@@ -113,7 +119,7 @@ class App:
         """What the profile gives to the accounts."""
         self._front: front.Server | None = None
         self._fix: FixServer | None = None
-        self._fix_state = _fix_state(settings)
+        self._fix_state = self.state.folder / "fix" if settings.state and settings.fix == "on" else None
         self.goes_on = self._fix_state is not None and any(self._fix_state.glob("*"))
         """Whether there are FIX sessions of an earlier run, whose clients know its orders."""
         self._watches: list[tuple[asyncio.Task[None], Scratch]] = []
@@ -122,6 +128,12 @@ class App:
     def control_url(self) -> str:
         """Where the control API is, once it is."""
         return f"http://{place(reachable(self.settings.control_host), self._control_port)}"
+
+    @property
+    def control_url_outside(self) -> str:
+        """Where clients outside see the control API."""
+        here = reachable(self.settings.control_host), self._control_port
+        return f"http://{place(*self.advertised.place(*here))}"
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -273,10 +285,13 @@ class App:
         try:
             self._control_listener = await self._control.listen(host, port)
         except OSError as error:
+            taken = error.errno == EADDRINUSE
             reason = (
-                "is taken (another emulator? use --ports auto)" if error.errno == EADDRINUSE else str(error)
+                "is taken (another emulator? use --ports auto)"
+                if taken
+                else f"cannot be had: {error.strerror}"
             )
-            raise SettingsError(f"control port {port} on {host} {reason}") from None
+            raise SettingsError(f"control port {port} on control host {host} {reason}") from None
         self._control_port = int(self._control_listener.sockets[0].getsockname()[1])
 
     def _guard(self, tier: tiers.Tier, factory: ProtocolFactory) -> ProtocolFactory:
@@ -327,6 +342,7 @@ class App:
         self.listeners.clear()
         for stop in reversed(self._stops):
             stop()
+        self.state.close()
 
     # -- building ---------------------------------------------------------------------------------
 
@@ -385,11 +401,12 @@ class App:
 
     # -- telling ----------------------------------------------------------------------------------
 
-    def endpoints_json(self, ca: Path | None = None, asked_as: str = "") -> dict[str, Any]:
+    def endpoints_json(self, ca: Path | None = None, asked_as: str = "", port: int = 0) -> dict[str, Any]:
         """Return the endpoints in the form of ``--endpoints-file`` (docs/architecture.md).
 
         ``ca`` is a copy of the authority's certificate, for those who cannot read the authority's folder.
         What listens on every address is told by the name that was ``asked_as``, if any: that one reaches it.
+        Who asked by the ``port`` that is advertised is told the places that are.
         """
         accounts = []
         for row in self.accounts:
@@ -411,6 +428,9 @@ class App:
             )
             if self.settings.control_host in WILDCARDS:
                 control_url = f"http://{place(asked_as, self._control_port)}"
+            if self.advertised.asked_outside(asked_as, port, self._control_port):
+                endpoints = self.advertised.seen(endpoints, asked_as)
+                control_url = f"http://{place(*self.advertised.place(asked_as, self._control_port))}"
         tiers_ = as_values(endpoints, ca or self.shared_ca or self.authority.ca_path)
         return {"tiers": tiers_, "accounts": accounts, "control": control_url, "pid": os.getpid()}
 
@@ -420,7 +440,7 @@ def load_tiers(settings: Settings) -> tuple[tiers.Tier, ...]:
     known = tiers.load_tiers(*settings_.tier_folders(settings))
     for name in settings.tier:
         if name not in known:
-            raise SettingsError(f"unknown tier {name!r}; there are: {', '.join(known)}")
+            raise SettingsError(unknown("tier", name, known))
     return tuple(known[name] for name in settings.tier)
 
 
@@ -430,9 +450,7 @@ def entrances(settings: Settings, tiers_: Sequence[tiers.Tier]) -> dict[str, Ent
         # Of any profile, not only of those that are open: who has a subscription has it everywhere.
         every = (*tiers_, *tiers.load_tiers(*settings_.tier_folders(settings)).values())
         if settings.provider not in (known := {name for tier in every for name in tier.requires.providers}):
-            raise SettingsError(
-                f"unknown provider {settings.provider!r}; there are: {', '.join(sorted(known))}"
-            )
+            raise SettingsError(unknown("provider", settings.provider, sorted(known)))
     try:
         listed = tuple(ipaddress.ip_network(text) for text in settings.allow_source)
     except ValueError as error:
@@ -452,83 +470,3 @@ def _entrance(settings: Settings, tier: tiers.Tier, listed: tuple[Network, ...])
         websocket_us=tier.service.websocket_us,
         marks=tiers.MARKS,
     )
-
-
-# -- running ---------------------------------------------------------------------------------------------
-
-
-def run(settings: Settings, *, as_json: bool) -> None:
-    """Run the venue until SIGINT or SIGTERM."""
-    app = App(settings)
-    asyncio.run(_run(app, as_json=as_json))
-
-
-async def _run(app: App, *, as_json: bool) -> None:
-    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    file = EndpointsFile(app.settings.endpoints_file)
-    try:
-        await app.start()
-        endpoints = app.endpoints_json()
-        file.write(endpoints)
-        print(msgspec.json.encode(endpoints).decode() if as_json else ready_text(app), flush=True)
-        await stopped.wait()
-    finally:
-        file.withdraw()
-        await app.stop()
-
-
-def _shut(app: App, tier: tiers.Tier) -> str:
-    """Say why nobody at all comes through to a tier, or nothing."""
-    entrance = app.entrances[tier.name]
-    if not entrance.connected:
-        return f"every connection is reset: no --provider of {', '.join(tier.requires.providers)}"
-    return (
-        "every connection is reset: no address is listed (--allow-source)" if entrance.sources == () else ""
-    )
-
-
-def _fix_state(settings: Settings) -> Path | None:
-    """Return the folder in which FIX sessions are kept, if they are."""
-    kept = settings.state and settings.fix == "on"
-    return settings_.state_folder(settings) / "fix" if kept else None
-
-
-def _flaw(certificate: str) -> list[str]:
-    """Say that clients must refuse what TLS ports present."""
-    if certificate == Certificate.VALID:
-        return []
-    return [f"TLS      {certificate} certificate: to be refused; {Certificate.VALID.host} has a valid one"]
-
-
-def _earlier(app: App) -> list[str]:
-    """Say what is left of earlier runs, and what is not."""
-    words = "FIX      sessions go on; orders and fills of earlier runs are gone, and clients are told so"
-    return [words] if app.goes_on else []
-
-
-def ready_text(app: App) -> str:
-    """Return what a person reads when the venue is ready."""
-    settings, endpoints = app.settings, app.endpoints_json()
-    market = (
-        "no market" if settings.market == "off" else f"{len(app.catalogue.pairs)} pairs, synthetic market"
-    )
-    if app.quiet:
-        market += f", but not in {', '.join(app.quiet)}: no price is known (docs/instruments.md)"
-    lines = [f"Kraken spot, seed {settings.seed}, {market}", "", *as_text(app.endpoints)]
-    lines += [f"not link {name}: {reason}" for name, reason in app.choice.passed_over]
-    lines += [f"{tier.name}: {_shut(app, tier)}" for tier in app.tiers if _shut(app, tier)]
-    lines += [
-        "",
-        f"CA       {app.shared_ca or app.authority.ca_path}",
-        *_flaw(settings.certificate),
-        *_earlier(app),
-        f"control  {app.control_url}",
-        "accounts (API key, private key):",
-    ]
-    shown = endpoints["accounts"][:3]
-    lines += [f"  {row['name']:<8}{row['spot']['key']}\n          {row['spot']['secret']}" for row in shown]
-    rest = ", ".join(row["name"] for row in endpoints["accounts"][3:])
-    lines += [f"  and {rest}: --json or --endpoints-file gives all keys", "", "ready; Ctrl-C stops"]
-    return "\n".join(lines)

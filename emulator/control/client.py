@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import math
 import os
 import re
 import time
@@ -11,7 +13,9 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
+
+from emulator.words import unknown
 
 DEFAULT_URL = "http://127.0.0.1:7490"
 TIMEOUT_S = 30.0
@@ -25,6 +29,16 @@ _UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _UNITS_BITS = {"bit": 1.0, "kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
 _SHARES = ("loss", "burst_start", "burst_end", "burst_loss", "duplicate", "reorder", "corrupt")
 _NAMES = {"rtt": "rtt_us", "one_way": "one_way_us", "rate": "rate_bits_per_s", "limit": "limit_packets"}
+_WHOLE = ("rate", "limit", "rate_bits_per_s", "limit_packets", "reorder_gap")
+_TIMES = ("rtt", "one_way", "rtt_us", "one_way_us", "p50_us", "p99_us", "p999_us")
+_ONLY_BOTH = ("rtt", "rtt_us", "down")
+"""A round trip goes both ways; a path is cut both ways."""
+_DIRECTIONS = ("to_venue", "to_client")
+NAMES = (
+    *("rtt", "one_way", "jitter", "loss", "burst_start", "burst_end", "burst_loss", "duplicate"),
+    *("reorder", "reorder_gap", "corrupt", "rate", "limit", "down"),
+)
+"""Names of `link set`; the control API's own (``rtt_us``) will do too."""
 _NUMBER = re.compile(r"([0-9.]+)\s*([a-zµ%]*)")
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 
@@ -41,43 +55,53 @@ def changes(settings: Sequence[str]) -> dict[str, Any]:
         if not equals:
             raise ControlError(f"{setting!r}: NAME=VALUE is meant, for example rtt=200ms")
         direction, dot, field = name.partition(".")
+        if dot and direction not in _DIRECTIONS:
+            raise ControlError(f"{setting}: {unknown('direction', direction, _DIRECTIONS)}")
+        if dot and field in _ONLY_BOTH:
+            raise ControlError(f"{setting}: {field} is of both directions, without {direction}.")
         target = found.setdefault(direction, {}) if dot else found
-        target.update(_field(field if dot else name, text))
+        target.update(_field(setting, field if dot else name, text))
     return found
 
 
-def _field(name: str, text: str) -> dict[str, Any]:
+def _field(setting: str, name: str, text: str) -> dict[str, Any]:
     if name == "down":
         if text not in ("true", "false"):
-            raise ControlError(f"down={text}: true or false is meant")
+            raise ControlError(f"{setting}: true or false is meant")
         return {"down": text == "true"}
     if name == "jitter":
         parts = text.split("/")
         if len(parts) != 3:
-            raise ControlError(f"jitter={text}: p50/p99/p999 are meant, for example 50us/400us/2ms")
+            raise ControlError(f"{setting}: p50/p99/p999 are meant, for example 50us/400us/2ms")
         return {
-            f"p{p}_us": _number(name, part, _UNITS_US) for p, part in zip((50, 99, 999), parts, strict=True)
+            f"p{p}_us": _number(setting, part, _UNITS_US)
+            for p, part in zip((50, 99, 999), parts, strict=True)
         }
     field = _NAMES.get(name, name)
     if name in _SHARES:
-        return {field: _number(name, text, {"": 1.0, "%": 0.01})}
-    if field.endswith("_us"):
-        return {field: _number(name, text, {"": 1.0, **_UNITS_US} if name == field else _UNITS_US)}
-    units = {"": 1.0, **_UNITS_BITS} if field == "rate_bits_per_s" else {"": 1.0}
-    return {field: round(_number(name, text, units))}
+        share = _number(setting, text, {"": 1.0, "%": 0.01})
+        if share > 1:
+            raise ControlError(f"{setting}: a share from 0 to 1, or 0% to 100%, is meant")
+        return {field: share}
+    if name in _TIMES:
+        return {field: _number(setting, text, {"": 1.0, **_UNITS_US} if name == field else _UNITS_US)}
+    if name in _WHOLE:
+        units = {"": 1.0, **_UNITS_BITS} if field == "rate_bits_per_s" else {"": 1.0}
+        return {field: round(_number(setting, text, units))}
+    raise ControlError(f"{setting}: {unknown('name', name, NAMES)}")
 
 
-def _number(name: str, text: str, units: dict[str, float]) -> float:
+def _number(setting: str, text: str, units: dict[str, float]) -> float:
     if text == "0":
         return 0.0
     match = _NUMBER.fullmatch(text)
     if match is None or match[2] not in units:
-        known = ", ".join(unit for unit in units if unit) or "none"
-        raise ControlError(f"{name}={text}: a number is meant, with a unit of: {known}")
+        known = ", ".join(unit for unit in units if unit)
+        raise ControlError(f"{setting}: a number is meant" + (f", with a unit of: {known}" if known else ""))
     try:
         return float(f"{float(match[1]) * units[match[2]]:.9g}")
     except ValueError:
-        raise ControlError(f"{name}={text}: not a number") from None
+        raise ControlError(f"{setting}: not a number") from None
 
 
 def find(url: str | None, endpoints_file: str | None) -> str:
@@ -86,13 +110,25 @@ def find(url: str | None, endpoints_file: str | None) -> str:
     The environment has it, or names the endpoints file that `up` writes there.
     """
     if url:
-        return url
+        return _address(url, "--control")
     if endpoints_file:
         return str(_read(endpoints_file)["control"])
     if known := os.environ.get("KRAKEN_EMULATOR_CONTROL"):
-        return known
+        return _address(known, "KRAKEN_EMULATOR_CONTROL")
     written = os.environ.get("KRAKEN_EMULATOR_ENDPOINTS_FILE", "")
     return str(_read(written)["control"]) if os.path.exists(written) else DEFAULT_URL
+
+
+def _address(url: str, given: str) -> str:
+    """Check an address that was given as `--control` or a variable; ControlError."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # what is no port
+        good = False
+    if not good or parts.path.strip("/") or any(letter.isspace() for letter in url):
+        raise ControlError(f"{given} {url}: an address is meant, for example {DEFAULT_URL}")
+    return url.rstrip("/")
 
 
 def wait_for(url: str | None, endpoints_file: str | None, wait_s: float) -> None:
@@ -146,10 +182,10 @@ def call(
     except urllib.error.HTTPError as error:
         try:
             reason = json.loads(error.read())["error"]
-        except (ValueError, KeyError, TypeError):
-            reason = f"status {error.code}"
+        except (ValueError, KeyError, TypeError, http.client.HTTPException):
+            reason = f"{url} is no control API: status {error.code}, see `kraken-emulator endpoints`"
         raise ControlError(reason) from None
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
         hint = "start one with `kraken-emulator up`, or say --control"
         raise ControlError(f"no emulator answers at {url}: {hint}") from None
 
@@ -209,7 +245,10 @@ def clock(url: str, action: str, value: str | None) -> dict[str, Any]:
     """Show the clock, let it ``step`` on (``1h30m``) or run at a ``scale`` (``60``); give what it tells."""
     if action == "show":
         return dict(call(url, "GET", "/control/clock"))
-    body = {"step_s": seconds(value or "")} if action == "step" else {"scale": _scale(value or "")}
+    try:
+        body = {"step_s": seconds(value or "")} if action == "step" else {"scale": _scale(value or "")}
+    except ControlError as error:
+        raise ControlError(f"clock {action} {error}") from None
     return dict(call(url, "POST", "/control/clock", json.dumps(body).encode(), timeout_s=STEP_TIMEOUT_S))
 
 
@@ -223,9 +262,12 @@ def seconds(text: str) -> float:
 
 def _scale(text: str) -> float:
     try:
-        return float(text)
+        scale = float(text)
     except ValueError:
+        scale = math.nan
+    if not math.isfinite(scale):
         raise ControlError(f"{text!r}: a number is meant, for example 60") from None
+    return scale
 
 
 def reset(url: str) -> None:

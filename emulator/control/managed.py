@@ -19,6 +19,7 @@ from emulator.engine.instruments import Instrument, Side
 from emulator.engine.orders import Order, Reason
 from emulator.gateways.numbers import rfc3339, text, units
 from emulator.gateways.venue import Venue
+from emulator.words import unknown
 
 LONGEST_STEP_S = 366 * 86_400
 LARGEST_SCALE = 1_000
@@ -207,7 +208,7 @@ class ManagedControl:
         wanted = _read(body, _Cancel)
         reason = _REASONS.get(wanted.reason)
         if reason is None:
-            raise VenueError(f"unknown reason {wanted.reason!r}; there are {', '.join(_REASONS)}")
+            raise VenueError(unknown("reason", wanted.reason, _REASONS))
         return self._end(id_, wanted.account, reason)
 
     # -- time --------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from emulator.control.venue import VenueControl, VenueError
 from emulator.link.listener import LinkError
 from emulator.link.live import ChangeError, Live, Path
 from emulator.link.schedule import LARGEST_BYTES, Schedule, ScheduleError, Trace, read_schedule, read_trace
+from emulator.words import unknown
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 PRIVATE_DOMAINS = (".test", ".internal", ".local", ".localhost")
@@ -74,9 +75,14 @@ def _unknown_to_the_world(name: str) -> bool:
 
 def _asked_as(request: web.BaseRequest) -> str:
     """Return the Host header's name, without the port."""
+    return _asked(request)[0]
+
+
+def _asked(request: web.BaseRequest) -> tuple[str, int]:
+    """Return the Host header's name and port; without one it is HTTP's."""
     host = request.headers.get("Host", "").lower()
     name, colon, port = host.rpartition(":")
-    return name if colon and port.isdecimal() else host
+    return (name, int(port)) if colon and port.isdecimal() and len(port) <= 5 else (host, 80)
 
 
 class Server:
@@ -91,7 +97,7 @@ class Server:
         rules: Rules,
         schedules: FilePath,
         names: Names,
-        endpoints: Callable[[FilePath | None, str], dict[str, Any]],
+        endpoints: Callable[[FilePath | None, str, int], dict[str, Any]],
     ) -> None:
         self._live = live
         self._venue = venue
@@ -144,7 +150,8 @@ class Server:
 
     async def _show_endpoints(self, request: web.BaseRequest, _: dict[str, str]) -> Any:
         """Tell what an endpoints file has."""
-        return self._endpoints(None, _asked_as(request).strip("[]"))
+        name, port = _asked(request)
+        return self._endpoints(None, name.strip("[]"), port)
 
     async def _show_venue(self, _: web.BaseRequest, at: dict[str, str]) -> Any:
         return self._venue.show(at.get("pair"))
@@ -257,7 +264,7 @@ class Server:
         name = (await _json(request)).get("schedule")
         known = {file.stem: file for file in self._schedules.glob("*.toml")}
         if not isinstance(name, str) or name not in known:
-            raise Refused(400, f"unknown schedule {name!r}; there are {', '.join(sorted(known))}")
+            raise Refused(400, unknown("schedule", str(name), sorted(known)))
         return read_schedule(known[name].read_text(encoding="utf-8")), name
 
 

@@ -25,6 +25,7 @@ from emulator.measure import requests
 from emulator.measure.figures import Figures
 from emulator.measure.prober import ProbeError, Prober, send, to_the_end
 from emulator.settings import ENVIRONMENT
+from emulator.words import unknown as _unknown
 
 VERSION = 1
 START_S, STOP_S, TOKEN_S = 60.0, 20.0, 30.0
@@ -388,7 +389,7 @@ def rungs_that_work(names: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[s
 
     known = [rung.name for rung in RUNGS]
     if unknown := set(names) - set(known):
-        raise ValueError(f"unknown link {min(unknown)!r}; there are: {', '.join(known)}")
+        raise ValueError(_unknown("link", min(unknown), known))
     if names:
         return tuple(dict.fromkeys(names)), []
     tried = [(rung.name, rung.works()) for rung in RUNGS if rung.name != "none"]

@@ -455,8 +455,8 @@ def test_the_command_line_turns_the_clock_and_resets(control: Control, venue: Ru
     [
         (("clock", "step", "soon"), "'soon': a duration is meant, for example 90s, 1h30m or 2d"),
         (("clock", "step", "5"), "'5': a duration is meant"),
-        (("clock", "step"), "see kraken-emulator clock --help"),
-        (("clock", "show", "5"), "see kraken-emulator clock --help"),
+        (("clock", "step"), "clock step: a duration is missing, for example 1h30m"),
+        (("clock", "show", "5"), "clock show: nothing is meant by 5"),
         (("clock", "scale", "fast"), "'fast': a number is meant"),
         (("clock", "scale", "5000"), "scale: from 0 to 1000 is meant"),
     ],

@@ -689,11 +689,11 @@ def test_a_tier_that_does_not_offer_fix_has_no_rows_of_it(tmp_path):
     ("arguments", "complaint"),
     [
         (["--tier", "mars"], "unknown tier 'mars'"),
-        (["--tier", "us,us"], "the same tier is given twice"),
+        (["--tier", "us,us"], "us is given twice"),
         (["--link", "stream,bogus"], "unknown link 'bogus'; there are: netem, packet, stream, none"),
-        (["--market", "bogus"], "market must be one of synthetic, off"),
-        (["--samples", "0"], "--samples must be"),
-        (["--output", "/nowhere"], "/nowhere: no such folder"),
+        (["--market", "bogus"], "--market bogus: one of synthetic, off is meant"),
+        (["--samples", "0"], "a number from 2 to 100000 is meant"),
+        (["--output", "/nowhere"], "--output /nowhere: cannot be written"),
     ],
 )
 def test_what_cannot_be_measured_is_said_in_one_line(arguments, complaint):
