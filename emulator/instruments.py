@@ -17,6 +17,7 @@ import msgspec
 from emulator.engine.instruments import Catalogue, scaled
 from emulator.market.profile import AssetMarket
 from emulator.settings import PROFILES, Settings, SettingsError, read_toml
+from emulator.words import unknown
 
 _SPOT = PROFILES / "instruments" / "spot.json"
 KRAKEN = "kraken"
@@ -97,9 +98,8 @@ def load(settings: Settings) -> Instruments:
     if name == KRAKEN:
         return Instruments(kraken())
     if not name.endswith(".toml"):
-        raise SettingsError(
-            f"unknown instruments profile {name!r}; there are: {KRAKEN}, or a path to a .toml file"
-        )
+        words = unknown("instruments profile", name, [KRAKEN])
+        raise SettingsError(f"{words}; or a path that ends in .toml")
     return _Reader(Path(name), msgspec.json.decode(_SPOT.read_bytes())).read()
 
 

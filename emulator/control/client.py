@@ -194,9 +194,10 @@ def act(
     url: str, action: str, target: str | None, words: Sequence[str], *, loop: bool
 ) -> list[dict[str, Any]]:
     """Carry out one action on a tier, a path of it, or all; give the rows of what is meant then."""
-    path = "/control/links" + "".join(
-        f"/{quote(part, safe='')}" for part in (target or "").split("/") if part
-    )
+    parts = [part for part in (target or "").split("/") if part]
+    if len(parts) > 2:
+        raise ControlError(f"link {action} {target}: a tier and a path are meant at most")
+    path = "/control/links" + "".join(f"/{quote(part, safe='')}" for part in parts)
     if action == "show":
         answer = call(url, "GET", path)
     elif action == "set":
