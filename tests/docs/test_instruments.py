@@ -121,7 +121,7 @@ def test_a_file_that_cannot_be_used_ends_the_start_with_one_line(tmp_path):
             "pairs.ACME/USD.levels: 125 do not fit below a price of 12 ticks; a smaller tick_size or",
         ),
         (str(tmp_path / "none.toml"), f"{tmp_path / 'none.toml'}: No such file or directory"),
-        ("mine", "unknown instruments profile 'mine'; there are: kraken, or a path to a .toml file"),
+        ("mine", "unknown instruments profile 'mine'; there are: kraken; or a path that ends in .toml"),
     ):
         ran = kraken_emulator("up", "--ports", "auto", "--instruments", name)
         assert ran.returncode == 2

@@ -15,6 +15,7 @@ import ccxt
 import pytest
 
 from emulator.arguments import parser
+from emulator.settings import Settings
 from tests.clients.pointing import ccxt_options
 from tests.running import COMMAND, ROOT, environment, running
 
@@ -94,6 +95,13 @@ def test_links_lead_somewhere(page):
 def test_every_command_of_the_pages_is_one(command):
     words = command.words
     parser().parse_args(words[: words.index("--")] if "--" in words else words)
+
+
+def test_the_command_lines_page_has_every_command_and_every_setting():
+    page = (ROOT / "docs" / "command-line.md").read_text()
+    known = next(action.choices for action in parser()._actions if isinstance(action.choices, dict))
+    assert set(re.findall(r"^    kraken-emulator ([a-z]+)", page, re.MULTILINE)) == set(known)
+    assert set(Settings.__struct_fields__) <= set(re.findall(r"`([a-z_]+)`", page))
 
 
 def test_every_make_target_of_the_pages_is_one():
