@@ -6,9 +6,11 @@ with file, row, field, and what it may be.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from errno import ENOENT
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -100,6 +102,8 @@ def load(settings: Settings) -> Instruments:
     if not name.endswith(".toml"):
         words = unknown("instruments profile", name, [KRAKEN])
         raise SettingsError(f"{words}; or a path that ends in .toml")
+    if not Path(name).is_file():
+        raise SettingsError(f"instruments profile {name}: {os.strerror(ENOENT)}")
     return _Reader(Path(name), msgspec.json.decode(_SPOT.read_bytes())).read()
 
 
