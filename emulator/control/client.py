@@ -23,6 +23,9 @@ HEALTH_TIMEOUT_S = 3.0
 STEP_TIMEOUT_S = 600.0
 """A step of the clock is answered when all has happened that it sets off."""
 LOOK_AGAIN_S = 0.1
+MOST_AHEAD_S = 366 * 86_400
+"""How far ahead maintenance may be announced."""
+LONGEST_TITLE = 200
 
 _UNITS_US = {"us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6}
 _UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
@@ -227,10 +230,24 @@ def venue(
 
 def advisories(maintenance_in: str | None, emergency: str | None, *, none: bool) -> dict[str, Any]:
     """Give what to announce: maintenance in ``2h``, an incident by its title, or that there is none."""
+    if none and (maintenance_in is not None or emergency is not None):
+        raise ControlError(
+            "--no-advisories: what is announced is taken back; nothing can be announced beside it"
+        )
     body: dict[str, Any] = {"upcoming_maintenance": [], "emergency": []} if none else {}
     if maintenance_in is not None:
-        body["upcoming_maintenance"] = [{"starts_in_s": seconds(maintenance_in)}]
+        try:
+            starts_in_s = seconds(maintenance_in)
+        except ControlError as error:
+            raise ControlError(f"--maintenance-in {error}") from None
+        if not 0 < starts_in_s <= MOST_AHEAD_S:
+            raise ControlError(f"--maintenance-in {maintenance_in!r}: a time within a year is meant")
+        body["upcoming_maintenance"] = [{"starts_in_s": starts_in_s}]
     if emergency is not None:
+        if not 0 < len(emergency) <= LONGEST_TITLE:
+            raise ControlError(
+                f"--emergency {emergency[:40]!r}: a title of 1 to {LONGEST_TITLE} characters is meant"
+            )
         body["emergency"] = [{"title": emergency}]
     return body
 

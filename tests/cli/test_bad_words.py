@@ -7,7 +7,17 @@ import pytest
 from emulator import arguments, cli
 from tests.running import kraken_emulator, running
 
-ANYTHING = {"--json", "--quick", "--loop", "--rotate", "--quiet", "--allow-internet", "--version", "--help"}
+ANYTHING = {
+    "--json",
+    "--quick",
+    "--loop",
+    "--rotate",
+    "--quiet",
+    "--allow-internet",
+    "--version",
+    "--help",
+    "--no-advisories",
+}
 """Options without a value."""
 SWITCHES = {"--enforce-access", "--raw-delay", "--proxy", "--state"}
 """Those that are settings too, so that a variable can give them a bad value."""
@@ -82,7 +92,15 @@ REFUSED: dict[str, dict[str, list[tuple[str, str]]]] = {
     "up": SETTINGS,
     "run": SETTINGS,  # the same, so only a few are tried
     "link": CONTROL,
-    "venue": {**CONTROL, "--pair": [("XBTUSX", "did you mean 'XBT/USD'?")]},
+    "venue": {
+        **CONTROL,
+        "--pair": [("XBTUSX", "did you mean 'XBT/USD'?")],
+        "--maintenance-in": [
+            *((bad, "a duration is meant, for example 90s") for bad in ("soon", "nan", "-1h")),
+            *((bad, "a time within a year is meant") for bad in ("99999999d", "0s")),
+        ],
+        "--emergency": [("", "a title of 1 to 200 characters is meant")],
+    },
     "accounts": CONTROL,
     "endpoints": CONTROL,
     "deposit": {**CONTROL, "--method": [("pigeon", "unknown method 'pigeon'")]},
@@ -149,6 +167,9 @@ WORDS = [
     ("link play us nowhere.toml", ["nowhere.toml: No such file"]),
     ("link play us flap --loop", ["--loop: a trace is played"]),
     ("venue onlin", ["unknown status 'onlin', did you mean 'online'? There are: "]),
+    ("venue --emergency=" + "x" * 201, ["a title of 1 to 200 characters is meant"]),
+    ("venue --emergency=fire --no-advisories", ["--no-advisories: ", "nothing can be announced beside it"]),
+    ("venue --emergency=fire --pair XBTUSD", ["emergency: the venue has them, a pair has not"]),
     ("deposit nobody BTC 1", ["unknown account 'nobody'; there are: alice, bob, carol"]),
     ("deposit alicia BTC 1", ["did you mean 'alice'?"]),
     ("deposit alice DOG 1", ["unknown asset 'DOG'"]),
