@@ -25,12 +25,12 @@ from emulator.gateways.offers import Offers
 from emulator.gateways.rate_limits import RateLimits
 from emulator.gateways.tape import Tape
 from emulator.gateways.tokens import Tokens
+from emulator.gateways.turns import SLICE_S
 from emulator.gateways.wires import Wires
 
 Listener = Callable[[list[Event]], None]
-AT_ONCE, SLICE_S = 32, 0.002
-"""Most things of what is due that are done before the clock is looked at, and how long they go on before
-others get a turn."""
+AT_ONCE = 32
+"""Most things of what is due that are done before the clock is looked at."""
 _log = logging.getLogger(__name__)
 
 
