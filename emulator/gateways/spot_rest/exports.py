@@ -140,7 +140,7 @@ def _packed(
     with (
         zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive,
         archive.open(f"{export.report}.{export.format.lower()}", "w") as file,
-        io.TextIOWrapper(file, "utf-8", newline="", write_through=True) as table,
+        io.TextIOWrapper(file, "utf-8", newline="") as table,
     ):
         writer = csv.writer(table, delimiter=_FORMATS[export.format], lineterminator="\r\n")
         writer.writerow(head)
