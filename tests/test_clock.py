@@ -172,6 +172,60 @@ def test_others_are_served_while_the_venue_catches_up(monkeypatch):
     asyncio.run(scenario())
 
 
+def test_a_slice_looks_at_the_clock_after_one_thing_first(monkeypatch):
+    """A thing may take milliseconds."""
+    monkeypatch.setattr("emulator.gateways.venue.SLICE_S", 0.0)
+
+    async def scenario():
+        venue, clock, heard = many_ends()
+        clock.step(HOUR)
+        assert len([event for event in heard if isinstance(event, Ended)]) == 1
+        venue.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_is_due_happens_before_a_later_command_however_late_the_loop_is(real):
+    async def scenario():
+        kraken, clock = Kraken(), Clock()
+        venue = StillVenue(kraken.engine, clock, kraken.venue.keys, kraken.venue.tokens, kraken.venue.tape)
+        heard: list[Event] = []
+        venue.listen(heard.extend)
+        whose = {"account": "alice", "pair": XBTUSD}
+        expires_ns = clock.now_ns() + 60 * SECOND
+        venue.execute(PlaceOrder(tif=TimeInForce.GTD, expire_ns=expires_ns, **whose, **ORDER))
+        real.ns += 61 * SECOND  # and the loop has had no turn since
+        heard.clear()
+        venue.execute(PlaceOrder(account="bob", pair=XBTUSD, **ORDER | {"side": Side.SELL}))
+        [end] = [event for event in heard if isinstance(event, Ended)]
+        assert end.time_ns == expires_ns
+        assert end.order.filled == 0, "it was gone when the other one came"
+        venue.close()
+
+    asyncio.run(scenario())
+
+
+def test_the_rest_of_what_is_due_goes_on_after_a_mistake(monkeypatch, caplog):
+    async def scenario():
+        venue, clock, heard = many_ends()
+        kinds = []
+
+        def fails(order):
+            kinds.append(order)
+            raise ZeroDivisionError
+
+        venue.engine._timers.at(clock.now_ns() + 100 * SECOND, fails, None)
+        clock.step(HOUR)
+        await venue.caught_up()
+        assert len(kinds) == 1
+        assert len([event for event in heard if isinstance(event, Ended)]) >= ENDS - 32
+        venue.execute(CancelAllAfter("alice", 60))
+        venue.close()
+
+    asyncio.run(scenario())
+    assert "something that was due failed" in caplog.text
+
+
 def test_a_step_while_the_venue_catches_up_comes_on_top(monkeypatch):
     monkeypatch.setattr("emulator.gateways.venue.SLICE_S", 0.0)
 

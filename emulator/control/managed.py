@@ -25,6 +25,8 @@ LONGEST_STEP_S = 366 * 86_400
 LARGEST_SCALE = 1_000
 END_NS = 7_258_118_400 * 10**9
 """The beginning of 2200: as far as the clock can be stepped."""
+MOST_LEVELS = 5_000
+"""Levels of each side that one request may seed: a book changes at one moment, while others wait."""
 SHOWN_LEVELS = 1_000
 """Levels of each side that an answer shows."""
 _REASONS = {reason.value: reason for reason in Reason if reason is not Reason.EXPIRED}
@@ -308,6 +310,8 @@ def _read(body: dict[str, Any], type_: type[_T]) -> _T:
 
 
 def _levels(side: str, rows: list[tuple[str, str]], pair: Instrument) -> tuple[tuple[int, int], ...]:
+    if len(rows) > MOST_LEVELS:
+        raise VenueError(f"{side}: at most {MOST_LEVELS} levels at once; further ones can be added (POST)")
     return tuple((_price(side, price, pair), _qty(side, qty, pair)) for price, qty in rows)
 
 

@@ -39,6 +39,7 @@ class Account:
         "by_userref",
         "cancel_after_ns",
         "cancel_after_queued_ns",
+        "cancelling",
         "closed",
         "closed_positions",
         "deposits",
@@ -108,6 +109,8 @@ class Account:
         self.closed_positions: dict[str, Position] = {}
         self.margin_check_queued = False
         """Whether the margin level will be looked at, so that further changes need not be told."""
+        self.cancelling = 0
+        """How many orders are still to be cancelled of those that a request was about."""
         self.scheduled = 0
         """How many orders wait for their start time."""
         self.rates: dict[str, Counter] = {}

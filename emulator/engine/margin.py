@@ -94,7 +94,11 @@ class Position:
 
         A short position uses margin in the base asset, so it is worth more when the price rises.
         """
-        return Fraction(self.open_cost if self.buy else self.open * price, self.leverage)
+        return Fraction(self.backed(price), self.leverage)
+
+    def backed(self, price: int) -> int:
+        """Return the exact cost that the used margin is a part of, by the leverage."""
+        return self.open_cost if self.buy else self.open * price
 
     def profit(self, price: int) -> int:
         """Return what closing the open part at ``price`` would gain, fees aside."""
@@ -186,15 +190,35 @@ def balance(
     The open order ``without`` is left aside.
     """
     result = worth(account, assets, markets, valuation, target)
+    for pair, (ordered, reserved) in _ordered(account, markets, without).items():
+        unit = _unit(markets[pair].instrument, valuation, target)
+        result.ordered += ordered * unit
+        result.reserved += sum((Fraction(cost, by) for by, cost in reserved.items()), Fraction(0)) * unit
+    return result
+
+
+def _ordered(
+    account: "Account", markets: "Mapping[str, Market]", without: "Order | None"
+) -> dict[str, tuple[int, dict[int, int]]]:
+    """Return exact costs of what remains of open orders by pair: of all, and by leverage of those that open.
+
+    An account may have very many: fractions are added once a pair, not once an order.
+    """
+    found: dict[str, tuple[int, dict[int, int]]] = {}
+    prices: dict[str, int] = {}
     for order in account.open.values():
         if order is without:
             continue
-        cost = order.remaining * (order.held_price or market_price(markets[order.instrument.id]))
-        ordered = cost * _unit(order.instrument, valuation, target)
-        result.ordered += ordered
+        pair = order.instrument.id
+        price = order.held_price
+        if not price:
+            price = prices.get(pair) or prices.setdefault(pair, market_price(markets[pair]))
+        cost = order.remaining * price
+        ordered, reserved = found.get(pair) or (0, {})
         if order.leverage and not order.reduce_only:
-            result.reserved += ordered / order.leverage
-    return result
+            reserved[order.leverage] = reserved.get(order.leverage, 0) + cost
+        found[pair] = (ordered + cost, reserved)
+    return found
 
 
 def worth(
@@ -212,15 +236,42 @@ def worth(
             value = Fraction(amount, 10 ** assets[name].decimals) * rate
             result.equivalent += value
             result.trade += value * Fraction(assets[name].collateral_value or 0)
-    for position in account.positions.values():
-        pair = position.instrument
-        unit = _unit(pair, valuation, target)
-        price = market_price(markets[pair.id]) or position.cost // max(position.qty, 1)
-        result.margin += position.margin(price) * unit
-        result.profit += position.profit(price) * unit
-        result.cost += position.open_cost * unit
-        result.value += position.open * price * unit
+    for pair, sums in _held(account, markets).items():
+        unit = _unit(markets[pair].instrument, valuation, target)
+        result.margin += sum((Fraction(cost, by) for by, cost in sums.margin.items()), Fraction(0)) * unit
+        result.profit += sums.profit * unit
+        result.cost += sums.cost * unit
+        result.value += sums.value * unit
     return result
+
+
+class _Sums:
+    """Exact costs of an account's positions in one pair."""
+
+    __slots__ = ("cost", "margin", "profit", "value")
+
+    def __init__(self) -> None:
+        self.cost = self.profit = self.value = 0
+        self.margin: dict[int, int] = {}
+        """What margin is a part of, by leverage."""
+
+
+def _held(account: "Account", markets: "Mapping[str, Market]") -> dict[str, _Sums]:
+    """Return what positions come to by pair: fractions are added once a pair, not once a position."""
+    found: dict[str, _Sums] = {}
+    prices: dict[str, int] = {}
+    for position in account.positions.values():
+        pair = position.instrument.id
+        sums = found.get(pair)
+        if sums is None:
+            sums = found[pair] = _Sums()
+            prices[pair] = market_price(markets[pair])
+        price = prices[pair] or position.cost // max(position.qty, 1)
+        sums.margin[position.leverage] = sums.margin.get(position.leverage, 0) + position.backed(price)
+        sums.profit += position.profit(price)
+        sums.cost += position.open_cost
+        sums.value += position.open * price
+    return found
 
 
 def market_price(market: "Market") -> int:

@@ -11,19 +11,19 @@ from typing import Any
 
 from emulator.engine import commands, events, limits, margin, margin_rules, matching, rules
 from emulator.engine.accounts import Account
+from emulator.engine.cancelling import Cancelling
 from emulator.engine.events import Event, Reject
 from emulator.engine.instruments import Catalogue
-from emulator.engine.managed import Managed
 from emulator.engine.market import Market
 from emulator.engine.orders import CANCELED, ICEBERG, OPEN, PENDING, SETTLE_POSITION, Order, Reason
-from emulator.engine.status import MAINTENANCE, ONLINE, SYSTEM, TradingStatus
+from emulator.engine.status import ONLINE, SYSTEM
 from emulator.engine.triggers import Offset
 
 BATCH = range(2, 16)
 """How many orders a batch may hold."""
 
 
-class SpotEngine(Managed):
+class SpotEngine(Cancelling):
     """Kraken's spot engine: carries out commands on the trading floor (see ``Floor`` for its options)."""
 
     def __init__(self, catalogue: Catalogue, accounts: Iterable[Account], **options: Any) -> None:
@@ -33,6 +33,7 @@ class SpotEngine(Managed):
             commands.AmendOrder: self._amend,
             commands.EditOrder: self._edit,
             commands.CancelOrder: self._cancel,
+            commands.CancelOrders: self._cancel_several,
             commands.CancelAll: self._cancel_all,
             commands.CancelAllAfter: self._cancel_all_after,
             commands.Deposit: self.wallets.deposit,
@@ -195,80 +196,6 @@ class SpotEngine(Managed):
         else:
             self._go(order, market)
         self._conclude(market)
-
-    # -- cancelling --------------------------------------------------------------------------------
-
-    def _cancel(self, command: commands.CancelOrder) -> None:
-        account = self.accounts[command.account]
-        order = account.find_open(command.txid, command.cl_ord_id)
-        if order is None:
-            self._refuse(Reject.UNKNOWN_ORDER)
-            return
-        market = self.markets[order.instrument.id]
-        fault = None
-        if self.status(market) is MAINTENANCE:
-            fault = Reject.UNAVAILABLE
-        elif not command.batch:
-            fault = self._rate_fault(account, order.instrument.id, 0)
-        if fault is not None:
-            self._refuse(fault)
-            return
-        self._charge_age(order, limits.CANCEL)
-        self._finish(order, CANCELED, Reason.USER)
-        self._publish_book(market)
-
-    def cancel_house(self, order: Order, now_ns: int) -> list[Event]:
-        """Cancel a resting order of the market itself; nothing happens when it is gone."""
-        self.now_ns = now_ns
-        out: list[Event] = []
-        self._out = out
-        if order.level is not None:
-            self._finish(order, CANCELED, Reason.USER)
-            self._publish_book(self.markets[order.instrument.id])
-        return out
-
-    def _cancel_all(self, command: commands.CancelAll) -> None:
-        if self.system is TradingStatus.MAINTENANCE:
-            self._refuse(Reject.UNAVAILABLE)
-            return
-        orders = [
-            order
-            for order in self.accounts[command.account].open.values()
-            if self.markets[order.instrument.id].status is not TradingStatus.MAINTENANCE
-        ]
-        if self.rate_limits:
-            for pair in {order.instrument.id for order in orders}:
-                self.accounts[command.account].rate(pair).add(2, self.now_ns)
-        self._out.append(events.CancelledAll(command.account, len(orders)))
-        self._cancel_orders(orders, Reason.USER)
-
-    def _cancel_orders(self, orders: list[Order], reason: Reason) -> None:
-        for order in orders:
-            self._finish(order, CANCELED, reason)
-        for name in dict.fromkeys(order.instrument.id for order in orders):
-            self._publish_book(self.markets[name])
-
-    def _cancel_all_after(self, command: commands.CancelAllAfter) -> None:
-        account = self.accounts[command.account]
-        account.cancel_after_ns = self.now_ns + command.timeout_s * 10**9 if command.timeout_s else 0
-        self._watch_switch(account)
-        self._out.append(events.CancelAfterSet(account.name, self.now_ns, account.cancel_after_ns))
-
-    def _switch_due(self, account: Account) -> None:
-        """Look at an account's dead man's switch: it fires, was put off, or was disarmed."""
-        if account.cancel_after_queued_ns <= self.now_ns:
-            account.cancel_after_queued_ns = 0
-        if 0 < account.cancel_after_ns <= self.now_ns:
-            account.cancel_after_ns = 0
-            self._cancel_orders(list(account.open.values()), Reason.CANCEL_AFTER)
-        self._watch_switch(account)
-
-    def _watch_switch(self, account: Account) -> None:
-        """Have a timer for the switch, unless one goes off early enough to look again."""
-        due_ns, queued_ns = account.cancel_after_ns, account.cancel_after_queued_ns
-        if due_ns and not 0 < queued_ns <= due_ns:
-            account.cancel_after_queued_ns = due_ns
-            self._timers.at(due_ns, self._switch_due, account)
 
     # -- changing ----------------------------------------------------------------------------------
 

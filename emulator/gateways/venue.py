@@ -25,12 +25,12 @@ from emulator.gateways.offers import Offers
 from emulator.gateways.rate_limits import RateLimits
 from emulator.gateways.tape import Tape
 from emulator.gateways.tokens import Tokens
+from emulator.gateways.turns import SLICE_S
 from emulator.gateways.wires import Wires
 
 Listener = Callable[[list[Event]], None]
-AT_ONCE, SLICE_S = 32, 0.002
-"""Things of what is due that are done before the clock is looked at, and how long they go on before others
-get a turn."""
+AT_ONCE = 32
+"""Most things of what is due that are done before the clock is looked at."""
 _log = logging.getLogger(__name__)
 
 
@@ -80,7 +80,7 @@ class Venue:
 
     def execute(self, command: Command, reply: Callable[[list[Event]], None] | None = None) -> list[Event]:
         """Apply ``command``, let ``reply`` send the answer, then tell everybody else."""
-        events = self.engine.apply(command, self.clock.now_ns())
+        events = self.engine.apply(command, self._now_ns())
         if reply is not None:
             reply(events)
         self.publish(events)
@@ -90,7 +90,7 @@ class Venue:
         self, commands: Sequence[Command], reply: Callable[[list[list[Event]]], None] | None = None
     ) -> list[list[Event]]:
         """Apply ``commands`` at one moment, let ``reply`` send the answer, then tell everybody else once."""
-        now_ns = self.clock.now_ns()
+        now_ns = self._now_ns()
         outcomes = [self.engine.apply(command, now_ns) for command in commands]
         if reply is not None:
             reply(outcomes)
@@ -168,19 +168,36 @@ class Venue:
         self.close()
         self._wake()
 
+    def _now_ns(self) -> int:
+        """Return the time, all that was due before it being done or under way."""
+        now_ns = self.clock.now_ns()
+        due_ns = self._timer_due_ns
+        if due_ns is not None and due_ns <= now_ns and not self._behind:
+            self._turned()  # the loop is late
+            return self.clock.now_ns()
+        return now_ns
+
     def _wake(self) -> None:
-        """Let happen what is due, a slice at a time: others are served in between, at the time reached."""
+        """Let happen what is due, a slice at a time: others are served in between, at the time reached.
+
+        A thing may take a microsecond or milliseconds, so the clock is looked at after one, two, four, …
+        """
         self._timer_due_ns = None
-        ends_s = time.perf_counter() + SLICE_S
-        while self._advance():
+        ends_s, most = time.perf_counter() + SLICE_S, 1
+        while self._advance(most):
             if time.perf_counter() > ends_s:
                 self._timer = asyncio.get_running_loop().call_soon(self._wake)
                 return
+            most = min(2 * most, AT_ONCE)
 
-    def _advance(self) -> bool:
+    def _advance(self, most: int) -> bool:
         """Do some of what is due and tell of it; tell whether there is more."""
         until_ns = self.clock.reaches_ns()
-        events = self.engine.advance(until_ns, AT_ONCE)
+        try:
+            events = self.engine.advance(until_ns, most)
+        except Exception:  # a mistake of ours: the rest of what is due goes on
+            _log.exception("something that was due failed")
+            events = []
         due_ns = self.engine.deadline()
         late, self._behind = self._behind, due_ns is not None and due_ns <= until_ns
         if late or self._behind:

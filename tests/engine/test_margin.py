@@ -399,3 +399,28 @@ def test_tier_of_an_account_is_what_decides(new_venue):
     venue.sell("bob", "1", "60000")
     venue.buy("pro", "1", "60000", leverage=5)
     assert len(positions(venue, "pro")) == 1
+
+
+def test_many_positions_and_orders_add_up_exactly(trader):
+    """Sums are made once a pair and leverage; they are what each for itself comes to."""
+    engine, alice = trader.engine, trader.engine.accounts["alice"]
+    trader.buy("bob", "10", "2000", pair="XETHZUSD")
+    trader.sell("bob", "10", "2000.01", pair="XETHZUSD")
+    trader.buy("carol", "0.01", "2000.01", pair="XETHZUSD")
+    for leverage in (2, 3, 5):
+        trader.buy("alice", "0.017", "60000.1", leverage=leverage)
+        trader.sell("alice", "0.11", "2000", pair="XETHZUSD", leverage=leverage)
+        trader.buy("alice", "0.013", "55000.7", leverage=leverage)
+    trader.buy("alice", "0.013", "55000.9")
+    found = engine.balance(alice)
+    units = {XBTUSD: Fraction(1, 10**9), "XETHZUSD": Fraction(1, 10**10)}
+    held = [(p, engine.markets[p.instrument.id].last_price, units[p.instrument.id]) for p in positions(trader)]
+    assert len(held) == 6
+    assert found.margin == sum(p.margin(price) * unit for p, price, unit in held)
+    assert found.profit == sum(p.profit(price) * unit for p, price, unit in held)
+    assert found.cost == sum(p.open_cost * unit for p, _, unit in held)
+    assert found.value == sum(p.open * price * unit for p, price, unit in held)
+    waiting = [(order.remaining * order.price * units[XBTUSD], order.leverage) for order in alice.open.values()]
+    assert len(waiting) == 4
+    assert found.ordered == sum(cost for cost, _ in waiting)
+    assert found.reserved == sum(cost / leverage for cost, leverage in waiting if leverage)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from emulator.engine.commands import CancelOrder, Command, PlaceOrder
+from emulator.engine.commands import CancelOrders, Command, PlaceOrder
 from emulator.engine.events import Accepted, Amended, Ended, Event, Rejected
 from emulator.engine.ids import IdSequence
 from emulator.gateways import ordering
@@ -202,15 +202,9 @@ class Gateway:
         self._told = None
         return events
 
-    def execute_all(self, session: Session, cancels: Sequence[CancelOrder]) -> list[Event]:
-        """Cancel several orders at one moment; return what answers each."""
-
-        def reply(outcomes: list[list[Event]]) -> None:
-            self._answer(session, [event for events in outcomes for event in events])
-
-        outcomes = self.venue.execute_all(cancels, reply)
-        self._told = None
-        return [events[0] for events in outcomes]
+    def cancel(self, session: Session, command: CancelOrders) -> None:
+        """Cancel several orders; their reports go out first.  VenueError when some cannot be cancelled."""
+        ordering.answer(self._execute(command, lambda events: self._answer(session, events)))
 
     def _answer(self, session: Session, events: Sequence[Event]) -> None:
         """Send the session its own reports."""

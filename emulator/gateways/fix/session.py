@@ -8,10 +8,10 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
-from emulator.engine.commands import CancelOrder
-from emulator.engine.events import Event
+from emulator.engine.commands import CancelOrders
 from emulator.gateways.errors import VenueError
 from emulator.gateways.fix import past, refusals, reports, wire
 from emulator.gateways.fix.cl_ord_ids import ClOrdIds
@@ -161,7 +161,8 @@ class Session:
         if self.orders and not self._clean and not self.keep_orders:
             mine = [live for live in self.orders.values() if live.logon == self.logons]
             _log.info("FIX %s: disconnected, %d orders are cancelled", self, len(mine))
-            self.cancel(mine)
+            with suppress(VenueError):  # what cannot be cancelled now stays
+                self.cancel(mine)
         self._save()
 
     def tick(self) -> None:
@@ -277,11 +278,11 @@ class Session:
         reference = f"379={fields['11']}\x01" if "11" in fields else ""
         self.post("j", f"45=0\x0158={text}\x01372={fields['35']}\x01{reference}380={reason}\x01")
 
-    def cancel(self, orders: list[LiveOrder]) -> list[Event]:
-        """Cancel orders of ours; each is reported by itself.  Return what answers each."""
-        account = self.account.name
-        commands = [CancelOrder(account=account, txid=live.order.txid, batch=True) for live in orders]
-        return self.gateway.execute_all(self, commands) if commands else []
+    def cancel(self, orders: list[LiveOrder]) -> None:
+        """Cancel orders of ours; each is reported by itself.  VenueError when some cannot be."""
+        if orders:
+            txids = tuple(live.order.txid for live in orders)
+            self.gateway.cancel(self, CancelOrders(account=self.account.name, txids=txids))
 
     # -- what outlasts a run ----------------------------------------------------------------------
 
