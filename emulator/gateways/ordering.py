@@ -156,6 +156,14 @@ def check(engine: SpotEngine, command: PlaceOrder | EditOrder, now_ns: int) -> N
         raise VenueError(REJECT_TEXT[fault])
 
 
+def cancelled(outcomes: list[list[Event]]) -> int:
+    """Return how many orders a batch of cancels has ended; VenueError when it was refused all of them."""
+    refusals = [events[0].reason for events in outcomes if type(events[0]) is Rejected]
+    if refusals and len(refusals) == len(outcomes):
+        raise VenueError(REJECT_TEXT[refusals[0]])
+    return len(outcomes) - len(refusals)
+
+
 def answer(events: list[Event]) -> Event:
     """Return the event that answers the command; raises VenueError when the command was refused."""
     ended = None

@@ -22,10 +22,10 @@ from emulator.gateways.errors import VenueError
 from emulator.gateways.keys import PERMISSIONS, ApiKey, KeyRing, demo_credentials
 from emulator.gateways.offers import Offers
 from emulator.gateways.parameters import Params
+from emulator.gateways.permissions import allow
 from emulator.gateways.roles import Role
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.spot_rest.endpoints import PRIVATE, PUBLIC
-from emulator.gateways.spot_rest.session import allow
 from emulator.gateways.spot_ws_v2.session import Gateway, Session
 from emulator.gateways.tape import Past, Tape
 from emulator.gateways.tokens import Tokens

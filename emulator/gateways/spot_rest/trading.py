@@ -160,9 +160,7 @@ def _cancel(venue: Venue, account: Account, orders: list[Order], *, batch: bool 
     outcomes = venue.execute_all(
         [commands.CancelOrder(account=account.name, txid=order.txid, batch=batch) for order in orders]
     )
-    for events in outcomes:
-        ordering.answer(events)
-    return {"count": len(orders)}
+    return {"count": ordering.cancelled(outcomes)}
 
 
 def cancel_order(venue: Venue, key: ApiKey, params: Params) -> Any:
