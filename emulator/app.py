@@ -5,7 +5,6 @@ import gc
 import ipaddress
 import logging
 import os
-import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from errno import EADDRINUSE
 from pathlib import Path
@@ -13,19 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from emulator import accounts, addresses
+from emulator import accounts, addresses, instruments
 from emulator import settings as settings_
+from emulator.advertised import Advertised
 from emulator.bundle import share
 from emulator.calibration import YARDSTICK, Calibration, Watch
 from emulator.clock import Clock
 from emulator.control import server as control
 from emulator.control.managed import ManagedControl
+from emulator.control.rules import Rules
 from emulator.control.tls import TlsControl
 from emulator.control.venue import VenueControl
-from emulator.endpoints import Endpoint, EndpointsFile, as_text, as_values, place
+from emulator.endpoints import Endpoint, as_values, place
 from emulator.engine.accounts import Account
 from emulator.engine.commands import Deposit
-from emulator.engine.instruments import Catalogue
 from emulator.engine.spot import SpotEngine
 from emulator.gateways.access import Entrance, Network, guarded
 from emulator.gateways.authority import WILDCARDS, Authority, Certificate
@@ -45,7 +45,6 @@ from emulator.link import ladder, tiers
 from emulator.link.live import Live
 from emulator.link.stream import ProtocolFactory, at_hand
 from emulator.link.timer import DueQueue
-from emulator.link.wire import WiredLink
 from emulator.listeners import Listeners, reachable
 from emulator.market.driver import Driver
 from emulator.market.history import SyntheticPast
@@ -55,6 +54,8 @@ from emulator.market.synthetic import SyntheticMarket
 from emulator.measure.prober import ProbeError, Prober
 from emulator.scratch import Scratch
 from emulator.settings import Settings, SettingsError
+from emulator.state import State
+from emulator.words import unknown
 
 if TYPE_CHECKING:
     from emulator.gateways.fix.server import Server as FixServer
@@ -86,12 +87,19 @@ class App:
         """
         self.settings = settings
         self.accounts = settings_.load_accounts(settings)
-        self.catalogue = Catalogue.from_json((settings_.PROFILES / "instruments" / "spot.json").read_bytes())
+        self.instruments = instruments.load(settings)
+        self.catalogue = self.instruments.catalogue
+        self.quiet: tuple[str, ...] = ()
+        """Symbols of pairs that the market does not trade in, as it knows no price of them."""
         self.tiers = load_tiers(settings)
         self._far = any(tier.rtt_us for tier in self.tiers)
         self.choice = ladder.choose(settings.link, nearby=not self._far)
         self.entrances = entrances(settings, self.tiers)
-        self.authority = Authority(settings_.state_folder(settings))
+        self.advertised = Advertised(settings.advertise, settings.tier)
+        self.state = State(settings)
+        if self.state.warning:
+            _log.warning("%s", self.state.warning)
+        self.authority = Authority(self.state.folder)
         self.tls = Tls(self.authority, Certificate(settings.certificate))
         self.listeners: list[Listeners] = []
         """The listeners of the chosen link; after them, when ``auto`` chose one that has addresses of its
@@ -111,12 +119,21 @@ class App:
         """What the profile gives to the accounts."""
         self._front: front.Server | None = None
         self._fix: FixServer | None = None
+        self._fix_state = self.state.folder / "fix" if settings.state and settings.fix == "on" else None
+        self.goes_on = self._fix_state is not None and any(self._fix_state.glob("*"))
+        """Whether there are FIX sessions of an earlier run, whose clients know its orders."""
         self._watches: list[tuple[asyncio.Task[None], Scratch]] = []
 
     @property
     def control_url(self) -> str:
         """Where the control API is, once it is."""
         return f"http://{place(reachable(self.settings.control_host), self._control_port)}"
+
+    @property
+    def control_url_outside(self) -> str:
+        """Where clients outside see the control API."""
+        here = reachable(self.settings.control_host), self._control_port
+        return f"http://{place(*self.advertised.place(*here))}"
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -186,7 +203,7 @@ class App:
 
         apart = addresses.apart(self.settings.host)
         measured = rung.name != "none" and self._far and not self.settings.raw_delay
-        yardsticks = (YARDSTICK,) if measured and _keeps_floor(rung.name) else ()
+        yardsticks = (YARDSTICK,) if measured else ()
         listeners = Listeners(
             rung.name,
             await rung.open(
@@ -243,7 +260,7 @@ class App:
                 members,
                 settings_.PROFILES / "fix" / "KRAKEN-FIX44.xml",
                 displace=settings.fix_logon == "displace",
-                state_folder=settings_.state_folder(settings) / "fix" if settings.state else None,
+                state_folder=self._fix_state,
             )
         except OSError as error:
             raise SettingsError(f"cannot keep FIX sessions (--state): {error}") from None
@@ -253,12 +270,13 @@ class App:
         """Open the port by which links are changed while clients are connected."""
         settings = self.settings
         live = Live(self.listeners[0].link, self.tiers, [at.link for at in self.listeners[1:]])
-        control_ = VenueControl(venue)
+        control_, tls = VenueControl(venue), TlsControl(self.tls, self.authority)
         self._control = control.Server(
             live,
             control_,
             ManagedControl(venue, control_, self._deposits, keeps_market=settings.market == "synthetic"),
-            TlsControl(self.tls, self.authority),
+            tls,
+            Rules(venue, tls, self._fix),
             settings_.PROFILES / "schedules",
             control.Names.of(settings.control_host, (settings.host, *settings.tls_names)),
             self.endpoints_json,
@@ -267,10 +285,13 @@ class App:
         try:
             self._control_listener = await self._control.listen(host, port)
         except OSError as error:
+            taken = error.errno == EADDRINUSE
             reason = (
-                "is taken (another emulator? use --ports auto)" if error.errno == EADDRINUSE else str(error)
+                "is taken (another emulator? use --ports auto)"
+                if taken
+                else f"cannot be had: {error.strerror}"
             )
-            raise SettingsError(f"control port {port} on {host} {reason}") from None
+            raise SettingsError(f"control port {port} on control host {host} {reason}") from None
         self._control_port = int(self._control_listener.sockets[0].getsockname()[1])
 
     def _guard(self, tier: tiers.Tier, factory: ProtocolFactory) -> ProtocolFactory:
@@ -279,16 +300,15 @@ class App:
 
     async def _calibrate(self, listeners: Listeners, queue: DueQueue) -> None:
         """Take the venue's own time off what paths hold, measured at a venue of the same kind."""
-        scratch = Scratch(self.catalogue, self.settings.seed, queue.until)
+        scratch = Scratch(instruments.kraken(), self.settings.seed, queue.until)
         watched = False
         try:
             async with Prober() as prober:
                 await listeners.calibrate(self.tiers, Calibration(prober, scratch))
-            if isinstance(listeners.link, WiredLink) and _keeps_floor(listeners.rung):
-                floors_us = {(at.tier, at.path): at.floor_us for at in listeners.endpoints}
-                watch = Watch(listeners.link, listeners.link, scratch)
-                self._watches.append((asyncio.create_task(watch.run(self.tiers, floors_us)), scratch))
-                watched = True
+            floors_us = {(at.tier, at.path): at.floor_us for at in listeners.endpoints}
+            watch = Watch(listeners.link, scratch).run(self.tiers, floors_us)
+            self._watches.append((asyncio.create_task(watch), scratch))
+            watched = True
         except (ProbeError, OSError) as error:
             _log.warning(
                 "link %s could not be measured, so its own time comes on top: %s", listeners.rung, error
@@ -322,6 +342,7 @@ class App:
         self.listeners.clear()
         for stop in reversed(self._stops):
             stop()
+        self.state.close()
 
     # -- building ---------------------------------------------------------------------------------
 
@@ -331,15 +352,17 @@ class App:
         profile = past = None
         if settings.market == "synthetic":
             path = settings_.profile("market", settings.market_profile)
-            profile = load_market(path, self.catalogue)
+            profile = load_market(path, self.catalogue, self.instruments.prices, self.instruments.own)
+            pairs = self.catalogue.pairs.items()
+            self.quiet = tuple(pair.symbol for name, pair in pairs if name not in profile.pairs)
             past = SyntheticPast(self.catalogue, profile, settings.seed, now_ns)
         owners = [*map(accounts.account, self.accounts), Account(accounts.MARKET, house=True)]
         engine = SpotEngine(
             self.catalogue,
             owners,
-            seed=settings.seed,
-            first_trade_ids={name: past.first_trade_id(name) for name in self.catalogue.pairs}
-            if past
+            seed=settings.seed ^ now_ns if self.goes_on else settings.seed,  # ids are others than theirs
+            first_trade_ids={name: past.first_trade_id(name) for name in profile.pairs}
+            if past and profile
             else None,
             post_only_rejects=settings.post_only == "reject",
             rate_limits=settings.rate_limits == "on",
@@ -378,11 +401,12 @@ class App:
 
     # -- telling ----------------------------------------------------------------------------------
 
-    def endpoints_json(self, ca: Path | None = None, asked_as: str = "") -> dict[str, Any]:
+    def endpoints_json(self, ca: Path | None = None, asked_as: str = "", port: int = 0) -> dict[str, Any]:
         """Return the endpoints in the form of ``--endpoints-file`` (docs/architecture.md).
 
         ``ca`` is a copy of the authority's certificate, for those who cannot read the authority's folder.
         What listens on every address is told by the name that was ``asked_as``, if any: that one reaches it.
+        Who asked by the ``port`` that is advertised is told the places that are.
         """
         accounts = []
         for row in self.accounts:
@@ -404,13 +428,11 @@ class App:
             )
             if self.settings.control_host in WILDCARDS:
                 control_url = f"http://{place(asked_as, self._control_port)}"
+            if self.advertised.asked_outside(asked_as, port, self._control_port):
+                endpoints = self.advertised.seen(endpoints, asked_as)
+                control_url = f"http://{place(*self.advertised.place(asked_as, self._control_port))}"
         tiers_ = as_values(endpoints, ca or self.shared_ca or self.authority.ca_path)
         return {"tiers": tiers_, "accounts": accounts, "control": control_url, "pid": os.getpid()}
-
-
-def _keeps_floor(rung: str) -> bool:
-    """Tell whether a rung's floor has the venue's work in it, which changes: the others see requests come."""
-    return rung == "netem"
 
 
 def load_tiers(settings: Settings) -> tuple[tiers.Tier, ...]:
@@ -418,7 +440,7 @@ def load_tiers(settings: Settings) -> tuple[tiers.Tier, ...]:
     known = tiers.load_tiers(*settings_.tier_folders(settings))
     for name in settings.tier:
         if name not in known:
-            raise SettingsError(f"unknown tier {name!r}; there are: {', '.join(known)}")
+            raise SettingsError(unknown("tier", name, known))
     return tuple(known[name] for name in settings.tier)
 
 
@@ -428,9 +450,7 @@ def entrances(settings: Settings, tiers_: Sequence[tiers.Tier]) -> dict[str, Ent
         # Of any profile, not only of those that are open: who has a subscription has it everywhere.
         every = (*tiers_, *tiers.load_tiers(*settings_.tier_folders(settings)).values())
         if settings.provider not in (known := {name for tier in every for name in tier.requires.providers}):
-            raise SettingsError(
-                f"unknown provider {settings.provider!r}; there are: {', '.join(sorted(known))}"
-            )
+            raise SettingsError(unknown("provider", settings.provider, sorted(known)))
     try:
         listed = tuple(ipaddress.ip_network(text) for text in settings.allow_source)
     except ValueError as error:
@@ -450,68 +470,3 @@ def _entrance(settings: Settings, tier: tiers.Tier, listed: tuple[Network, ...])
         websocket_us=tier.service.websocket_us,
         marks=tiers.MARKS,
     )
-
-
-# -- running ---------------------------------------------------------------------------------------------
-
-
-def run(settings: Settings, *, as_json: bool) -> None:
-    """Run the venue until SIGINT or SIGTERM."""
-    app = App(settings)
-    asyncio.run(_run(app, as_json=as_json))
-
-
-async def _run(app: App, *, as_json: bool) -> None:
-    loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    file = EndpointsFile(app.settings.endpoints_file)
-    try:
-        await app.start()
-        endpoints = app.endpoints_json()
-        file.write(endpoints)
-        print(msgspec.json.encode(endpoints).decode() if as_json else ready_text(app), flush=True)
-        await stopped.wait()
-    finally:
-        file.withdraw()
-        await app.stop()
-
-
-def _shut(app: App, tier: tiers.Tier) -> str:
-    """Say why nobody at all comes through to a tier, or nothing."""
-    entrance = app.entrances[tier.name]
-    if not entrance.connected:
-        return f"every connection is reset: no --provider of {', '.join(tier.requires.providers)}"
-    return (
-        "every connection is reset: no address is listed (--allow-source)" if entrance.sources == () else ""
-    )
-
-
-def _flaw(certificate: str) -> list[str]:
-    """Say that clients must refuse what TLS ports present."""
-    if certificate == Certificate.VALID:
-        return []
-    return [f"TLS      {certificate} certificate: to be refused; {Certificate.VALID.host} has a valid one"]
-
-
-def ready_text(app: App) -> str:
-    """Return what a person reads when the venue is ready."""
-    settings, endpoints = app.settings, app.endpoints_json()
-    market = (
-        "no market" if settings.market == "off" else f"{len(app.catalogue.pairs)} pairs, synthetic market"
-    )
-    lines = [f"Kraken spot, seed {settings.seed}, {market}", "", *as_text(app.endpoints)]
-    lines += [f"not link {name}: {reason}" for name, reason in app.choice.passed_over]
-    lines += [f"{tier.name}: {_shut(app, tier)}" for tier in app.tiers if _shut(app, tier)]
-    lines += [
-        "",
-        f"CA       {app.shared_ca or app.authority.ca_path}",
-        *_flaw(settings.certificate),
-        f"control  {app.control_url}",
-        "accounts (API key, private key):",
-    ]
-    shown = endpoints["accounts"][:3]
-    lines += [f"  {row['name']:<8}{row['spot']['key']}\n          {row['spot']['secret']}" for row in shown]
-    rest = ", ".join(row["name"] for row in endpoints["accounts"][3:])
-    lines += [f"  and {rest}: --json or --endpoints-file gives all keys", "", "ready; Ctrl-C stops"]
-    return "\n".join(lines)

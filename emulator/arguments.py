@@ -1,8 +1,16 @@
 """The command line's arguments: what may be written, and the help that says so."""
 
 import argparse
+import math
+from collections.abc import Sequence
 from typing import NoReturn
 
+from emulator import __version__
+from emulator.words import nearest
+
+PATHS = ("dictionary", "profiles", "tiers", "schedules", "state", "ca", "config", "endpoints")
+"""What `paths` tells, by name."""
+MOST_SAMPLES = 100_000
 _EPILOG = """
 examples:
   kraken-emulator up --tier tokyo              the venue, 140 ms away
@@ -11,6 +19,8 @@ examples:
   kraken-emulator run --tier us -- python bot.py   an unmodified client, with Kraken's own hostnames
   kraken-emulator link set us rtt=90ms         a running emulator's link, changed
   kraken-emulator venue cancel_only --pair XBTUSD   what may be done in a pair, in every protocol at once
+  kraken-emulator accounts                     a running emulator's accounts and all their keys
+  kraken-emulator endpoints --json             where it is reached, for programs
   kraken-emulator deposit alice BTC 1.5        funds that arrive
   kraken-emulator clock step 1h                an hour passes at once
   eval "$(kraken-emulator env)"                what this shell starts calls Kraken here (up --proxy)
@@ -23,8 +33,49 @@ examples:
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, like every other error here."""
 
+    said_besides = ""
+    """What stdout gets besides: of `env`, whose output is evaluated, that it failed."""
+
     def error(self, message: str) -> NoReturn:
+        if self.said_besides:
+            print(self.said_besides)
         self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments; ends the program with one line where they cannot be used."""
+    root = parser()
+    found, unknown = root.parse_known_args(words)
+    if unknown:
+        command = subparsers(root)[found.command]
+        options = [text for action in command._actions for text in action.option_strings]
+        alike = nearest(next((w for w in unknown if w.startswith("-")), "").partition("=")[0], options)
+        hint = f"; did you mean {alike}?" if alike else ""
+        command.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    return found
+
+
+def subparsers(root: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """Return the parsers of the commands, by name."""
+    return next(
+        dict(action.choices) for action in root._actions if isinstance(action, argparse._SubParsersAction)
+    )
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}: seconds are meant, for example 30")
+    return seconds
+
+
+def _samples(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or not 2 <= int(text[:9]) <= MOST_SAMPLES:
+        raise argparse.ArgumentTypeError(f"{text!r}: a number from 2 to {MOST_SAMPLES} is meant")
+    return int(text)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,11 +86,14 @@ def parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    root.add_argument("--version", action="version", version=f"kraken-emulator {__version__}")
     commands = root.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_up(commands.add_parser("up", help="start the venue and keep it running"))
     _add_run(commands.add_parser("run", help="run a command whose network is a tier, as if it called Kraken"))
     _add_link(commands.add_parser("link", help="look at and change the links of a running emulator"))
     _add_venue(commands.add_parser("venue", help="look at and change a running emulator's trading status"))
+    _add_accounts(commands.add_parser("accounts", help="show a running emulator's accounts, with all keys"))
+    _add_endpoints(commands.add_parser("endpoints", help="show where a running emulator is reached"))
     _add_deposit(commands.add_parser("deposit", help="let a deposit arrive in a running emulator"))
     _add_clock(commands.add_parser("clock", help="look at and turn a running emulator's clock"))
     _add_reset(commands.add_parser("reset", help="bring a running emulator back to how it started"))
@@ -51,6 +105,7 @@ def parser() -> argparse.ArgumentParser:
         commands.add_parser("measure", help="measure every tier on every link, beside what Kraken publishes")
     )
     _add_ca(commands.add_parser("ca", help="show the local certificate authority, and how clients take it"))
+    _add_paths(commands.add_parser("paths", help="show where the files are: dictionary, profiles, state, CA"))
     table = commands.add_parser("tiers", help="list the connectivity tiers")
     table.add_argument("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
     commands.add_parser("doctor", help="try every way to make a link, and say what works here")
@@ -114,6 +169,36 @@ def _add_venue(venue: argparse.ArgumentParser) -> None:
     _add_control(venue)
 
 
+def _add_accounts(accounts: argparse.ArgumentParser) -> None:
+    accounts.description = "Show a running emulator's accounts, with their keys for REST, WebSocket and FIX."
+    add = accounts.add_argument
+    add("account", nargs="?", metavar="ACCOUNT", help="this one alone (default: all)")
+    add("--json", action="store_true", help="print JSON")
+    _add_control(accounts)
+
+
+def _add_endpoints(endpoints: argparse.ArgumentParser) -> None:
+    endpoints.description = "Show where a running emulator is reached, by tier and protocol."
+    add = endpoints.add_argument
+    add("tier", nargs="?", metavar="TIER", help="this one alone (default: all)")
+    add("--json", action="store_true", help="print JSON, as in the endpoints file")
+    _add_control(endpoints)
+
+
+def _add_paths(paths: argparse.ArgumentParser) -> None:
+    paths.description = (
+        "Show where files are, or are looked for: the FIX dictionary, profiles, schedules, the state folder, "
+        "the CA, the settings file. With a NAME its path alone: $(kraken-emulator paths dictionary)."
+    )
+    add = paths.add_argument
+    add("name", nargs="?", metavar="NAME", choices=PATHS, help=", ".join(PATHS))
+    add("--state-folder", metavar="DIR", help="as `up` has it")
+    add("--tiers-folder", metavar="DIR", help="as `up` has it")
+    add("--endpoints-file", metavar="FILE", help="as `up` has it")
+    add("--config", metavar="FILE", help="as `up` has it")
+    add("--json", action="store_true", help="print JSON")
+
+
 def _add_deposit(deposit: argparse.ArgumentParser) -> None:
     deposit.description = "Let a deposit arrive: balances, ledgers, DepositStatus and clients show it."
     add = deposit.add_argument
@@ -154,7 +239,7 @@ def _add_health(health: argparse.ArgumentParser) -> None:
         "Tell whether an emulator answers: exit code 0 when all its listeners do, 2 when there is none."
     )
     add = health.add_argument
-    add("--wait", metavar="SECONDS", type=float, default=0.0, help="wait for it so long (default: 0)")
+    add("--wait", metavar="SECONDS", type=_seconds, default=0.0, help="wait for it so long (default: 0)")
     _add_control(health)
 
 
@@ -162,8 +247,8 @@ def _add_env(env: argparse.ArgumentParser) -> None:
     env.formatter_class = argparse.RawDescriptionHelpFormatter
     env.description = (
         "Print what a shell sets so that clients who honour proxies take Kraken's own hostnames to a\n"
-        "running emulator (up --proxy), reach nothing else, and trust its certificates. Others are not held\n"
-        "back (docs/proxy.md): `run` is for them."
+        "running emulator (up --proxy), reach nothing else, and trust its certificates. Python, Node and\n"
+        "Java programs that ignore the proxy are stopped; for others (docs/proxy.md) there is `run`."
     )
     env.epilog = """
 examples:
@@ -171,6 +256,8 @@ examples:
   kraken-emulator env --shell fish | source
   kraken-emulator env --shell powershell | Out-String | Invoke-Expression
 """
+    if isinstance(env, _Parser):
+        env.said_besides = "false"
     add = env.add_argument
     add("--tier", metavar="NAME", help="tier whose proxy is meant (default: the emulator's first)")
     add("--shell", metavar="NAME", default="sh", help="sh, fish or powershell (default: sh)")
@@ -187,7 +274,7 @@ def _add_measure(measure: argparse.ArgumentParser) -> None:
     add = measure.add_argument
     add("--tier", metavar="NAME[,NAME]", help="tiers to measure (default: all)")
     add("--link", metavar="RUNG[,RUNG]", help="links to measure (default: all that work here, but none)")
-    add("--samples", type=int, default=1_000, metavar="N", help="orders per tier (default: 1000)")
+    add("--samples", type=_samples, default=1_000, metavar="N", help="orders per tier (default: 1000)")
     add("--quick", action="store_true", help="100 orders per tier: no p99.9")
     add("--market", default="off", metavar="WHO", help="who else trades meanwhile (default: off)")
     add("--output", default=".", metavar="DIR", help="where the two files go (default: here)")
@@ -238,7 +325,7 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
         default=None,
         help="leave the venue's own time on top of each tier's RTT instead of measuring and subtracting it",
     )
-    add("--seed", type=int, metavar="N", help="decides ids, keys, market and jitter (default: 0)")
+    add("--seed", metavar="N", help="decides ids, keys, market and jitter (default: 0)")
     add("--market", metavar="WHO", help="who else trades: synthetic or off (default: synthetic)")
     add("--market-profile", metavar="NAME|FILE", help="prices and rates of the synthetic market")
     add("--accounts", metavar="NAME|FILE", help="accounts profile (default: default, 16 funded accounts)")
@@ -252,21 +339,20 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
     )
     add("--tls-names", metavar="NAME[,NAME]", help="further names that the certificate is valid for")
     add("--ports", metavar="HOW", help="fixed, or auto for free ones (default: fixed)")
-    add("--http-port", type=int, metavar="N", help="first tier's plain port (default: 7480, next tier +100)")
-    add("--tls-port", type=int, metavar="N", help="first tier's TLS port (default: 7443, next tier +100)")
+    add("--http-port", metavar="N", help="first tier's plain port (default: 7480, next tier +100)")
+    add("--tls-port", metavar="N", help="first tier's TLS port (default: 7443, next tier +100)")
     add("--control-host", metavar="ADDR", help="address of the control API (default: 127.0.0.1)")
-    add("--control-port", type=int, metavar="N", help="port of the control API (default: 7490)")
+    add("--control-port", metavar="N", help="port of the control API (default: 7490)")
     add(
         "--proxy",
         action="store_true",
         default=None,
         help="open an HTTP proxy that takes Kraken's hostnames to the venue and refuses all else",
     )
-    add("--proxy-port", type=int, metavar="N", help="first tier's proxy port (default: 7470, next tier +100)")
+    add("--proxy-port", metavar="N", help="first tier's proxy port (default: 7470, next tier +100)")
     add("--fix", metavar="on|off", help="FIX acceptors (default: on)")
     add(
         "--fix-port",
-        type=int,
         metavar="N",
         help="first tier's FIX market data port; +1 trading, +5 level 3 (default: 4000, next tier +100)",
     )
@@ -280,12 +366,17 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
         "--state",
         action="store_true",
         default=None,
-        help="keep FIX sequence numbers and sent reports in the state folder",
+        help="FIX sessions outlast a restart (numbers and ClOrdIDs, not orders), in the state folder",
     )
     add("--endpoints-file", metavar="FILE", help="write the endpoints as JSON when everything answers")
     add("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
     add("--state-folder", metavar="DIR", help="where the local CA and --state live (default: user's data)")
     add("--trust-folder", metavar="DIR", help="write ca.pem and bundle.pem there, for clients elsewhere")
+    add(
+        "--instruments",
+        metavar="FILE",
+        help="pairs and assets of your own, besides Kraken's (docs/instruments.md)",
+    )
     add("--rate-limits", metavar="on|off", help="Kraken's rate limits (default: on; off for load tests)")
     add(
         "--certificate",
@@ -293,6 +384,12 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
         help="what TLS ports present: valid, wrong-name, expired or untrusted (default: valid)",
     )
     add("--post-only", metavar="HOW", help="a crossing post-only order: cancel or reject (default: cancel)")
+    add(
+        "--advertise",
+        metavar="[HOST:]PORT:PORT[,…]",
+        help="mapped ports as clients outside see them, in the words of docker's -p: 17480:7480",
+    )
+    add("--log-level", metavar="LEVEL", help="debug (each refusal, and why), info, warning or error")
     add(
         "--pair-fees",
         metavar="HOW",

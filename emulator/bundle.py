@@ -43,7 +43,7 @@ def share(folder: Path, ca: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SettingsError(f"cannot make {folder}: {error.strerror}") from None
+        raise SettingsError(f"trust folder {folder} cannot be made: {error.strerror}") from None
     contents = {
         "bundle.pem": authority if system is None else with_authority(system, ca),
         "ca.pem": authority,

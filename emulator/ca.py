@@ -11,6 +11,7 @@ import msgspec
 from emulator import bundle as bundles
 from emulator.endpoints import write_atomically
 from emulator.gateways.authority import Authority, AuthorityError
+from emulator.settings import SettingsError
 
 _DAY = "%Y-%m-%d"
 _BUNDLE, _CA = "{bundle}", "{ca}"
@@ -91,8 +92,11 @@ def _write_bundle(bundle: Path, ca: Path) -> Path:
         known = ", ".join(bundles.SYSTEM_BUNDLES)
         raise AuthorityError(f"no bundle to join with: neither certifi nor one of {known} is there")
     if bundle.exists() and any(bundle.samefile(source) for source in (system, ca)):
-        raise AuthorityError(f"{bundle} is what would be joined: name another file")
-    write_atomically(bundle, bundles.with_authority(system, ca))
+        raise AuthorityError(f"--bundle: {bundle} is what would be joined: name another file")
+    try:
+        write_atomically(bundle, bundles.with_authority(system, ca))
+    except SettingsError as error:
+        raise AuthorityError(f"--bundle: {error}") from None
     return system
 
 

@@ -1,14 +1,18 @@
 """The command line: arguments to calls.  Nothing heavy is imported before it is needed."""
 
 import errno
-import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from emulator import __version__
-from emulator.arguments import parser
+from emulator.arguments import parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from emulator.settings import Settings
 
 PIPE_CLOSED = 141
 """Exit code where nobody reads: that of a command which SIGPIPE ends."""
@@ -37,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def _main(argv: Sequence[str] | None) -> None:
     argv = list(sys.argv[1:] if argv is None else argv)
     own = argv[: argv.index("--")] if "--" in argv else argv
-    arguments = vars(parser().parse_args(own))
+    arguments = vars(parse(own))
     if arguments["command"] == "run":
         arguments["command_line"] = argv[len(own) + 1 :]
     elif own != argv:
@@ -55,11 +59,11 @@ def _version(_: dict[str, Any]) -> None:
 def _tiers(arguments: dict[str, Any]) -> None:
     from emulator.clock import duration
     from emulator.link.tiers import ProfileError, load_tiers
-    from emulator.settings import SettingsError, load, tier_folders
+    from emulator.settings import tier_folders
 
     try:
-        tiers = load_tiers(*tier_folders(load(arguments, os.environ)))
-    except (SettingsError, ProfileError) as error:
+        tiers = load_tiers(*tier_folders(_settings(arguments)))
+    except ProfileError as error:
         _fail(error)
     rows = [("tier", "RTT", "jitter p50/p99/p99.9, one way", "what it is")]
     for tier in sorted(tiers.values(), key=lambda tier: tier.rtt_us):
@@ -93,29 +97,46 @@ def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
 
 
 def _up(arguments: dict[str, Any]) -> None:
-    from emulator import app
-    from emulator.settings import load
+    from emulator import up
+    from emulator.app import StartError
+    from emulator.logs import to_stderr
 
-    config, as_json = arguments.pop("config"), arguments.pop("json")
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    as_json = arguments.pop("json")
+    settings = _settings(arguments)
+    to_stderr(settings.log_level or "info", "%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        settings = load(arguments, os.environ, config)
         for host, may in ((settings.host, "use the demo keys"), (settings.control_host, "do everything")):
             if host not in ("127.0.0.1", "::1"):
                 print(f"warning: listening on {host}: whoever reaches it can {may}", file=sys.stderr)
-        app.run(settings, as_json=as_json)
-    except app.StartError as error:
+        up.run(settings, as_json=as_json)
+    except StartError as error:
         _fail(error)
+
+
+def _settings(arguments: dict[str, Any]) -> "Settings":
+    """Return what arguments, environment and settings file say; ends with one line where they cannot be."""
+    from emulator.settings import SettingsError, load, strangers
+
+    config = arguments.pop("config", None)
+    try:
+        settings = load(arguments, os.environ, config)
+    except SettingsError as error:
+        _fail(error)
+    if ignored := strangers(os.environ):
+        print(f"warning: {', '.join(ignored)}: no such setting, ignored", file=sys.stderr)
+    return settings
 
 
 def _run(arguments: dict[str, Any]) -> None:
     command = arguments.pop("command_line")
     if not command:
-        _fail(ValueError("no command to run: kraken-emulator run --tier tokyo -- python bot.py"))
+        _fail(ValueError("run: no COMMAND: kraken-emulator run --tier tokyo -- python bot.py"))
     from emulator.run.command import RunError, run
 
+    shared, quiet = arguments.pop("allow_internet"), arguments.pop("quiet")
+    settings = _settings(arguments)
     try:
-        sys.exit(run(command, arguments))
+        sys.exit(run(command, settings, shared=shared, quiet=quiet))
     except RunError as error:
         _fail(error)
     except Exception as error:
@@ -126,21 +147,28 @@ def _run(arguments: dict[str, Any]) -> None:
         _fail(error)
 
 
+_LINK_WORDS = {
+    "set": ("NAME=VALUE is missing, for example rtt=200ms", 99),
+    "play": ("a schedule is missing, by name or as a file, for example reroute", 1),
+}
+"""What stands behind the path, and how much of it at most."""
+
+
 def _link(arguments: dict[str, Any]) -> None:
     import json
 
     from emulator.control.client import ControlError, act, find, rows
 
     action, target, words = arguments["action"], arguments["target"], arguments["words"]
-    least = {"set": 1, "play": 1}.get(action, 0)
-    if (
-        len(words) < least
-        or (words and action not in ("set", "play"))
-        or (action == "play" and len(words) > 1)
-    ):
-        _fail(ValueError(f"link {action}: see kraken-emulator link --help"))
     if target is None and action not in ("show", "reset"):
-        _fail(ValueError(f"link {action}: which TIER[/PATH]?"))
+        _fail(ValueError(f"link {action}: TIER[/PATH] is missing, for example tokyo"))
+    wanted, most = _LINK_WORDS.get(action, ("", 0))
+    if wanted and not words:
+        _fail(ValueError(f"link {action} {target}: {wanted}"))
+    if len(words) > most:
+        _fail(ValueError(f"link {action} {target}: nothing is meant by {' '.join(words[most:])}"))
+    if arguments["loop"] and not (action == "play" and words[0].endswith(".csv")):
+        _fail(ValueError("link --loop: a trace is played over and over: play TIER[/PATH] FILE.csv"))
     try:
         url = find(arguments["control"], arguments["endpoints_file"])
         links = act(url, action, target, words, loop=arguments["loop"])
@@ -172,6 +200,58 @@ def _venue(arguments: dict[str, Any]) -> None:
     _print_table([*rows, *now.get("pairs", {}).items()])
 
 
+def _accounts(arguments: dict[str, Any]) -> None:
+    import json
+
+    from emulator.control import shown
+    from emulator.control.client import ControlError, endpoints
+
+    try:
+        there = endpoints(arguments["control"], arguments["endpoints_file"])
+        accounts = shown.accounts(there, arguments["account"])
+    except ControlError as error:
+        _fail(error)
+    if arguments["json"]:
+        print(json.dumps(accounts))
+    else:
+        _print_table(shown.account_rows(accounts))
+
+
+def _endpoints(arguments: dict[str, Any]) -> None:
+    import json
+
+    from emulator.control import shown
+    from emulator.control.client import ControlError, endpoints
+
+    try:
+        there = endpoints(arguments["control"], arguments["endpoints_file"])
+        tiers = shown.tiers(there, arguments["tier"])
+    except ControlError as error:
+        _fail(error)
+    if arguments["json"]:
+        print(json.dumps({"tiers": tiers, "control": there["control"]}))
+    else:
+        _print_table([*shown.endpoint_rows(tiers), ("control", "", "API", there["control"])])
+
+
+def _paths(arguments: dict[str, Any]) -> None:
+    import json
+
+    from emulator.paths import paths
+
+    name, as_json = arguments.pop("name"), arguments.pop("json")
+    config = arguments["config"] or os.environ.get("KRAKEN_EMULATOR_CONFIG")
+    known = paths(_settings(arguments), config)
+    if as_json:
+        print(json.dumps(known if name is None else {name: known[name]}))
+    elif name is None:
+        _print_table([(each, path or "none") for each, path in known.items()])
+    elif known[name]:
+        print(known[name])
+    else:
+        _fail(ValueError(f"paths {name}: there is none"))
+
+
 def _deposit(arguments: dict[str, Any]) -> None:
     from emulator.control.client import ControlError, deposit, find
 
@@ -187,8 +267,11 @@ def _clock(arguments: dict[str, Any]) -> None:
     from emulator.control.client import ControlError, clock, find
 
     action, value = arguments["action"], arguments["value"]
-    if (value is None) is not (action == "show"):
-        _fail(ValueError(f"clock {action}: see kraken-emulator clock --help"))
+    if value is None and action != "show":
+        missing = "a duration is missing, for example 1h30m" if action == "step" else "a number is missing"
+        _fail(ValueError(f"clock {action}: {missing}"))
+    if value is not None and action == "show":
+        _fail(ValueError(f"clock show: nothing is meant by {value}"))
     try:
         now = clock(find(arguments["control"], arguments["endpoints_file"]), action, value)
     except ControlError as error:
@@ -245,26 +328,26 @@ def _measure(arguments: dict[str, Any]) -> None:
 
     import msgspec
 
+    from emulator.endpoints import write_atomically
     from emulator.link import netns
     from emulator.link.tiers import ProfileError, load_tiers
     from emulator.measure.command import Plan, Stopped, measure, rungs_that_work, shortest_us
     from emulator.measure.report import as_html, as_text
     from emulator.settings import SettingsError, load, tier_folders
+    from emulator.words import unknown
 
     if alone:
         with netns.Namespace.current() as here:
             netns.loopback_up(here)
     folder, samples = Path(arguments["output"]), 100 if arguments["quick"] else arguments["samples"]
-    if samples < 2 or samples > 100_000:
-        _fail(ValueError("--samples must be from 2 to 100000"))
-    if not folder.is_dir():
-        _fail(ValueError(f"{folder}: no such folder"))
+    _must_be_writable(folder)
     asked = {name: arguments[name] for name in ("tiers_folder", "tier", "market")}
     try:
         known = load_tiers(*tier_folders(load(asked, {})))
         names = _names(arguments["tier"]) or sorted(known, key=lambda name: known[name].rtt_us)
-        if unknown := set(names) - known.keys():
-            raise SettingsError(f"unknown tier {min(unknown)!r}; there are: {', '.join(known)}")
+        for name in names:
+            if name not in known:
+                raise SettingsError(unknown("tier", name, known))
         rungs, passed_over = rungs_that_work(_names(arguments["link"]))
     except (ValueError, ProfileError) as error:
         _fail(error)
@@ -285,25 +368,39 @@ def _measure(arguments: dict[str, Any]) -> None:
         sys.exit(stopped.exit_code)
     finally:
         _progress("", 1.0)
-    encoded = msgspec.json.encode(measurement)
+    encoded, failed = msgspec.json.encode(measurement), None
     try:
-        (folder / "measurement.json").write_bytes(encoded)
-        (folder / "measurement.html").write_text(as_html(measurement), encoding="utf-8")
-    except OSError as error:
-        _fail(error)
+        write_atomically(folder / "measurement.json", encoded)
+        write_atomically(folder / "measurement.html", as_html(measurement).encode())
+    except SettingsError as error:
+        failed = error  # what took minutes is said all the same
     print(encoded.decode() if arguments["json"] else as_text(measurement))
+    if failed is not None:
+        _fail(failed)
     print(f"written: {folder / 'measurement.json'}, {folder / 'measurement.html'}", file=sys.stderr)
+
+
+def _must_be_writable(folder: "Path") -> None:
+    """End before anything is measured whose result could not be written."""
+    import tempfile
+
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        _fail(ValueError(f"--output {folder}: cannot be written: {error.strerror}"))
 
 
 def _ca(arguments: dict[str, Any]) -> None:
     import msgspec
 
     from emulator import ca
-    from emulator.settings import SettingsError, load, state_folder
+    from emulator.logs import to_stderr
+    from emulator.settings import SettingsError, state_folder
 
-    logging.basicConfig(level=logging.WARNING, format="kraken-emulator: warning: %(message)s")
+    to_stderr("warning", "kraken-emulator: warning: %(message)s")
+    settings = _settings({"state_folder": arguments["state_folder"]})
     try:
-        settings = load({"state_folder": arguments["state_folder"]}, os.environ)
         shown = ca.show(state_folder(settings), arguments["bundle"], rotate=arguments["rotate"])
     except SettingsError as error:
         _fail(error)
@@ -333,6 +430,8 @@ _COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "run": _run,
     "link": _link,
     "venue": _venue,
+    "accounts": _accounts,
+    "endpoints": _endpoints,
     "deposit": _deposit,
     "clock": _clock,
     "reset": _reset,
@@ -340,6 +439,7 @@ _COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "env": _env,
     "measure": _measure,
     "ca": _ca,
+    "paths": _paths,
     "tiers": _tiers,
     "doctor": _doctor,
     "version": _version,

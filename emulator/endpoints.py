@@ -35,26 +35,32 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """The round trip that orders get: the stated one, or more where the floor is higher."""
     measured_us: float = 0.0
     """Round trip of a REST call through the link when the venue became ready."""
+    seen_at: dict[int, tuple[str, int]] = {}
+    """Host and port by which clients outside reach a port of ours, where that differs."""
+
+    def place(self, port: int) -> str:
+        """Return ``host:port`` of a port."""
+        return place(*self.seen_at.get(port, (self.host, port)))
 
     @property
     def urls(self) -> dict[str, Any]:
         """The addresses, by the protocols' names."""
-        return _urls(self.host, self.http_port, "")
+        return _urls(self.place(self.http_port), "")
 
     @property
     def fix(self) -> dict[str, str]:
         """The FIX services, as ``host:port``."""
-        return {name: place(self.host, port) for name, port in self.fix_ports.items()}
+        return {name: self.place(port) for name, port in self.fix_ports.items()}
 
     @property
     def proxy(self) -> str:
         """The HTTP proxy; empty when there is none."""
-        return f"http://{place(self.host, self.proxy_port)}" if self.proxy_port else ""
+        return f"http://{self.place(self.proxy_port)}" if self.proxy_port else ""
 
     @property
     def tls_urls(self) -> dict[str, Any]:
         """The addresses over TLS."""
-        return _urls(self.host, self.tls_port, "s")
+        return _urls(self.place(self.tls_port), "s")
 
 
 def as_values(endpoints: Sequence[Endpoint], ca: Path) -> dict[str, Any]:
@@ -97,8 +103,10 @@ def as_text(endpoints: Sequence[Endpoint]) -> list[str]:
         )
         name = f"{endpoint.tier}/{endpoint.path}" if several else endpoint.tier
         urls, tls = endpoint.urls, endpoint.tls_urls
+        beside = "" if endpoint.rung == first.rung else "; the same tier, at this machine's own address"
         lines += [
-            f"{name:<8}{_distance(endpoint)} (a REST call just took {duration(endpoint.measured_us)})",
+            f"{name:<8}{_distance(endpoint)} (a REST call just took {duration(endpoint.measured_us)})"
+            + beside,
             f"  REST       {urls['rest']}      {tls['rest']}",
             f"  WebSocket  {urls['ws']}/v2     {tls['ws']}/v2",
         ]
@@ -118,8 +126,7 @@ def _distance(endpoint: Endpoint) -> str:
     return stated
 
 
-def _urls(host: str, port: int, tls: str) -> dict[str, str]:
-    where = place(host, port)
+def _urls(where: str, tls: str) -> dict[str, str]:
     sockets = dict.fromkeys(("ws", "ws_auth", "ws_l3"), f"ws{tls}://{where}")
     return {"rest": f"http{tls}://{where}", **sockets}
 
@@ -153,8 +160,9 @@ class EndpointsFile:
         if self._path is not None:
             try:
                 self._path.unlink(missing_ok=True)
+                os.listdir(self._path.parent)  # now, not when everything has started
             except OSError as error:
-                raise SettingsError(f"cannot write {path}: {error.strerror}") from None
+                raise SettingsError(f"endpoints file {path}: {error.strerror}") from None
 
     def write(self, endpoints: dict[str, Any]) -> None:
         """Say that everything answers, and where."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -49,6 +50,7 @@ class Listeners:
         self._apart = link.own_addresses or apart(settings.host)
         self.endpoints: tuple[Endpoint, ...] = ()
         self.servers: list[asyncio.Server] = []
+        self._open: set[tuple[str, int]] = set()
         self.not_served: tuple[str, ...] = ()
         """Why Kraken's plain port could not be had, once for each address without it."""
         self._settings = settings
@@ -164,11 +166,19 @@ class Listeners:
             opened = await self.link.listen(
                 tier, _remembered(factory, self._connections), host, wanted, path=path.name
             )
-        except (OSError, OverflowError) as error:
-            taken = getattr(error, "errno", None) == errno.EADDRINUSE
+        except OverflowError:
+            counted = "further tiers, paths and services count up from --http-port, --tls-port and so on"
+            raise SettingsError(f"port {wanted}: ports go up to 65535 ({counted})") from None
+        except socket.gaierror as error:
+            raise SettingsError(f"host {host}: {error.strerror} (see --host)") from None
+        except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
             other = "by another program" if fixed else "(another emulator? use --ports auto)"
-            reason = f"is taken {other}" if taken else f"cannot be bound: {error}"
+            if wanted and (host, wanted) in self._open:
+                other = "by this emulator already: --http-port, --tls-port, --fix-port, --proxy-port collide"
+            reason = f"is taken {other}" if taken else f"cannot be bound: {error.strerror} (see --host)"
             raise SettingsError(f"port {wanted} on {host} {reason}") from None
+        self._open.add((host, opened.port))
         self.servers.append(opened.server)
         return opened
 

@@ -1,15 +1,19 @@
 """Settings: one typed tree, from defaults, a settings file, the environment and arguments (last wins)."""
 
+import ipaddress
 import os
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from errno import ENOENT
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
 
 from emulator.engine.accounts import AccountState
 from emulator.engine.limits import AccountTier
+from emulator.words import nearest, unknown
 
 _PACKED = Path(__file__).parent / "profiles"
 PROFILES = _PACKED if _PACKED.exists() else Path(__file__).parent.parent / "profiles"
@@ -22,6 +26,7 @@ TIER_IN_HOST = "{tier}"
 """Stands in ``host`` for the name of each tier, and for ``tier-path`` of a tier's further paths."""
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+_HOST = re.compile(r"(\*\.)?[^\W_]([\w-]{0,61}[^\W_])?(\.[^\W_]([\w-]{0,61}[^\W_])?)*")
 CompId = Annotated[str, msgspec.Meta(pattern=r"^[\x21-\x3c\x3e-\x7e]{1,32}$")]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -76,13 +81,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     fix_logon: str = "reject"
     """A second logon with a SenderCompID that is connected: ``reject`` it, or ``displace`` the first one."""
     state: bool = False
-    """Keep FIX sequence numbers and sent reports in the state folder, over restarts."""
+    """Keep FIX sessions in the state folder, over restarts: numbers and ClOrdIDs, not orders."""
     endpoints_file: str = ""
     """Where to write the endpoints as JSON once everything answers."""
     trust_folder: str = ""
     """Where to write, for clients: the authority, ``ca.pem``, and all to trust, ``bundle.pem``."""
     accounts: str = "default"
     """Accounts profile: a name under profiles/accounts, or a path to a .toml file."""
+    instruments: str = "kraken"
+    """Assets and pairs: ``kraken``'s, or a path to a .toml file that adds to them and changes them."""
     market_profile: str = "default"
     """Market profile: a name under profiles/market, or a path to a .toml file."""
     funding: str = "default"
@@ -100,6 +107,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ``expired``, ``untrusted``."""
     post_only: str = "cancel"
     """A post-only order that would cross: ``cancel`` (accepted, then cancelled) or ``reject``."""
+    advertise: tuple[str, ...] = ()
+    """Ports as clients outside see them, in the words of docker's ``-p``: ``127.0.0.1:17480:7480``."""
+    log_level: str = ""
+    """The least that is logged: ``debug`` (each refusal, and why), ``info``, ``warning``, ``error``.
+
+    Unless it is given, `up` logs from ``info`` on, `run` from ``warning`` on."""
     pair_fees: str = "empty"
     """``fees`` and ``fees_maker`` of AssetPairs: ``empty``, as since September 2026, or the ``schedules``."""
     slashed_pairs: str = "modern"
@@ -111,7 +124,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     the wire before September 2026."""
 
 
-_CHOICES = {
+CHOICES = {
     "market": ("synthetic", "off"),
     "ports": ("fixed", "auto"),
     "rate_limits": ("on", "off"),
@@ -124,47 +137,168 @@ _CHOICES = {
     "fix": ("on", "off"),
     "fix_tls": ("optional", "only"),
     "fix_logon": ("reject", "displace"),
+    "log_level": ("debug", "info", "warning", "error"),
 }
+"""Settings that are one of some words."""
 
 
-def load(arguments: Mapping[str, Any], environment: Mapping[str, str], config: str | None = None) -> Settings:
-    """Return the settings; raises SettingsError."""
-    config = config or environment.get(ENVIRONMENT + "CONFIG")
-    values: dict[str, Any] = read_toml(Path(config)) if config else {}
-    for name in Settings.__struct_fields__:
-        value = environment.get(ENVIRONMENT + name.upper())
+_LISTS = {
+    "tier": "tiers by name are meant, for example us,tokyo",
+    "allow_source": "networks are meant, for example 10.0.0.0/8",
+    "tls_names": "names are meant, for example kraken.test,10.0.0.5",
+    "advertise": "places are meant, for example 127.0.0.1:17480:7480",
+}
+"""Settings of several values, separated by commas, and what is meant by them."""
+_PROFILES_OF = {"accounts": "accounts", "market": "market_profile", "funding": "funding", "earn": "earn"}
+"""Kinds of profiles, and the settings that name one."""
+OF_CHILDREN = frozenset({"CONTROL", "ENDPOINTS", "GUARD"})
+"""Variables that are no settings: how commands find a running emulator, what `run` and the pytest plugin tell
+the programs that they start."""
+_OF_SERVICES = re.compile(r"SERVICE_(HOST|PORT\w*)|PORT(_\d+_\w+)?|NAME|ENV_\w+")
+"""Variables that Kubernetes and Docker make for a service which is called kraken-emulator."""
+
+
+class _Given(NamedTuple):
+    """A value, and how it was given: ``--seed 7``."""
+
+    value: Any
+    spelled: str
+
+
+def option(name: str) -> str:
+    """Return a setting as it is written on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+def load(
+    arguments: Mapping[str, Any],
+    environment: Mapping[str, str],
+    config: str | None = None,
+    called: Callable[[str], str] = option,
+) -> Settings:
+    """Return the settings; raises SettingsError, which names the option (``called`` so), file or variable.
+
+    Variables of the environment that are nearly a setting's are refused; ``strangers`` gives all others.
+    """
+    given = _of_file(config or environment.get(ENVIRONMENT + "CONFIG"))
+    given |= _of_environment(environment)
+    for name, value in arguments.items():
+        if name not in Settings.__struct_fields__:
+            raise SettingsError(unknown("setting", name, Settings.__struct_fields__))
         if value is not None:
-            values[name] = value
-    values.update({name: value for name, value in arguments.items() if value is not None})
-    for name in ("tier", "allow_source", "tls_names"):
-        if isinstance(values.get(name), str):
-            values[name] = values[name].replace(",", " ").split()
-    try:
-        settings = msgspec.convert(values, Settings, strict=False)
-    except msgspec.ValidationError as error:
-        raise SettingsError(str(error)) from None
-    for name, allowed in _CHOICES.items():
-        value = getattr(settings, name)
-        if value not in allowed:
-            raise SettingsError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
-    settings = _with_hosts(settings)
+            said = (
+                "" if value is True else f" {','.join(value) if isinstance(value, tuple | list) else value}"
+            )
+            given[name] = _Given(value, called(name) + said)
+    settings = Settings(**{name: _value(name, *each) for name, each in given.items()})
+    spelled = {name: each.spelled for name, each in given.items()}
+    settings = _with_hosts(settings, spelled)
     if not settings.tier:
-        raise SettingsError("no tier given")
-    if len(set(settings.tier)) < len(settings.tier):
-        raise SettingsError("the same tier is given twice")
+        raise SettingsError(f"{spelled['tier']}: no tier given")
+    for name in settings.tier:
+        if settings.tier.count(name) > 1:
+            raise SettingsError(
+                f"{spelled['tier']}: {name} is given twice; a tier is opened once, for any number of clients"
+            )
+    for host in settings.tls_names:
+        if not _is_host(host):
+            raise SettingsError(f"{spelled['tls_names']}: {host!r} is none; {_meant('tls_names')}")
+    for kind, named in _PROFILES_OF.items():
+        profile(kind, getattr(settings, named))
+    if settings.tiers_folder and not Path(settings.tiers_folder).is_dir():
+        raise SettingsError(f"{spelled['tiers_folder']}: no such folder")
     return settings
 
 
-def _with_hosts(settings: Settings) -> Settings:
+def strangers(environment: Mapping[str, str]) -> list[str]:
+    """Return the variables with our prefix that are neither settings nor of use to anything else here."""
+    names = [name.removeprefix(ENVIRONMENT) for name in environment if name.startswith(ENVIRONMENT)]
+    known = {each.upper() for each in Settings.__struct_fields__} | OF_CHILDREN | {"CONFIG"}
+    return [ENVIRONMENT + name for name in names if name not in known and not _OF_SERVICES.fullmatch(name)]
+
+
+def _of_environment(environment: Mapping[str, str]) -> dict[str, _Given]:
+    known = {ENVIRONMENT + name.upper(): name for name in Settings.__struct_fields__}
+    for stranger in strangers(environment):
+        meant = nearest(stranger.removeprefix(ENVIRONMENT), map(str.upper, Settings.__struct_fields__))
+        if meant is not None:
+            raise SettingsError(f"{stranger}: there is no such setting, did you mean {ENVIRONMENT}{meant}?")
+    return {
+        name: _Given(environment[variable], f"{variable}={environment[variable]}")
+        for variable, name in known.items()
+        if variable in environment
+    }
+
+
+def _of_file(config: str | None) -> dict[str, _Given]:
+    """Return the values of a settings file, each with its line."""
+    if not config:
+        return {}
+    given = {}
+    try:
+        values = read_toml(Path(config))
+    except SettingsError as error:
+        raise SettingsError(f"config {error}") from None
+    for name, value in values.items():
+        line = line_of(Path(config), name)
+        if name not in Settings.__struct_fields__:
+            raise SettingsError(f"{config}{line}: {unknown('setting', name, Settings.__struct_fields__)}")
+        shown = str(value).lower() if isinstance(value, bool) else repr(value)
+        given[name] = _Given(value, f"{config}{line}: {name} = {shown}")
+    return given
+
+
+def line_of(path: Path, name: str) -> str:
+    """Return where a TOML file has a name: ``, line 3``; nothing when it cannot be told."""
+    key = re.compile(rf"\s*(\[+\s*)?[\"']?{re.escape(name)}[\"']?\s*[=.\]]")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return next((f", line {number}" for number, line in enumerate(lines, 1) if key.match(line)), "")
+
+
+_TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+
+
+def _value(name: str, value: Any, spelled: str) -> Any:
+    """Return a setting's value; SettingsError says what is meant."""
+    if name in _LISTS and isinstance(value, str):
+        value = value.replace(",", " ").split()
+    try:
+        read = msgspec.convert(value, _TYPES[name], strict=False)
+    except msgspec.ValidationError:
+        raise SettingsError(f"{spelled}: {_meant(name)}") from None
+    if name in CHOICES and read not in CHOICES[name]:
+        raise SettingsError(f"{spelled}: {_meant(name)}")
+    return read
+
+
+def _meant(name: str) -> str:
+    if name in CHOICES:
+        return f"one of {', '.join(CHOICES[name])} is meant"
+    if name in _LISTS:
+        return _LISTS[name]
+    kinds = {bool: "true or false is meant", int: "a whole number is meant", str: "text is meant"}
+    return kinds.get(_TYPES[name], "a port from 0 to 65535 is meant")
+
+
+def _is_host(text: str) -> bool:
+    """Tell whether a certificate can be made for this name or address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return len(text) < 254 and bool(_HOST.fullmatch(text))
+    return True
+
+
+def _with_hosts(settings: Settings, spelled: Mapping[str, str]) -> Settings:
     """Return settings whose addresses can be listened at."""
     for name in ("host", "control_host"):
         host = getattr(settings, name)
         if not host:
-            raise SettingsError(f"{name} must not be empty")
+            raise SettingsError(f"{spelled[name].strip()}: an address is meant, not nothing")
         if host == "localhost":  # one address, so that one port is one listener
             settings = msgspec.structs.replace(settings, **{name: "127.0.0.1"})
     if "{" in settings.host.replace(TIER_IN_HOST, ""):
-        raise SettingsError(f"host {settings.host}: only {TIER_IN_HOST} can stand in braces")
+        raise SettingsError(f"{spelled['host']}: only {TIER_IN_HOST} can stand in braces")
     return settings
 
 
@@ -181,11 +315,13 @@ def read_toml(path: Path) -> dict[str, Any]:
 def profile(kind: str, name: str) -> Path:
     """Return the path of a profile: ``name`` is a path when it ends in .toml, else one that comes along."""
     if name.endswith(".toml"):
+        if not Path(name).is_file():
+            raise SettingsError(f"{kind} profile {name}: {os.strerror(ENOENT)}")
         return Path(name)
     path = PROFILES / kind / f"{name}.toml"
     if not path.exists():
-        known = ", ".join(sorted(p.stem for p in (PROFILES / kind).glob("*.toml")))
-        raise SettingsError(f"unknown {kind} profile {name!r}; there are: {known}")
+        known = sorted(p.stem for p in (PROFILES / kind).glob("*.toml"))
+        raise SettingsError(f"{unknown(f'{kind} profile', name, known)}; or a path that ends in .toml")
     return path
 
 
@@ -196,11 +332,14 @@ def tier_folders(settings: Settings) -> tuple[Path, ...]:
 
 
 def state_folder(settings: Settings) -> Path:
-    """Return where things live that outlast a run."""
+    """Return where things live that outlast a run; raises SettingsError for a user without a home."""
     if settings.state_folder:
         return Path(settings.state_folder)
     data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return Path(data).expanduser() / "kraken-emulator"
+    try:
+        return Path(data).expanduser() / "kraken-emulator"
+    except RuntimeError:
+        raise SettingsError("no home folder is known, nor XDG_DATA_HOME") from None
 
 
 class KeyProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

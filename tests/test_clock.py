@@ -10,13 +10,15 @@ from emulator.clock import PPM, Clock
 from emulator.engine.commands import CancelAllAfter, PlaceOrder
 from emulator.engine.events import Ended, Event
 from emulator.engine.instruments import Side
-from emulator.engine.orders import OrderType
+from emulator.engine.orders import OrderType, TimeInForce
 from emulator.market.driver import Driver
 from tests.gateways.venue import XBTUSD, Kraken, StillVenue
 
 SECOND = 10**9
 HOUR = 3_600 * SECOND
 ORDER = {"side": Side.BUY, "type": OrderType.LIMIT, "qty": 10**8, "price": 500_000}
+ENDS = 400
+PAIRS = (XBTUSD, "XETHZUSD", "SOLUSD", "XLTCZUSD")
 
 
 @pytest.fixture
@@ -106,6 +108,82 @@ def test_what_is_due_happens_at_its_own_time_when_the_clock_is_stepped():
         assert [event.order.account.name for event in ends] == ["alice", "bob"]
         late_ns = [event.time_ns - began - s * SECOND for event, s in zip(ends, (60, 120), strict=True)]
         assert max(map(abs, late_ns)) < SECOND
+
+    asyncio.run(scenario())
+
+
+def test_a_clock_that_is_held_tells_how_far_the_venue_has_got(real):
+    clock, told = Clock(), []
+    clock.listen(lambda: told.append(clock.now_ns()))
+    clock.let_go()
+    assert not told, "it was not held"
+    began = clock.now_ns()
+    clock.step(HOUR)
+    clock.hold(began - SECOND)
+    assert clock.now_ns() == began + HOUR, "it never runs backwards"
+    clock.step(HOUR)
+    clock.hold(began + HOUR + SECOND)
+    assert (clock.now_ns(), clock.reaches_ns()) == (began + HOUR + SECOND, began + 2 * HOUR)
+    told.clear()
+    clock.let_go()
+    assert told == [began + 2 * HOUR]
+
+
+def many_ends():
+    """Give a venue where an order expires every second from the next minute on, its clock, what it tells."""
+    kraken, clock = Kraken(), Clock()
+    heard: list[Event] = []
+    venue = StillVenue(kraken.engine, clock, kraken.venue.keys, kraken.venue.tokens, kraken.venue.tape)
+    venue.listen(heard.extend)
+    for number in range(ENDS):
+        whose = {"account": ("alice", "bob")[number % 2], "pair": PAIRS[number // 2 % len(PAIRS)]}
+        due_ns = clock.now_ns() + (60 + number) * SECOND
+        venue.execute(PlaceOrder(tif=TimeInForce.GTD, expire_ns=due_ns, **whose, **ORDER))
+    heard.clear()
+    return venue, clock, heard
+
+
+def test_others_are_served_while_the_venue_catches_up(monkeypatch):
+    monkeypatch.setattr("emulator.gateways.venue.SLICE_S", 0.0)
+
+    async def scenario():
+        venue, clock, heard = many_ends()
+        began = clock.now_ns()
+        seen = []
+
+        async def other():
+            while not seen or seen[-1] < began + HOUR:
+                seen.append(clock.now_ns())
+                await asyncio.sleep(0)
+
+        clock.step(HOUR)
+        watching = asyncio.create_task(other())
+        await venue.caught_up()
+        assert clock.now_ns() >= began + HOUR
+        ends = [event for event in heard if isinstance(event, Ended)]
+        assert len(ends) == ENDS
+        assert [e.time_ns for e in ends] == sorted(e.time_ns for e in ends)
+        await watching
+        assert len(seen) > 5, "others had their turns"
+        assert seen == sorted(seen)
+        assert began < seen[0] < began + HOUR, "at the time that the venue had got to"
+        venue.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_step_while_the_venue_catches_up_comes_on_top(monkeypatch):
+    monkeypatch.setattr("emulator.gateways.venue.SLICE_S", 0.0)
+
+    async def scenario():
+        venue, clock, heard = many_ends()
+        began = clock.now_ns()
+        clock.step(100 * SECOND)
+        clock.step(HOUR)
+        await venue.caught_up()
+        assert clock.now_ns() >= began + HOUR + 100 * SECOND
+        assert len([event for event in heard if isinstance(event, Ended)]) == ENDS
+        venue.close()
 
     asyncio.run(scenario())
 

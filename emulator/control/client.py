@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import math
 import os
 import re
 import time
@@ -11,18 +13,35 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
+
+from emulator.words import unknown
 
 DEFAULT_URL = "http://127.0.0.1:7490"
 TIMEOUT_S = 30.0
 HEALTH_TIMEOUT_S = 3.0
+STEP_TIMEOUT_S = 600.0
+"""A step of the clock is answered when all has happened that it sets off."""
 LOOK_AGAIN_S = 0.1
+MOST_AHEAD_S = 366 * 86_400
+"""How far ahead maintenance may be announced."""
+LONGEST_TITLE = 200
 
 _UNITS_US = {"us": 1.0, "µs": 1.0, "ms": 1e3, "s": 1e6}
 _UNITS_S = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
 _UNITS_BITS = {"bit": 1.0, "kbit": 1e3, "mbit": 1e6, "gbit": 1e9}
 _SHARES = ("loss", "burst_start", "burst_end", "burst_loss", "duplicate", "reorder", "corrupt")
 _NAMES = {"rtt": "rtt_us", "one_way": "one_way_us", "rate": "rate_bits_per_s", "limit": "limit_packets"}
+_WHOLE = ("rate", "limit", "rate_bits_per_s", "limit_packets", "reorder_gap")
+_TIMES = ("rtt", "one_way", "rtt_us", "one_way_us", "p50_us", "p99_us", "p999_us")
+_ONLY_BOTH = ("rtt", "rtt_us", "down")
+"""A round trip goes both ways; a path is cut both ways."""
+_DIRECTIONS = ("to_venue", "to_client")
+NAMES = (
+    *("rtt", "one_way", "jitter", "loss", "burst_start", "burst_end", "burst_loss", "duplicate"),
+    *("reorder", "reorder_gap", "corrupt", "rate", "limit", "down"),
+)
+"""Names of `link set`; the control API's own (``rtt_us``) will do too."""
 _NUMBER = re.compile(r"([0-9.]+)\s*([a-zµ%]*)")
 _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 
@@ -39,43 +58,53 @@ def changes(settings: Sequence[str]) -> dict[str, Any]:
         if not equals:
             raise ControlError(f"{setting!r}: NAME=VALUE is meant, for example rtt=200ms")
         direction, dot, field = name.partition(".")
+        if dot and direction not in _DIRECTIONS:
+            raise ControlError(f"{setting}: {unknown('direction', direction, _DIRECTIONS)}")
+        if dot and field in _ONLY_BOTH:
+            raise ControlError(f"{setting}: {field} is of both directions, without {direction}.")
         target = found.setdefault(direction, {}) if dot else found
-        target.update(_field(field if dot else name, text))
+        target.update(_field(setting, field if dot else name, text))
     return found
 
 
-def _field(name: str, text: str) -> dict[str, Any]:
+def _field(setting: str, name: str, text: str) -> dict[str, Any]:
     if name == "down":
         if text not in ("true", "false"):
-            raise ControlError(f"down={text}: true or false is meant")
+            raise ControlError(f"{setting}: true or false is meant")
         return {"down": text == "true"}
     if name == "jitter":
         parts = text.split("/")
         if len(parts) != 3:
-            raise ControlError(f"jitter={text}: p50/p99/p999 are meant, for example 50us/400us/2ms")
+            raise ControlError(f"{setting}: p50/p99/p999 are meant, for example 50us/400us/2ms")
         return {
-            f"p{p}_us": _number(name, part, _UNITS_US) for p, part in zip((50, 99, 999), parts, strict=True)
+            f"p{p}_us": _number(setting, part, _UNITS_US)
+            for p, part in zip((50, 99, 999), parts, strict=True)
         }
     field = _NAMES.get(name, name)
     if name in _SHARES:
-        return {field: _number(name, text, {"": 1.0, "%": 0.01})}
-    if field.endswith("_us"):
-        return {field: _number(name, text, {"": 1.0, **_UNITS_US} if name == field else _UNITS_US)}
-    units = {"": 1.0, **_UNITS_BITS} if field == "rate_bits_per_s" else {"": 1.0}
-    return {field: round(_number(name, text, units))}
+        share = _number(setting, text, {"": 1.0, "%": 0.01})
+        if share > 1:
+            raise ControlError(f"{setting}: a share from 0 to 1, or 0% to 100%, is meant")
+        return {field: share}
+    if name in _TIMES:
+        return {field: _number(setting, text, {"": 1.0, **_UNITS_US} if name == field else _UNITS_US)}
+    if name in _WHOLE:
+        units = {"": 1.0, **_UNITS_BITS} if field == "rate_bits_per_s" else {"": 1.0}
+        return {field: round(_number(setting, text, units))}
+    raise ControlError(f"{setting}: {unknown('name', name, NAMES)}")
 
 
-def _number(name: str, text: str, units: dict[str, float]) -> float:
+def _number(setting: str, text: str, units: dict[str, float]) -> float:
     if text == "0":
         return 0.0
     match = _NUMBER.fullmatch(text)
     if match is None or match[2] not in units:
-        known = ", ".join(unit for unit in units if unit) or "none"
-        raise ControlError(f"{name}={text}: a number is meant, with a unit of: {known}")
+        known = ", ".join(unit for unit in units if unit)
+        raise ControlError(f"{setting}: a number is meant" + (f", with a unit of: {known}" if known else ""))
     try:
         return float(f"{float(match[1]) * units[match[2]]:.9g}")
     except ValueError:
-        raise ControlError(f"{name}={text}: not a number") from None
+        raise ControlError(f"{setting}: not a number") from None
 
 
 def find(url: str | None, endpoints_file: str | None) -> str:
@@ -84,13 +113,25 @@ def find(url: str | None, endpoints_file: str | None) -> str:
     The environment has it, or names the endpoints file that `up` writes there.
     """
     if url:
-        return url
+        return _address(url, "--control")
     if endpoints_file:
         return str(_read(endpoints_file)["control"])
     if known := os.environ.get("KRAKEN_EMULATOR_CONTROL"):
-        return known
+        return _address(known, "KRAKEN_EMULATOR_CONTROL")
     written = os.environ.get("KRAKEN_EMULATOR_ENDPOINTS_FILE", "")
     return str(_read(written)["control"]) if os.path.exists(written) else DEFAULT_URL
+
+
+def _address(url: str, given: str) -> str:
+    """Check an address that was given as `--control` or a variable; ControlError."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme == "http" and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # what is no port
+        good = False
+    if not good or parts.path.strip("/") or any(letter.isspace() for letter in url):
+        raise ControlError(f"{given} {url}: an address is meant, for example {DEFAULT_URL}")
+    return url.rstrip("/")
 
 
 def wait_for(url: str | None, endpoints_file: str | None, wait_s: float) -> None:
@@ -144,10 +185,10 @@ def call(
     except urllib.error.HTTPError as error:
         try:
             reason = json.loads(error.read())["error"]
-        except (ValueError, KeyError, TypeError):
-            reason = f"status {error.code}"
+        except (ValueError, KeyError, TypeError, http.client.HTTPException):
+            reason = f"{url} is no control API: status {error.code}, see `kraken-emulator endpoints`"
         raise ControlError(reason) from None
-    except (OSError, ValueError):
+    except (OSError, ValueError, http.client.HTTPException):
         hint = "start one with `kraken-emulator up`, or say --control"
         raise ControlError(f"no emulator answers at {url}: {hint}") from None
 
@@ -156,9 +197,10 @@ def act(
     url: str, action: str, target: str | None, words: Sequence[str], *, loop: bool
 ) -> list[dict[str, Any]]:
     """Carry out one action on a tier, a path of it, or all; give the rows of what is meant then."""
-    path = "/control/links" + "".join(
-        f"/{quote(part, safe='')}" for part in (target or "").split("/") if part
-    )
+    parts = [part for part in (target or "").split("/") if part]
+    if len(parts) > 2:
+        raise ControlError(f"link {action} {target}: a tier and a path are meant at most")
+    path = "/control/links" + "".join(f"/{quote(part, safe='')}" for part in parts)
     if action == "show":
         answer = call(url, "GET", path)
     elif action == "set":
@@ -188,10 +230,24 @@ def venue(
 
 def advisories(maintenance_in: str | None, emergency: str | None, *, none: bool) -> dict[str, Any]:
     """Give what to announce: maintenance in ``2h``, an incident by its title, or that there is none."""
+    if none and (maintenance_in is not None or emergency is not None):
+        raise ControlError(
+            "--no-advisories: what is announced is taken back; nothing can be announced beside it"
+        )
     body: dict[str, Any] = {"upcoming_maintenance": [], "emergency": []} if none else {}
     if maintenance_in is not None:
-        body["upcoming_maintenance"] = [{"starts_in_s": seconds(maintenance_in)}]
+        try:
+            starts_in_s = seconds(maintenance_in)
+        except ControlError as error:
+            raise ControlError(f"--maintenance-in {error}") from None
+        if not 0 < starts_in_s <= MOST_AHEAD_S:
+            raise ControlError(f"--maintenance-in {maintenance_in!r}: a time within a year is meant")
+        body["upcoming_maintenance"] = [{"starts_in_s": starts_in_s}]
     if emergency is not None:
+        if not 0 < len(emergency) <= LONGEST_TITLE:
+            raise ControlError(
+                f"--emergency {emergency[:40]!r}: a title of 1 to {LONGEST_TITLE} characters is meant"
+            )
         body["emergency"] = [{"title": emergency}]
     return body
 
@@ -207,8 +263,11 @@ def clock(url: str, action: str, value: str | None) -> dict[str, Any]:
     """Show the clock, let it ``step`` on (``1h30m``) or run at a ``scale`` (``60``); give what it tells."""
     if action == "show":
         return dict(call(url, "GET", "/control/clock"))
-    body = {"step_s": seconds(value or "")} if action == "step" else {"scale": _scale(value or "")}
-    return dict(call(url, "POST", "/control/clock", json.dumps(body).encode()))
+    try:
+        body = {"step_s": seconds(value or "")} if action == "step" else {"scale": _scale(value or "")}
+    except ControlError as error:
+        raise ControlError(f"clock {action} {error}") from None
+    return dict(call(url, "POST", "/control/clock", json.dumps(body).encode(), timeout_s=STEP_TIMEOUT_S))
 
 
 def seconds(text: str) -> float:
@@ -221,9 +280,12 @@ def seconds(text: str) -> float:
 
 def _scale(text: str) -> float:
     try:
-        return float(text)
+        scale = float(text)
     except ValueError:
+        scale = math.nan
+    if not math.isfinite(scale):
         raise ControlError(f"{text!r}: a number is meant, for example 60") from None
+    return scale
 
 
 def reset(url: str) -> None:

@@ -19,6 +19,7 @@ from emulator.engine.instruments import Instrument, Side
 from emulator.engine.orders import Order, Reason
 from emulator.gateways.numbers import rfc3339, text, units
 from emulator.gateways.venue import Venue
+from emulator.words import unknown
 
 LONGEST_STEP_S = 366 * 86_400
 LARGEST_SCALE = 1_000
@@ -207,7 +208,7 @@ class ManagedControl:
         wanted = _read(body, _Cancel)
         reason = _REASONS.get(wanted.reason)
         if reason is None:
-            raise VenueError(f"unknown reason {wanted.reason!r}; there are {', '.join(_REASONS)}")
+            raise VenueError(unknown("reason", wanted.reason, _REASONS))
         return self._end(id_, wanted.account, reason)
 
     # -- time --------------------------------------------------------------------------------------
@@ -221,20 +222,21 @@ class ManagedControl:
             "scale": clock.scale_ppm / PPM,
         }
 
-    def turn_clock(self, body: dict[str, Any]) -> Any:
-        """Let time pass at once, or as fast as is wanted from now on."""
+    async def turn_clock(self, body: dict[str, Any]) -> Any:
+        """Let time pass at once, or as fast as is wanted from now on; answer when all of it has happened."""
         wanted, clock = _read(body, _Turn), self._venue.clock
         if wanted.step_s is not None and not 0 <= wanted.step_s <= LONGEST_STEP_S:
             raise VenueError(f"step_s: from 0 to {LONGEST_STEP_S} is meant, a year of seconds")
         if wanted.scale is not None and not 0 <= wanted.scale <= LARGEST_SCALE:
             raise VenueError(f"scale: from 0 to {LARGEST_SCALE} is meant")
         step_ns = round((wanted.step_s or 0) * 10**9)
-        if clock.now_ns() + step_ns >= END_NS:
+        if clock.reaches_ns() + step_ns >= END_NS:
             raise VenueError("step_s: the venue's time ends with the year 2199")
         if wanted.scale is not None:
             clock.set_scale(round(wanted.scale * PPM))
         if step_ns:
             clock.step(step_ns)
+        await self._venue.caught_up()
         return self.show_clock()
 
     def reset(self) -> Any:

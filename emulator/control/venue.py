@@ -14,6 +14,7 @@ from emulator.engine.status import SYSTEM, TradingStatus
 from emulator.gateways.advisories import Emergency, Maintenance
 from emulator.gateways.numbers import text
 from emulator.gateways.venue import Venue
+from emulator.words import unknown
 
 
 class VenueError(Exception):
@@ -72,7 +73,7 @@ class VenueControl:
             known = SYSTEM if found is None else frozenset(TradingStatus)
             names = sorted(status.value for status in known)
             if change.status not in names:
-                raise VenueError(f"unknown status {change.status!r}; there are {', '.join(names)}")
+                raise VenueError(unknown("status", change.status, names))
             status = TradingStatus(change.status)
             self._execute(SetStatus(status, None if found is None else found.id))
         if change.index is not None:
@@ -111,8 +112,7 @@ class VenueControl:
         methods = self._venue.offers.of(asset)
         known = [method for method in methods if wanted.method in (None, method.name)]
         if wanted.method is not None and not known:
-            there = ", ".join(method.name for method in methods) or "none"
-            raise VenueError(f"unknown method {wanted.method!r}; there are {there}")
+            raise VenueError(unknown("method", str(wanted.method), (method.name for method in methods)))
         method = known[0] if known else None
         command = Deposit(
             account.name,
@@ -128,21 +128,24 @@ class VenueControl:
         """Return a client's account by its name."""
         account = self._venue.engine.accounts.get(name)
         if account is None or account.house:
-            raise VenueError(f"unknown account {name!r}")
+            clients = (each.name for each in self._venue.engine.accounts.values() if not each.house)
+            raise VenueError(unknown("account", name, clients))
         return account
 
     def asset(self, name: str) -> Asset:
         """Return an asset by any of its names."""
         asset = self._venue.names.asset(name)
         if asset is None:
-            raise VenueError(f"unknown asset {name!r}")
+            assets = self._venue.engine.catalogue.assets.values()
+            raise VenueError(unknown("asset", name, (each.altname for each in assets)))
         return asset
 
     def pair(self, name: str) -> Instrument:
         """Return a pair by any of its names."""
         pair = self._venue.names.pair(name)
         if pair is None:
-            raise VenueError(f"unknown pair {name!r}")
+            pairs = self._venue.engine.catalogue.pairs.values()
+            raise VenueError(unknown("pair", name, (each.wsname for each in pairs)))
         return pair
 
     def _show_pair(self, pair: Instrument) -> Any:

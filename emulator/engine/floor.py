@@ -67,7 +67,7 @@ class Floor:
         self.now_ns = 0
         self.system = ONLINE
         self.rate_limits = rate_limits
-        self._post_only_rejects = post_only_rejects
+        self.post_only_rejects = post_only_rejects
         self._orders = IdSequence("O", seed, "order")
         self._amends = IdSequence("T", seed, "amend")
         self._timers = Timers(_alive)

@@ -1,8 +1,8 @@
 """Whose margin level may have changed, and when it is looked at again.
 
-A level follows from an account's balances and positions, and from the prices that these are valued at.  So it
-is looked at when one of them has changed, once however much changes meanwhile, and not because time passes.  An
-account whose positions nobody takes waits for the books of their pairs besides.
+A level follows from an account's balances and positions, and from the prices that these are valued at.  So
+it is looked at when one of them has changed, once however much changes meanwhile, and not because time
+passes.  An account whose positions nobody takes waits for the books of their pairs besides.
 """
 
 from collections.abc import Callable, Mapping
@@ -59,7 +59,7 @@ class MarginWatch:
         self._timers.at(due_ns, self._look, account)
 
     def follow(self, account: "Account", *, stuck: bool) -> None:
-        """Watch prices for an account that has been looked at, and the books when its positions are ``stuck``."""
+        """Watch prices for an account that was looked at, and books when its positions are ``stuck``."""
         account.margin_check_queued = False
         if not account.positions:
             return
@@ -80,7 +80,10 @@ class MarginWatch:
             self.changed(account)
 
     def book_changed(self, market: "Market") -> None:
-        """Have those looked at whose positions somebody may take now; without trades the book is the price."""
+        """Have those looked at whose positions somebody may take now.
+
+        Before the first trade the book is the price.
+        """
         for account in list(market.liquidations if market.last_price else market.watchers):
             self.changed(account)
 

@@ -86,12 +86,15 @@ class SpotEngine(Managed):
         """Return when something happens by itself next, in nanoseconds since the epoch."""
         return self._timers.next_ns()
 
-    def advance(self, now_ns: int) -> list[Event]:
-        """Carry out everything that is due at ``now_ns``."""
+    def advance(self, now_ns: int, most: int | None = None) -> list[Event]:
+        """Carry out what is due at ``now_ns``: all of it, or the first ``most`` things.
+
+        What is left is told by ``deadline()``; the engine's time is that of the last thing done then.
+        """
         out: list[Event] = []
         self._out = out
-        self._timers.run(now_ns, self._begin)
-        self.now_ns = now_ns
+        if self._timers.run(now_ns, self._begin, most):
+            self.now_ns = now_ns
         return out
 
     # -- placing -----------------------------------------------------------------------------------
@@ -170,7 +173,7 @@ class SpotEngine(Managed):
         """Take a new order into the venue, in the place of another one where it replaces one."""
         if (
             order.post_only
-            and self._post_only_rejects
+            and self.post_only_rejects
             and not order.waiting
             and matching.crosses(market.book, order.buy, order.price)
         ):

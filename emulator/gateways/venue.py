@@ -6,6 +6,7 @@ only then are all others told.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,6 +28,9 @@ from emulator.gateways.tokens import Tokens
 from emulator.gateways.wires import Wires
 
 Listener = Callable[[list[Event]], None]
+AT_ONCE, SLICE_S = 32, 0.002
+"""Things of what is due that are done before the clock is looked at, and how long they go on before others
+get a turn."""
 _log = logging.getLogger(__name__)
 
 
@@ -61,8 +65,12 @@ class Venue:
         self.wires = wires or Wires()
         self.names = Names(engine.catalogue)
         self._listeners: list[Listener] = [tape.hear]
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._timer_due_ns: int | None = None
+        self._behind = False
+        """Whether not all is done that is due."""
+        self._level = asyncio.Event()
+        self._level.set()
         self._resets: list[Callable[[], None]] = []
         clock.listen(self._turned)
 
@@ -147,6 +155,8 @@ class Venue:
 
     def _arm(self) -> None:
         """Wake up when the engine next wants to (expiry, dead man's switch)."""
+        if self._behind:
+            return
         self.close()
         self._timer_due_ns = due = self.engine.deadline()
         delay_s = None if due is None else self.clock.seconds_until(due)
@@ -159,5 +169,29 @@ class Venue:
         self._wake()
 
     def _wake(self) -> None:
+        """Let happen what is due, a slice at a time: others are served in between, at the time reached."""
         self._timer_due_ns = None
-        self.publish(self.engine.advance(self.clock.now_ns()))
+        ends_s = time.perf_counter() + SLICE_S
+        while self._advance():
+            if time.perf_counter() > ends_s:
+                self._timer = asyncio.get_running_loop().call_soon(self._wake)
+                return
+
+    def _advance(self) -> bool:
+        """Do some of what is due and tell of it; tell whether there is more."""
+        until_ns = self.clock.reaches_ns()
+        events = self.engine.advance(until_ns, AT_ONCE)
+        due_ns = self.engine.deadline()
+        late, self._behind = self._behind, due_ns is not None and due_ns <= until_ns
+        if late or self._behind:
+            self._level.clear()
+            self.clock.hold(self.engine.now_ns)
+        self.publish(events)
+        if late and not self._behind:
+            self._level.set()
+            self.clock.let_go()
+        return self._behind
+
+    async def caught_up(self) -> None:
+        """Return when all is done that the clock's time asks for."""
+        await self._level.wait()

@@ -13,6 +13,7 @@ from emulator.link.tiers import Tier
 from emulator.link.timer import DueQueue
 from emulator.link.uplink import NO_ADDRESSES, Addresses
 from emulator.link.wire import PacketRungLike, Wired
+from emulator.words import unknown
 
 
 class Rung(Protocol):
@@ -108,7 +109,7 @@ def choose(name: str, *, nearby: bool = False) -> Choice:
             if reason := rung.works():
                 raise LinkError(f"link {name!r} does not work here: {reason}")
             return Choice(rung)
-    raise LinkError(f"unknown link {name!r}; there are auto, {', '.join(rung.name for rung in RUNGS)}")
+    raise LinkError(unknown("link", name, ("auto", *(rung.name for rung in RUNGS))))
 
 
 def _best(rungs: Sequence[Rung], passed_over: tuple[tuple[str, str], ...]) -> Choice:

@@ -13,6 +13,7 @@ from emulator.link.listener import Link
 from emulator.link.schedule import Moment, Schedule, Trace
 from emulator.link.shape import Shape, Ways
 from emulator.link.tiers import Tier
+from emulator.words import unknown
 
 Key = tuple[str, str]
 _FIELDS = frozenset(Shape.__struct_fields__) - {"floor_us", "extra_us"}
@@ -59,8 +60,8 @@ class Live:
         """Give the paths that are meant: all, a tier's, or one; ChangeError when there is none."""
         found = [p for p in self._standing if tier in (None, p.tier) and path in (None, p.name)]
         if not found:
-            known = ", ".join(f"{p.tier}/{p.name}" for p in self._standing)
-            raise ChangeError(f"no path {tier}{'/' + path if path else ''}; there are {known}")
+            known = [f"{p.tier}/{p.name}" for p in self._standing]
+            raise ChangeError(unknown("path", f"{tier}/{path}" if path else f"{tier}", known))
         return found
 
     def show(self, path: Path) -> dict[str, Any]:
@@ -207,7 +208,7 @@ def with_changes(ways: Ways, changes: Mapping[str, Any]) -> Ways:
     known = _FIELDS | {"rtt_us", "down", *_DIRECTIONS}
     for name in (*changes, *(name for table in tables.values() for name in table)):
         if name not in known:
-            raise ChangeError(f"unknown field {name!r}; there are {', '.join(sorted(known))}")
+            raise ChangeError(unknown("field", str(name), sorted(known)))
     try:
         there, back = ({**both, **table} for table in tables.values())
         ways = Ways(ways.to_venue.changed(**there), ways.to_client.changed(**back))

@@ -76,6 +76,11 @@ class _Line:
         self.names = [netns.device_name() for _ in range(4)]  # from here to the venue
         self.poll_us = _POLL_US if tier.spin else _POLL_FAR_US
         self.now = ways(tier, path.name)
+        self.floor_us: float | None = None
+
+    def does(self, now: Ways) -> Ways:
+        """Give what the relay is to do, with what the path takes itself as it is known last."""
+        return now if self.floor_us is None else now.changed(floor_us=self.floor_us / 2)
 
     def make_devices(self, here: netns.Namespace, relay: netns.Namespace, venue: netns.Namespace) -> None:
         client_name, client_port, venue_port, venue_name = self.names
@@ -190,13 +195,14 @@ class PacketLink:
         ended.
         """
         line = self._line(tier_name, path_name)
-        self._relay.change(line.place, *to, anew=anew)
+        self._relay.change(line.place, *line.does(to), anew=anew)
         line.now = to
 
     def renew(self, tier_name: str, path_name: str | None, floor_us: float) -> None:
-        """Let both ways of a path hold that much less in all from now on."""
+        """Let both ways of a path hold that much less in all from now on, whatever `change` says of it."""
         line = self._line(tier_name, path_name)
-        self.change(tier_name, path_name, line.now.changed(floor_us=floor_us / 2))
+        line.floor_us = floor_us
+        self._relay.change(line.place, *line.does(line.now))
 
     def counters(self) -> dict[tuple[str, str], PathCounters]:
         """Give what became of the packets, by tier and path name. RelayError when the relay has ended."""

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +25,7 @@ from emulator.measure import requests
 from emulator.measure.figures import Figures
 from emulator.measure.prober import ProbeError, Prober, send, to_the_end
 from emulator.settings import ENVIRONMENT
+from emulator.words import unknown as _unknown
 
 VERSION = 1
 START_S, STOP_S, TOKEN_S = 60.0, 20.0, 30.0
@@ -201,9 +203,9 @@ async def _tier(
         reachable_us=at["reachable_us"],
         shortest_us=plan.shortest_us.get(f"{tier}/{path}" if path else tier, 0.0),
     )
-    band = "near" if rtt_us < NEAR_US else "middle" if rtt_us < FAR_US else "far"
+    band = _band(rtt_us)
     fewer = max(5, min(plan.samples, {"near": 200, "middle": 200, "far": 30}[band]))
-    paced = {"spacing_us": max(SPACINGS_US[band], round(rtt_us / UNDER_WAY)), "spin": band == "near"}
+    paced = {"spacing_us": spacing_us(rtt_us), "spin": band == "near"}
 
     step("TCP connect", 0)
     job = {"kind": "connect", **there, "count": fewer, "pause_us": 1_000}
@@ -240,6 +242,15 @@ async def _tier(
     step("first answers", 0.9)
     measured.cold = await _cold(prober, at, fix, max(3, fewer // 10))
     return measured
+
+
+def _band(rtt_us: float) -> str:
+    return "near" if rtt_us < NEAR_US else "middle" if rtt_us < FAR_US else "far"
+
+
+def spacing_us(rtt_us: float) -> int:
+    """Give the time between messages on one connection of a tier, in microseconds."""
+    return max(SPACINGS_US[_band(rtt_us)], ceil(rtt_us / UNDER_WAY))
 
 
 async def _cold(
@@ -378,7 +389,7 @@ def rungs_that_work(names: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[s
 
     known = [rung.name for rung in RUNGS]
     if unknown := set(names) - set(known):
-        raise ValueError(f"unknown link {min(unknown)!r}; there are: {', '.join(known)}")
+        raise ValueError(_unknown("link", min(unknown), known))
     if names:
         return tuple(dict.fromkeys(names)), []
     tried = [(rung.name, rung.works()) for rung in RUNGS if rung.name != "none"]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from emulator.bundle import with_authority
+from emulator.logs import to_stderr
 from emulator.run import spaces, trust
 from emulator.run.child import Child
 from emulator.run.guard import Guard
@@ -35,13 +35,11 @@ class RunError(Exception):
     """The command cannot be run like that: one line."""
 
 
-def run(command: Sequence[str], arguments: dict[str, Any]) -> int:
+def run(command: Sequence[str], settings: Settings, *, shared: bool, quiet: bool) -> int:
     """Run `command` behind a tier; give its exit code. RunError, or one of app.StartError, when it cannot be.
 
     It never returns in the forked process that becomes the command.
     """
-    shared, quiet = arguments.pop("allow_internet"), arguments.pop("quiet")
-    config = arguments.pop("config")
     if shared and os.geteuid() != 0 and not _may_bind_443():
         raise RunError(
             "--allow-internet needs root here: without it, nobody can listen on Kraken's port 443 in the "
@@ -53,30 +51,19 @@ def run(command: Sequence[str], arguments: dict[str, Any]) -> int:
         raise RunError(_refused(error)) from None
     child = Child(command)
     try:
-        return _run(child, command, arguments, config, shared=shared, quiet=quiet)
+        return _run(child, command, settings, shared=shared, quiet=quiet)
     finally:
         child.forget()
 
 
-def _run(
-    child: Child,
-    command: Sequence[str],
-    arguments: dict[str, Any],
-    config: str | None,
-    *,
-    shared: bool,
-    quiet: bool,
-) -> int:
+def _run(child: Child, command: Sequence[str], settings: Settings, *, shared: bool, quiet: bool) -> int:
     import asyncio
 
     from emulator.app import App
     from emulator.endpoints import EndpointsFile
-    from emulator.settings import load
 
-    logging.basicConfig(
-        level=logging.CRITICAL if quiet else logging.WARNING, format="%(levelname)s %(name)s: %(message)s"
-    )
-    settings, passed_over = _chosen(load(arguments, os.environ, config), shared=shared)
+    to_stderr("critical" if quiet else settings.log_level or "warning", "%(levelname)s %(name)s: %(message)s")
+    settings, passed_over = _chosen(settings, shared=shared)
     app = App(settings, kraken_ports=True)
     kept = EndpointsFile(settings.endpoints_file)
 

@@ -30,7 +30,7 @@ class Background:
 
     def __init__(self, settings: Mapping[str, Any], tap: Tap) -> None:
         """Raise one of StartError for settings that cannot be used."""
-        settings_ = load(settings, {})
+        settings_ = load(settings, {}, called=str)
         if settings_.fix == "on":
             import_all()
         self._app = App(settings_, shares_process=True, tap=tap)

@@ -143,7 +143,7 @@ def test_a_trust_folder_that_cannot_be_made_is_said_in_one_line(tmp_path):
         "up", "--ports", "auto", "--link", "none", "--trust-folder", str(tmp_path / "file" / "x")
     )
     assert done.returncode == 2
-    assert done.stderr.splitlines()[-1].startswith("kraken-emulator: error: cannot make ")
+    assert done.stderr.splitlines()[-1].startswith("kraken-emulator: error: trust folder ")
     assert "Traceback" not in done.stderr
 
 

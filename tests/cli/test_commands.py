@@ -128,11 +128,11 @@ FILES = {
 }
 REFUSED = [
     ("up --tier nowhere", "unknown tier 'nowhere'; there are: aws, beeks, colo, local, tokyo, us"),
-    ("up --tier us,us", "the same tier is given twice"),
+    ("up --tier us,us", "--tier us,us: us is given twice; a tier is opened once"),
     ("up --tiers-folder {0}/tiers", "half_a_tier.toml: Object missing required field `title`"),
     ("up --tiers-folder {0}/none", "no such folder"),
-    ("up --link carrier-pigeon", "unknown link 'carrier-pigeon'; there are auto, "),
-    ("up --market bull", "market must be one of synthetic, off"),
+    ("up --link carrier-pigeon", "unknown link 'carrier-pigeon'; there are: auto, "),
+    ("up --market bull", "--market bull: one of synthetic, off is meant"),
     ("up --market-profile none", "unknown market profile 'none'; there are: default"),
     ("up --market-profile {0}/broken.toml", "broken.toml"),
     ("up --accounts none", "unknown accounts profile 'none'; there are: default"),
@@ -148,10 +148,10 @@ REFUSED = [
     ("up --config {0}/broken.toml", "broken.toml: "),
     (
         "up --certificate forged",
-        "certificate must be one of valid, wrong-name, expired, untrusted, not 'forged'",
+        "--certificate forged: one of valid, wrong-name, expired, untrusted is meant",
     ),
-    ("up --seed lucky", "invalid int value: 'lucky'"),
-    ("up --http-port 70000", "http_port"),
+    ("up --seed lucky", "--seed lucky: a whole number is meant"),
+    ("up --http-port 70000", "--http-port 70000: a port from 0 to 65535 is meant"),
     ("up --ports fixed --http-port {port}", "port {port} on 127.0.0.1 is taken"),
     ("up --endpoints-file {0}/empty.toml/endpoints.json", "endpoints.json: Not a directory"),
     ("up --endpoints-file {0}", "Is a directory"),
@@ -221,10 +221,10 @@ def test_settings_come_from_arguments_then_the_environment_then_the_file(tmp_pat
 @pytest.mark.parametrize(
     ("environ", "reason"),
     [
-        ({"SEED": "lucky"}, "seed"),
+        ({"SEED": "lucky"}, "KRAKEN_EMULATOR_SEED=lucky: a whole number is meant"),
         ({"TIER": ","}, "no tier"),
         ({"CONFIG": "none.toml"}, "none.toml: No such file"),
-        ({"PORTS": "some"}, "ports must be one of fixed, auto"),
+        ({"PORTS": "some"}, "KRAKEN_EMULATOR_PORTS=some: one of fixed, auto is meant"),
     ],
 )
 def test_bad_settings_in_the_environment_are_named(environ, reason):
@@ -235,7 +235,10 @@ def test_bad_settings_in_the_environment_are_named(environ, reason):
 
 def test_unknown_names_in_a_settings_file_are_refused(tmp_path):
     (tmp_path / "settings.toml").write_text(FILES["unknown_setting.toml"])
-    with pytest.raises(settings.SettingsError, match="unknown field `speed`"):
+    with pytest.raises(
+        settings.SettingsError,
+        match=r"settings.toml, line 1: unknown setting 'speed', did you mean 'seed'\? There are: tier",
+    ):
         settings.load({}, {}, str(tmp_path / "settings.toml"))
 
 
@@ -253,7 +256,7 @@ def test_the_wheel_carries_the_profiles():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert project["project"]["scripts"] == {"kraken-emulator": "emulator.cli:main"}
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert wheel["packages"] == ["emulator"]
+    assert wheel["only-include"] == ["emulator", "kraken_emulator_pytest.py"]
     # settings looks there first, then at the top of a checkout
     assert wheel["force-include"] == {"profiles": settings._PACKED.relative_to(ROOT).as_posix()}
     for kind, name in {"tiers": "tokyo", "accounts": "default", "market": "default"}.items():

@@ -184,16 +184,19 @@ def test_on_real_packets_a_failed_path_is_silent_and_its_connection_lives_on():
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["set", "mars", "rtt=1s"], "no path mars; there are local/direct, colo/A, colo/B, us/direct"),
+        (
+            ["set", "mars", "rtt=1s"],
+            "unknown path 'mars'; there are: local/direct, colo/A, colo/B, us/direct",
+        ),
         (["set", "us", "rtt=1us"], "rtt_us must be at least"),
-        (["set", "us", "speed=1"], "unknown field 'speed'"),
-        (["set", "us", "loss=200%"], "<= 1.0"),
+        (["set", "us", "speed=1"], "unknown name 'speed'"),
+        (["set", "us", "loss=200%"], "loss=200%: a share from 0 to 1, or 0% to 100%, is meant"),
         (["set", "us", "rtt"], "NAME=VALUE is meant"),
-        (["set", "us"], "link set: see"),
-        (["play", "us", "nothing"], "unknown schedule 'nothing'; there are congestion, flap"),
+        (["set", "us"], "link set us: NAME=VALUE is missing"),
+        (["play", "us", "nothing"], "unknown schedule 'nothing'; there are: congestion, flap"),
         (["play", "us", "/nowhere/x.csv"], "/nowhere/x.csv: No such file"),
-        (["fail"], "which TIER"),
-        (["fail", "colo/C"], "no path colo/C"),
+        (["fail"], "link fail: TIER[/PATH] is missing"),
+        (["fail", "colo/C"], "unknown path 'colo/C', did you mean 'colo/B'? There are: local/direct"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(venue, words, complaint):
@@ -337,7 +340,7 @@ def test_the_certificate_of_a_running_venue_is_shown_and_changed(venue):
         ("PATCH", "/control/tls", {"certificat": "valid"}, 400, "unknown field `certificat`"),
         ("PATCH", "/control/tls", {}, 400, "missing required field `certificate`"),
         ("POST", "/control/tls", {}, 405, "the method must be GET or PATCH"),
-        ("GET", "/control/tls/fix", None, 404, "not found: there is /control/tls alone"),
+        ("GET", "/control/tls/fix", None, 404, "not found; there is /control/tls"),
     ],
 )
 def test_what_tls_cannot_be_changed_to_is_refused(venue, method, path, body, status, reason):

@@ -226,7 +226,7 @@ def test_what_cannot_be_done_to_an_order(kraken, control, refuses):
         control.fill(order.txid, {"account": "bob"})
     with refuses("unknown account 'nobody'"):
         control.fill(order.txid, {"account": "nobody"})
-    with refuses("unknown reason 'why'; there are User requested, "):
+    with refuses("unknown reason 'why'; there are: User requested, "):
         control.cancel(order.txid, {"reason": "why"})
     control.cancel(order.txid, {})
     with refuses(f"order {order.txid} is not open any more: canceled"):

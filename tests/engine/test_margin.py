@@ -13,6 +13,7 @@ from emulator.engine.events import Reject
 from emulator.engine.instruments import scaled
 from emulator.engine.limits import AccountTier
 from emulator.engine.orders import OrderType, Reason, Status
+from emulator.engine.spot import SpotEngine
 from tests.engine.venue import SECOND_NS, XBTUSD
 
 HOUR = 3600
@@ -283,6 +284,79 @@ class TestTime:
         venue.buy("bob", "5", "50000")
         venue.wait(1)
         assert not positions(venue, "alice")
+
+
+YEAR = 365 * 24 * HOUR
+
+
+class TestLooksAtTheLevel:
+    """Time alone changes no level: it is looked at when balances, positions or prices have changed."""
+
+    @pytest.fixture
+    def looks(self, monkeypatch):
+        seen = []
+        look = SpotEngine._safe
+        monkeypatch.setattr(SpotEngine, "_safe", lambda self, account: seen.append(0) or look(self, account))
+        return seen
+
+    @pytest.fixture
+    def ruined(self, new_venue, looks):
+        """Alice's position is worth less than nothing, and there is nobody to take it."""
+        venue = new_venue(Account("bob"), Account("alice"), Account("carol"))
+        venue.deposit("bob", ZUSD="100000000", XXBT="1000")
+        venue.deposit("carol", ZUSD="100000000", XXBT="1000")
+        venue.deposit("alice", ZUSD="20000", XETH="1")
+        quote(venue, "60000")
+        venue.buy("alice", "1", "60000.1", leverage=5)
+        venue.cancel_all("bob")
+        venue.buy("carol", "0.001", "20000")
+        venue.sell("bob", "0.001", "20000")
+        looks.clear()
+        return venue
+
+    def test_a_year_with_nobody_to_take_a_position_is_rollovers_only(self, ruined, looks):
+        happened = ruined.wait(YEAR)
+        assert positions(ruined)
+        assert not [event for event in happened if isinstance(event, events.Accepted | events.Ended)]
+        assert len(looks) <= len(happened) + 1 <= YEAR // (4 * HOUR) + 1
+
+    def test_whoever_comes_to_take_it_gets_it(self, ruined):
+        ruined.wait(YEAR)
+        ruined.buy("bob", "5", "20000")
+        ruined.wait(1)
+        assert not positions(ruined)
+
+    def test_what_does_not_matter_to_it_is_not_looked_at(self, ruined, looks):
+        ruined.deposit("bob", SOL="100")
+        ruined.wait(1)
+        looks.clear()
+        for price in ("100", "101"):
+            ruined.sell("bob", "1", price, pair="SOLUSD")
+            ruined.buy("carol", "1", price, pair="SOLUSD")
+        ruined.wait(1)
+        assert not looks
+
+    def test_however_much_happens_it_is_looked_at_once_a_second(self, trader, looks):
+        trader.buy("alice", "1", "60000.1", leverage=5)
+        trader.wait(1)
+        looks.clear()
+        for step in range(50):
+            quote(trader, str(60_000 + step))
+            trader.sell("carol", "0.001", str(60_000 + step))
+        trader.wait(1)
+        assert len(looks) == 1
+
+    def test_a_deposit_or_a_price_is_seen(self, trader, looks):
+        trader.buy("alice", "1", "60000.1", leverage=5)
+        trader.wait(1)
+        for change in (
+            lambda: trader.deposit("alice", ZUSD="1"),
+            lambda: trader.sell("carol", "0.001", "60000"),
+        ):
+            looks.clear()
+            change()
+            trader.wait(1)
+            assert looks
 
 
 @given(

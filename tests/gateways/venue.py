@@ -52,6 +52,8 @@ class Clock:
     def now_ns(self) -> int:
         return self.ns
 
+    reaches_ns = now_ns
+
     def seconds_until(self, due_ns: int) -> float:
         return max(due_ns - self.ns, 0) / 1e9
 

@@ -37,7 +37,7 @@ def test_nearby_keeps_to_this_machines_addresses():
 
 def test_an_unknown_rung_is_refused_with_what_there_is():
     with pytest.raises(
-        LinkError, match=r"^unknown link 'carrier-pigeon'; there are auto, netem, packet, stream, none$"
+        LinkError, match=r"^unknown link 'carrier-pigeon'; there are: auto, netem, packet, stream, none$"
     ):
         choose("carrier-pigeon")
 

@@ -69,7 +69,7 @@ def test_a_round_trip_counts_with_the_jitter_of_the_same_change():
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
-        ({"delay": 5}, "unknown field 'delay'; there are burst_end"),
+        ({"delay": 5}, "unknown field 'delay'; there are: burst_end"),
         ({"floor_us": 5}, "unknown field 'floor_us'"),
         ({"to_venue": {"down": True, "speed": 1}}, "unknown field 'speed'"),
         ({"to_venue": 5}, "to_venue and to_client are tables"),
@@ -126,9 +126,9 @@ def test_reset_goes_back_to_the_start_whatever_was_done():
 
 def test_an_unknown_path_is_an_error_with_what_there_is():
     async def test(link, live):
-        with pytest.raises(ChangeError, match="no path tokyo; there are made/A, made/B"):
+        with pytest.raises(ChangeError, match="unknown path 'tokyo'; there are: made/A, made/B"):
             live.paths("tokyo")
-        with pytest.raises(ChangeError, match="no path made/C"):
+        with pytest.raises(ChangeError, match="unknown path 'made/C', did you mean 'made/"):
             live.paths("made", "C")
 
     playing(test)

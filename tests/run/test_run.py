@@ -400,8 +400,8 @@ def test_where_namespaces_are_off_one_line_says_so_and_what_to_do():
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["run", "--tier", "us"], "no command to run"),
-        (["run", "--tier", "us", "--"], "no command to run"),
+        (["run", "--tier", "us"], "run: no COMMAND"),
+        (["run", "--tier", "us", "--"], "run: no COMMAND"),
         (["run", "--tier", "nowhere", "--", "true"], "unknown tier 'nowhere'"),
         (["run", "--link", "magic", "--", "true"], "unknown link 'magic'"),
         (["tiers", "--", "true"], "tiers runs no command"),

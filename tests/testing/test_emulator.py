@@ -74,9 +74,9 @@ def test_without_fix_there_are_no_services(folder):
     ("settings", "reason"),
     [
         ({"tier": "mars"}, "unknown tier 'mars'; there are: "),
-        ({"market": "bull"}, "market must be one of synthetic, off, not 'bull'"),
-        ({"colour": "red"}, "unknown field `colour`"),
-        ({"endpoints_file": "/nowhere/at/all"}, "cannot write /nowhere/at/all: No such file"),
+        ({"market": "bull"}, "market bull: one of synthetic, off is meant"),
+        ({"colour": "red"}, "unknown setting 'colour'; there are: tier, "),
+        ({"endpoints_file": "/nowhere/at/all"}, "endpoints file /nowhere/at/all: No such file"),
         ({"accounts": "/nowhere.toml"}, "/nowhere.toml: No such file"),
         ({"host": "192.0.2.1"}, "port 0 on 192.0.2.1 cannot be bound"),
     ],
