@@ -324,7 +324,7 @@ class Floor:
         if rules.status_fault(order, self.status(market)) is not None:
             return Reason.MARKET_STATUS
         seen = 0 if order.waiting or not order.price else market.last_price
-        if rules.out_of_band(order.price, seen, buy=order.buy):
+        if rules.out_of_band(order.price, seen, order.buy):
             return Reason.INVALID_PRICE
         fault = self._funds.fault(order, market, order)
         return None if fault is None else Reason.INSUFFICIENT_FUNDS

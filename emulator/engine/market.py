@@ -49,7 +49,7 @@ class Market:
         """Return the worst price at which a market order still trades; None when nobody is so near."""
         own = self.book.side(buy)
         best = own.keys[-1] * own.sign if own.keys else 0
-        return matching.protected(self.book.side(not buy), (self.last_price, self.index_price, best))
+        return matching.protected(self.book.side(not buy), self.last_price, self.index_price, best)
 
     def queue(self, reference: Reference) -> TriggerQueue:
         """Return the queue of orders that wait for this reference."""

@@ -1,6 +1,6 @@
 """Matching: an incoming order against the other side of the book, price first, then time."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from emulator.engine.accounts import Account
 from emulator.engine.book import Book, BookSide
@@ -144,22 +144,22 @@ def spent(taker: Order, price: int, quantity: int) -> int:
     return cost
 
 
-def protected(side: BookSide, references: Iterable[int]) -> int | None:
+def protected(side: BookSide, last: int, index: int, own: int) -> int | None:
     """Return the worst price at which a market order still trades; None when nothing of ``side`` is so near.
 
-    ``references`` are what else tells the price, 0 for what there is not; without any the best price does.
+    ``last``, ``index`` and ``own`` (the other side's best) are what else tells the price, 0 for what there is
+    not; without any the best price does.
     """
     if not side.keys:
         return None
-    best = side.keys[-1]
-    known = [_away(price * side.sign) for price in references if price]
-    worst = max(_away(best), min(known)) if known else _away(best)
-    return max(worst * side.sign, 1) if best >= worst else None
-
-
-def _away(key: int) -> int:
-    """Return the key at the distance that price protection allows (keys ascend towards the best)."""
-    return key - abs(key) * PROTECTION_PERCENT // 100
+    best = side.keys[-1] * side.sign
+    if side.sign < 0:
+        near = min(best, max(last, index, own) or best)
+        worst = near + near * PROTECTION_PERCENT // 100
+        return worst if best <= worst else None
+    near = max(best, min(filter(None, (last, index, own)), default=best))
+    worst = max(near - near * PROTECTION_PERCENT // 100, 1)
+    return worst if best >= worst else None
 
 
 def cost_to_take(side: BookSide, taker: Order, worst_price: int) -> int:

@@ -104,7 +104,9 @@ def _terms_fault(order: commands.PlaceOrder, remaining: int) -> Reject | None:
         return Reject.INVALID_TRIGGER
     if order.post_only and order.tif in (IOC, FOK):
         return Reject.INVALID_TIME_IN_FORCE
-    return display_fault(type_, order.display, remaining)
+    if order.display or type_ is ICEBERG:
+        return display_fault(type_, order.display, remaining)
+    return None
 
 
 def display_fault(type_: OrderType, display: int, remaining: int) -> Reject | None:
@@ -134,19 +136,17 @@ def _limit_fault(order: commands.PlaceOrder, pair: Instrument, prices: Prices) -
     elif price % pair.tick:
         return Reject.TICK_SIZE
     else:
-        seen = _measured_from(order, prices)
-    return Reject.INVALID_PRICE if out_of_band(price, seen, buy=order.side is BUY) else None
+        seen = _measured_from(order, prices) if type_.triggered else prices.last_price
+    return Reject.INVALID_PRICE if out_of_band(price, seen, order.side is BUY) else None
 
 
 def _measured_from(order: commands.PlaceOrder, prices: Prices) -> int:
-    """Return the price that a limit must not be far from, where it comes to life; 0 when there is none."""
-    if not order.type.triggered:
-        return prices.last_price
+    """Return the price at which a triggered order comes to life, as far as it is known; else 0."""
     trigger = order.trigger
     return trigger if isinstance(trigger, int) else reference_price(prices, order.reference)
 
 
-def out_of_band(price: int, seen: int, *, buy: bool) -> bool:
+def out_of_band(price: int, seen: int, buy: bool) -> bool:
     """Tell whether a limit is so far beyond the price ``seen`` (0: none) that it must be a mistake."""
     if not seen:
         return False

@@ -156,6 +156,14 @@ def check(engine: SpotEngine, command: PlaceOrder | EditOrder, now_ns: int) -> N
         raise VenueError(REJECT_TEXT[fault])
 
 
+def cancelled(events: list[Event]) -> int:
+    """Return how many orders ``CancelOrders`` has ended; VenueError when it was refused all of them."""
+    done, first = next(event for event in events if type(event) is CancelledAll), events[0]
+    if not done.count and type(first) is Rejected:
+        raise VenueError(REJECT_TEXT[first.reason])
+    return done.count
+
+
 def answer(events: list[Event]) -> Event:
     """Return the event that answers the command; raises VenueError when the command was refused."""
     ended = None

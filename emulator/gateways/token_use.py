@@ -3,6 +3,7 @@
 from emulator.gateways.access import Entrance
 from emulator.gateways.errors import VenueError, check_state
 from emulator.gateways.keys import ApiKey
+from emulator.gateways.permissions import Deed, allow
 from emulator.gateways.tokens import Token
 from emulator.gateways.venue import Venue
 
@@ -25,9 +26,10 @@ def find_token(venue: Venue, entrance: Entrance, text: object) -> Token | None:
     return token
 
 
-def trading_key(venue: Venue, token: Token | None) -> ApiKey:
-    """Return the key behind the token of a trading request; VenueError when it may not trade."""
+def trading_key(venue: Venue, token: Token | None, deed: Deed) -> ApiKey:
+    """Return the key behind the token of a trading request; VenueError when it may not do this."""
     if token is None:
         raise VenueError(INVALID_SESSION)
-    check_state(venue.engine.accounts[token.key.account].state, trades=True)
+    allow(token.key, deed.needs)
+    check_state(venue.engine.accounts[token.key.account].state, trades=deed.trades)
     return token.key

@@ -10,9 +10,9 @@ from emulator.engine.orders import TimeInForce
 from emulator.gateways.errors import VenueError
 from emulator.gateways.keys import PERMISSIONS
 from emulator.gateways.parameters import Params
+from emulator.gateways.permissions import allow
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.spot_rest.endpoints import PRIVATE
-from emulator.gateways.spot_rest.session import allow
 from tests.gateways.venue import START_NS, START_S, XBTUSD, in_loop, refused
 
 TXID = re.compile(r"O[A-Z2-7]{5}-[A-Z2-7]{5}-[A-Z2-7]{6}")

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from emulator.gateways.keys import ApiKey, KeyRing, demo_credentials, sign
 from emulator.gateways.parameters import Params
-from emulator.gateways.spot_rest.session import allow, authenticate
+from emulator.gateways.permissions import allow
+from emulator.gateways.spot_rest.session import authenticate
 from emulator.gateways.tokens import Tokens
 from tests.gateways.venue import Kraken, refused
 

@@ -18,14 +18,14 @@ from emulator.engine.events import Accepted, Event
 from emulator.engine.instruments import Catalogue, Side, scaled
 from emulator.engine.orders import Order, OrderType
 from emulator.engine.spot import SpotEngine
-from emulator.gateways.errors import VenueError
+from emulator.gateways.errors import VenueError, check_state
 from emulator.gateways.keys import PERMISSIONS, ApiKey, KeyRing, demo_credentials
 from emulator.gateways.offers import Offers
 from emulator.gateways.parameters import Params
+from emulator.gateways.permissions import allow
 from emulator.gateways.roles import Role
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.spot_rest.endpoints import PRIVATE, PUBLIC
-from emulator.gateways.spot_rest.session import allow
 from emulator.gateways.spot_ws_v2.session import Gateway, Session
 from emulator.gateways.tape import Past, Tape
 from emulator.gateways.tokens import Tokens
@@ -258,6 +258,7 @@ class Kraken:
             params = Params.from_body(json.dumps(body).encode(), "application/json; charset=utf-8")
         key, endpoint = self.key(account, permissions), PRIVATE[method]
         allow(key, endpoint.needs)
+        check_state(self.engine.accounts[account].state, trades=endpoint.trades)
         return self._call(lambda p: endpoint.call(self.venue, key, p), params)
 
     @staticmethod

@@ -11,6 +11,7 @@ import msgspec
 
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.parameters import Params
+from emulator.gateways.permissions import AMEND, CANCEL, PLACE, REPLACE, Deed
 from emulator.gateways.rate_limits import HISTORY_COST
 from emulator.gateways.spot_rest import (
     account,
@@ -69,9 +70,11 @@ _EXPORT = (_any("export-data"),)
 _EARN = (_any("earn-funds"),)
 _EARN_STATUS = (_any("query-funds", "earn-funds"),)
 _ORDERS = (_any("query-open-trades", "query-closed-trades"),)
-_MODIFY = (_any("modify-trades"),)
-_REPLACE = (_any("modify-trades"), _any("close-trades"))
-_CANCEL = (_any("modify-trades", "close-trades"),)
+
+
+def _trading(call: Callable[[Venue, ApiKey, Params], Any], deed: Deed, cost: int = 0) -> Private:
+    return Private(call, deed.needs, cost, deed.trades)
+
 
 PRIVATE: dict[str, Private] = {
     "Balance": Private(account.balance, _FUNDS),
@@ -113,12 +116,12 @@ PRIVATE: dict[str, Private] = {
     "Earn/AllocateStatus": Private(earn.allocate_status, _EARN_STATUS),
     "Earn/DeallocateStatus": Private(earn.deallocate_status, _EARN_STATUS),
     "GetWebSocketsToken": Private(account.websockets_token, (_any("create-ws-token"),)),
-    "AddOrder": Private(trading.add_order, _MODIFY, 0, trades=True),
-    "AddOrderBatch": Private(trading.add_order_batch, _REPLACE, 0, trades=True),
-    "AmendOrder": Private(trading.amend_order, _CANCEL, 0, trades=True),
-    "EditOrder": Private(trading.edit_order, _REPLACE, 0, trades=True),
-    "CancelOrder": Private(trading.cancel_order, _CANCEL, 0, trades=True),
-    "CancelOrderBatch": Private(trading.cancel_order_batch, _CANCEL, 0, trades=True),
-    "CancelAll": Private(trading.cancel_all, _CANCEL),
-    "CancelAllOrdersAfter": Private(trading.cancel_all_orders_after, _CANCEL),
+    "AddOrder": _trading(trading.add_order, PLACE),
+    "AddOrderBatch": _trading(trading.add_order_batch, REPLACE),
+    "AmendOrder": _trading(trading.amend_order, AMEND),
+    "EditOrder": _trading(trading.edit_order, REPLACE),
+    "CancelOrder": _trading(trading.cancel_order, CANCEL),
+    "CancelOrderBatch": _trading(trading.cancel_order_batch, CANCEL),
+    "CancelAll": _trading(trading.cancel_all, CANCEL, cost=1),
+    "CancelAllOrdersAfter": _trading(trading.cancel_all_orders_after, CANCEL, cost=1),
 }

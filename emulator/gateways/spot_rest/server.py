@@ -11,10 +11,11 @@ from aiohttp import web
 from emulator.gateways.access import Entrance
 from emulator.gateways.errors import BAD_ARGUMENTS, INTERNAL, VenueError, check_state
 from emulator.gateways.parameters import Params
+from emulator.gateways.permissions import allow
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.spot_rest.endpoints import PRIVATE, PUBLIC
 from emulator.gateways.spot_rest.exports import Download
-from emulator.gateways.spot_rest.session import admit, allow, authenticate
+from emulator.gateways.spot_rest.session import admit, authenticate
 from emulator.gateways.venue import Venue
 
 PUBLIC_PATH = "/0/public/"

@@ -30,9 +30,3 @@ def admit(key: ApiKey, params: Params, address: str, now_ns: int) -> None:
     if not key.comes_from(address) or not key.unlocked_by(params.get("otp"), now_ns):
         raise VenueError(PERMISSION_DENIED)
     key.last_used_ns = now_ns
-
-
-def allow(key: ApiKey, needed: tuple[frozenset[str], ...]) -> None:
-    """Refuse unless the key has at least one permission of every group that is ``needed``."""
-    if not all(key.permissions & group for group in needed):
-        raise VenueError(PERMISSION_DENIED)

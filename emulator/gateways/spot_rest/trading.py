@@ -159,8 +159,8 @@ def edit_order(venue: Venue, key: ApiKey, params: Params) -> Any:
 def _cancel(venue: Venue, account: Account, orders: list[Order], *, batch: bool = False) -> Any:
     """Cancel ``orders``; a batch is carried out whatever the rate counter says."""
     txids = tuple(order.txid for order in orders)
-    ordering.answer(venue.execute(commands.CancelOrders(account=account.name, txids=txids, batch=batch)))
-    return _when_cancelled(account, len(orders))
+    events = venue.execute(commands.CancelOrders(account=account.name, txids=txids, batch=batch))
+    return _when_cancelled(account, ordering.cancelled(events))
 
 
 def _when_cancelled(account: Account, count: int) -> Any:

@@ -7,6 +7,7 @@ from emulator.gateways.access import OPEN, Entrance
 from emulator.gateways.errors import PERMISSION_DENIED, VenueError
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.outlet import Outlet
+from emulator.gateways.permissions import Deed
 from emulator.gateways.roles import PRIVATE_ELSEWHERE, PUBLIC_ELSEWHERE, Role
 from emulator.gateways.spot_ws_v1 import channels, codec
 from emulator.gateways.spot_ws_v1.channels import CHANNELS, Channel
@@ -90,9 +91,9 @@ class Session:
             self.gateway.private.leave(subscription)
         self.private.clear()
 
-    def key(self, message: dict[str, Any]) -> ApiKey:
-        """Return the key behind the token of a trading request; VenueError."""
-        return trading_key(self.venue, self._token(message.get("token")))
+    def key(self, message: dict[str, Any], deed: Deed) -> ApiKey:
+        """Return the key behind the token of a trading request; VenueError when it may not do this."""
+        return trading_key(self.venue, self._token(message.get("token")), deed)
 
     def _token(self, text: object) -> Token | None:
         try:

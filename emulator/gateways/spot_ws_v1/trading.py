@@ -11,24 +11,23 @@ from emulator.engine.events import Accepted, Amended, CancelAfterSet, CancelledA
 from emulator.engine.instruments import Instrument
 from emulator.engine.orders import OrderType
 from emulator.gateways import descriptions, ordering
-from emulator.gateways.errors import BAD_ARGUMENTS, PERMISSION_DENIED, VenueError, bad_argument
+from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import rfc3339
 from emulator.gateways.order_params import deadline, flags, place_order
 from emulator.gateways.parameters import Params
+from emulator.gateways.permissions import AMEND, CANCEL, PLACE, REPLACE, Deed
 from emulator.gateways.spot_ws_v1 import codec
 from emulator.gateways.venue import Venue
 
 _COMMON = frozenset({"event", "token", "reqid"})
-_MODIFY = frozenset({"modify-trades"})
-_CANCEL = frozenset({"modify-trades", "close-trades"})
 
 
 class Trader:
     """Answers the trading events of one connection."""
 
     def __init__(
-        self, venue: Venue, send: Callable[[bytes], None], key: Callable[[dict[str, Any]], ApiKey]
+        self, venue: Venue, send: Callable[[bytes], None], key: Callable[[dict[str, Any], Deed], ApiKey]
     ) -> None:
         self.venue = venue
         self._send = send
@@ -47,9 +46,7 @@ class Trader:
                 self._reject(event, f"{name.capitalize()} field must be {kind.name}", message)
                 return
         try:
-            key = self._key(message)
-            if method.permissions.isdisjoint(key.permissions):
-                raise VenueError(PERMISSION_DENIED)
+            key = self._key(message, method.deed)
             for name in method.needs:
                 if message.get(name) in (None, ""):
                     raise missing(name)
@@ -269,22 +266,22 @@ _KINDS = {
 
 
 class Method:
-    """One trading event: its handler, fields, those it must have, permissions of which one is needed."""
+    """One trading event: its handler, fields, those it must have, and what it does."""
 
-    __slots__ = ("call", "fields", "needs", "permissions", "where")
+    __slots__ = ("call", "deed", "fields", "needs", "where")
 
     def __init__(
         self,
         call: Callable[[Trader, ApiKey, dict[str, Any]], None],
         words: str,
-        permissions: frozenset[str],
+        deed: Deed,
         fields: str,
         needs: tuple[str, ...] = (),
         kinds: Mapping[str, Kind] = _KINDS,
     ) -> None:
         self.call = call
         self.where = f"for the given msg type: {words}"
-        self.permissions = permissions
+        self.deed = deed
         self.needs = needs
         self.fields = {name: kinds.get(name, STRING) for name in fields.split()}
 
@@ -293,7 +290,7 @@ METHODS = {
     "addOrder": Method(
         add_order,
         "add order",
-        _MODIFY,
+        PLACE,
         "ordertype type pair volume price price2 leverage margin reduce_only oflags starttm expiretm "
         "deadline userref cl_ord_id stp_type timeinforce trigger "
         "close[ordertype] close[price] close[price2] validate sender_sub_id",
@@ -302,23 +299,23 @@ METHODS = {
     "editOrder": Method(
         edit_order,
         "edit order",
-        _MODIFY,
+        REPLACE,
         "orderid pair volume price price2 oflags newuserref deadline validate",
         ("orderid", "pair"),
     ),
     "amendOrder": Method(
         amend_order,
         "amend order",
-        _CANCEL,
+        AMEND,
         "txid cl_ord_id volume display_volume limit_price trigger_price post_only pair deadline",
     ),
     "cancelOrder": Method(
         cancel_order,
-        *("cancel order", _CANCEL, "txid cl_ord_id"),
+        *("cancel order", CANCEL, "txid cl_ord_id"),
         kinds={"txid": ARRAY, "cl_ord_id": ARRAY},
     ),
-    "cancelAll": Method(cancel_all, "cancel all", _CANCEL, ""),
+    "cancelAll": Method(cancel_all, "cancel all", CANCEL, ""),
     "cancelAllOrdersAfter": Method(
-        cancel_all_orders_after, "cancel all orders after", _CANCEL, "timeout", ("timeout",)
+        cancel_all_orders_after, "cancel all orders after", CANCEL, "timeout", ("timeout",)
     ),
 }

@@ -12,6 +12,7 @@ from emulator.gateways.access import OPEN, Entrance
 from emulator.gateways.errors import VenueError
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.outlet import Outlet
+from emulator.gateways.permissions import Deed
 from emulator.gateways.roles import PRIVATE_ELSEWHERE, PUBLIC_ELSEWHERE, Role
 from emulator.gateways.spot_ws_v2 import codec
 from emulator.gateways.spot_ws_v2.channels import CHANNELS, Channel
@@ -154,9 +155,9 @@ class Session:
         """
         return find_token(self.venue, self._entrance, params.get("token"))
 
-    def key(self, params: dict[str, object]) -> ApiKey:
-        """Return the key behind the token of a trading request."""
-        return trading_key(self.venue, self.token(params))
+    def key(self, params: dict[str, object], deed: Deed) -> ApiKey:
+        """Return the key behind the token of a trading request; VenueError when it may not do this."""
+        return trading_key(self.venue, self.token(params), deed)
 
     def charge(self, cost: int, most: int, now_ns: int) -> None:
         """Count what subscriptions cost, ``most`` a second; VenueError when it is too much."""

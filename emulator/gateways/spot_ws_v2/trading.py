@@ -10,9 +10,10 @@ from emulator.engine.instruments import Instrument
 from emulator.engine.orders import Order
 from emulator.engine.spot import BATCH, SpotEngine
 from emulator.gateways import order_fields, ordering
-from emulator.gateways.errors import BAD_ARGUMENTS, PERMISSION_DENIED, VenueError, bad_argument
+from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import rfc3339
+from emulator.gateways.permissions import AMEND, CANCEL, PLACE, REPLACE, Deed
 from emulator.gateways.spot_ws_v2 import codec, orders
 from emulator.gateways.spot_ws_v2.codec import Request
 from emulator.gateways.spot_ws_v2.params import (
@@ -84,17 +85,10 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-_MODIFY = frozenset({"modify-trades"})
-_CANCEL = frozenset({"modify-trades", "close-trades"})
-
-
-def _checked(session: "Session", request: Request, spec: Spec, permissions: frozenset[str]) -> ApiKey:
-    """Check a request's parameters and token; one of ``permissions`` is needed."""
+def _checked(session: "Session", request: Request, spec: Spec, deed: Deed) -> ApiKey:
+    """Check a request's parameters, its token, and what may be done with it."""
     check(request.params, spec, _WHERE[request.method])
-    key = session.key(request.params)
-    if permissions.isdisjoint(key.permissions):
-        raise VenueError(PERMISSION_DENIED)
-    return key
+    return session.key(request.params, deed)
 
 
 def _ids(order: Order | commands.PlaceOrder, txid: str) -> str:
@@ -111,7 +105,7 @@ _ADD: Spec = {**orders.ORDER, **_REQUEST}
 
 def add_order(session: "Session", request: Request, in_ns: int) -> None:
     """``add_order``."""
-    key = _checked(session, request, _ADD, _MODIFY)
+    key = _checked(session, request, _ADD, PLACE)
     params = request.params
     command = orders.place_order(params, _pair(session, params), key.account, _deadline(session, params))
     if params.get("validate"):
@@ -130,7 +124,7 @@ def add_order(session: "Session", request: Request, in_ns: int) -> None:
 def batch_add(session: "Session", request: Request, in_ns: int) -> None:
     """``batch_add``: what cannot be read refuses the whole batch; else each order fails by itself."""
     spec: Spec = {**_REQUEST, "orders": ARRAY}
-    key = _checked(session, request, spec, _MODIFY)
+    key = _checked(session, request, spec, REPLACE)
     params, venue = request.params, session.venue
     pair, deadline_ns = _pair(session, params), _deadline(session, params)
     rows = required(params, "orders")
@@ -181,7 +175,7 @@ def _refused_row(error: VenueError) -> str:
 
 def amend_order(session: "Session", request: Request, in_ns: int) -> None:
     """``amend_order``: in place."""
-    key = _checked(session, request, _AMEND, _CANCEL)
+    key = _checked(session, request, _AMEND, AMEND)
     params = request.params
     account = session.venue.engine.accounts[key.account]
     order = ordering.open_order(account, params.get("order_id"), params.get("cl_ord_id"))
@@ -207,7 +201,7 @@ def amend_order(session: "Session", request: Request, in_ns: int) -> None:
 
 def edit_order(session: "Session", request: Request, in_ns: int) -> None:
     """``edit_order``: cancel and replace."""
-    key = _checked(session, request, _EDIT, _MODIFY)
+    key = _checked(session, request, _EDIT, REPLACE)
     params = request.params
     pair = _pair(session, params)
     txid = required(params, "order_id")
@@ -246,7 +240,7 @@ _CANCEL_ORDER: Spec = {"order_id": ARRAY, "cl_ord_id": ARRAY, "order_userref": A
 
 def cancel_order(session: "Session", request: Request, in_ns: int) -> None:
     """``cancel_order``: one reply per order."""
-    key = _checked(session, request, _CANCEL_ORDER, _CANCEL)
+    key = _checked(session, request, _CANCEL_ORDER, CANCEL)
     params = request.params
     targets = [(name, value) for name, kind in _NAMED_BY.items() for value in elements(params, name, kind)]
     if not 0 < len(targets) <= ordering.MOST_CANCELS:
@@ -288,7 +282,7 @@ def _cancels(account: Account, name: str, value: Any) -> list[tuple[commands.Can
 def batch_cancel(session: "Session", request: Request, in_ns: int) -> None:
     """``batch_cancel``: by order id, userref (as text) or client id; the count of those that were open."""
     spec: Spec = {"orders": ARRAY, "cl_ord_id": ARRAY, "token": STRING}
-    key = _checked(session, request, spec, _CANCEL)
+    key = _checked(session, request, spec, CANCEL)
     ids = elements(request.params, "orders", STRING)
     cl_ord_ids = elements(request.params, "cl_ord_id", STRING)
     if not 2 <= len(ids) + len(cl_ord_ids) <= ordering.MOST_CANCELS:
@@ -299,15 +293,16 @@ def batch_cancel(session: "Session", request: Request, in_ns: int) -> None:
         if value in account.by_cl_ord_id:
             found[account.by_cl_ord_id[value].txid] = None
 
-    def reply(_: list[Event]) -> None:
-        session.send(codec.batch_cancelled(request.req_id, len(found), in_ns, venue.clock.now_ns()))
+    def reply(events: list[Event]) -> None:
+        count = ordering.cancelled(events)
+        session.send(codec.batch_cancelled(request.req_id, count, in_ns, venue.clock.now_ns()))
 
     venue.execute(commands.CancelOrders(account=account.name, txids=tuple(found)), reply)
 
 
 def cancel_all(session: "Session", request: Request, in_ns: int) -> None:
     """``cancel_all``."""
-    key = _checked(session, request, {"token": STRING}, _CANCEL)
+    key = _checked(session, request, {"token": STRING}, CANCEL)
 
     def reply(events: list[Event]) -> None:
         done = ordering.answer(events)
@@ -319,7 +314,7 @@ def cancel_all(session: "Session", request: Request, in_ns: int) -> None:
 
 def cancel_all_orders_after(session: "Session", request: Request, in_ns: int) -> None:
     """``cancel_all_orders_after``: the dead man's switch."""
-    key = _checked(session, request, {"timeout": INTEGER, "token": STRING}, _CANCEL)
+    key = _checked(session, request, {"timeout": INTEGER, "token": STRING}, CANCEL)
     timeout = required(request.params, "timeout")
     if not 0 <= timeout < ordering.LONGEST_TIMEOUT_S:
         raise bad_argument("timeout")
