@@ -27,8 +27,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
-    """Collect when fixtures are down. What is raised then, pytest would tell of the next test."""
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Collect when fixtures are down and forgotten. What is raised then, pytest would tell of the next test."""
     try:
         return (yield)
     finally:

@@ -89,18 +89,18 @@ def test_leaves_it_for_the_collector():
 @pytest.mark.parametrize("left", LEAVES.values(), ids=LEAVES)
 def test_what_a_client_leaves_open_fails_neither_its_test_nor_the_next_one(run, left):
     result = run(f"""
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="class")
 def client():
     yield Cycle({left})
 
 @pytest.mark.client
-def test_leaves_it(client):
-    Cycle({left})
-    {left}
+class TestClient:
+    def test_leaves_it(self, client):
+        Cycle({left})
+        {left}
 
-@pytest.mark.client
-def test_leaves_it_to_its_fixture(client):
-    Cycle({left})
+    def test_leaves_it_to_its_fixture(self, client):
+        Cycle({left})
 
 def test_ours():
     gc.collect()
