@@ -36,6 +36,7 @@ class StreamPath:
         self.tier_name = tier_name
         self.path_name = path_name
         self.connections: set[Connection] = set()
+        self._floor_us: float | None = None
         self.to_venue = Way(now.to_venue)
         self.to_client = Way(now.to_client)
         self.change(now)
@@ -48,6 +49,8 @@ class StreamPath:
         """
         was_lost = self.lost
         self.now = to
+        if self._floor_us is not None:
+            to = to.changed(floor_us=self._floor_us / 2)
         self.cut = to.cut
         rtt_us = to.rtt_us
         self.rtt_ns = round(rtt_us * NS_PER_US)
@@ -65,6 +68,11 @@ class StreamPath:
     def lost(self) -> bool:
         """Whether nothing gets through in one direction at least: no connection can be made then."""
         return self.to_venue.lost or self.to_client.lost
+
+    def renew(self, floor_us: float) -> None:
+        """Hold that much less in all from now on, whatever `change` says of it; `now` stays as it is."""
+        self._floor_us = floor_us
+        self.change(self.now)
 
 
 class Way:

@@ -51,6 +51,10 @@ class InProcess:
         """Hold what is sent from now on another way; connections draw on, `anew` or not."""
         self._path(tier_name, path_name).change(to)
 
+    async def renew(self, tier_name: str, path_name: str | None, floor_us: float) -> None:
+        """Let both ways of a path hold that much less in all, whatever they do besides; also later."""
+        self._path(tier_name, path_name).renew(floor_us)
+
     async def close(self) -> None:
         """End connections that never began: who serves the others has ended those."""
         for path in self._paths.values():

@@ -41,6 +41,9 @@ class PacketLinkLike(Protocol):
     def change(self, tier_name: str, path_name: str | None, to: Ways, *, anew: bool = False) -> None:
         """Treat packets that come from now on another way. OSError when that cannot be."""
 
+    def renew(self, tier_name: str, path_name: str | None, floor_us: float) -> None:
+        """Let both ways of a path hold that much less in all, whatever they do besides."""
+
     def close(self) -> None:
         """Remove the devices."""
 
@@ -110,6 +113,14 @@ class WiredLink:
             await asyncio.to_thread(self._link.change, tier_name, path_name, to, anew=anew)
         except (OSError, ValueError) as error:
             raise LinkError(f"tier {tier_name} cannot be changed: {error}") from None
+
+    async def renew(self, tier_name: str, path_name: str | None, floor_us: float) -> None:
+        """Let both ways of a path hold that much less in all, whatever they do besides; also later."""
+        if tier_name not in self._near:
+            try:
+                await asyncio.to_thread(self._link.renew, tier_name, path_name, floor_us)
+            except (OSError, ValueError) as error:
+                raise LinkError(f"tier {tier_name} cannot be changed: {error}") from None
 
     async def close(self) -> None:
         """Remove the devices."""

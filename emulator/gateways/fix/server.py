@@ -132,9 +132,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             return
         server.connections.add(self)
-        line = transport.get_extra_info("delay_line")
-        if line is not None:
-            line.service_ns = round(self._entrance.fix_us * 1000)
+        self._entrance.serve(self._transport, "fix")
         self._timer = asyncio.get_running_loop().call_later(LOGON_TIMEOUT_S, self.close)
 
     def data_received(self, data: bytes) -> None:

@@ -203,11 +203,9 @@ class Front(asyncio.Protocol):
                 self._transport.close()
                 return
             websocket = self._server.websocket(head, self._entrance)
-        line = self._transport.get_extra_info("delay_line")
+        line = self._entrance.serve(self._transport, "rest" if websocket is None else "websocket")
         if line is not None:
             line.answers_later = websocket is None
-            entrance = self._entrance
-            line.service_ns = round((entrance.rest_us if websocket is None else entrance.websocket_us) * 1000)
         if websocket is not None:
             self._server.fronts.discard(self)
             self._transport.set_protocol(websocket)
