@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Collect when fixtures are down and forgotten. What is raised then, pytest would tell of the next test."""
+    """Collect when fixtures are down and forgotten: what is raised then would be told of the next test."""
     try:
         return (yield)
     finally:
