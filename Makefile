@@ -10,7 +10,7 @@ ENGINE  ?= $(shell command -v docker >/dev/null && docker info >/dev/null 2>&1 &
 COMPOSE ?= $(shell if [ "$(ENGINE)" = docker ] && docker compose version >/dev/null 2>&1; then echo docker compose; else command -v podman-compose; fi)
 BUILD   ?= $(if $(findstring podman,$(ENGINE)),--format docker)
 
-.PHONY: help emulate test style types bench demo containers dist setup clean
+.PHONY: help emulate test netem style types bench demo containers dist setup clean
 
 help:      ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -20,6 +20,11 @@ emulate: $(VENV)/.run   ## start the venue: make emulate TIER=tokyo ARGS="--seed
 
 test: setup   ## run every test: make test ARGS="-k book"
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+# A test that is skipped fails nothing, so the kernel is asked first.
+netem: setup   ## the tests over real qdiscs; they need root and a kernel with sch_netem
+	@$(BIN)/python -c 'import sys; from emulator.link.netem import NetemRung; sys.exit(NetemRung().works())'
+	$(BIN)/python -m pytest -q -p no:cacheprovider $(ARGS) tests/link tests/fix/test_over_netem.py -k "netem or uplink"
 
 style: setup   ## lint, format check, import arrows
 	$(BIN)/ruff check .

@@ -2,7 +2,9 @@
 
 import errno
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 PIPE_CLOSED = 141
 """Exit code where nobody reads: that of a command which SIGPIPE ends."""
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -25,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     try:
         try:
+            _own_signals()
             _main(argv)
         finally:
             if sys.stdout is not None:
@@ -36,6 +40,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         if error.errno == errno.ENOSPC:
             _fail(error)
         sys.exit(PIPE_CLOSED)
+
+
+def _own_signals() -> None:
+    """Take back what whoever started us may have put aside: how others end, and the signals that stop us.
+
+    What is ignored (a script's background job, nohup) each command decides on itself.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, it takes the exit codes away
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD, *ENDING))
 
 
 def _main(argv: Sequence[str] | None) -> None:

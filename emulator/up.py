@@ -22,15 +22,16 @@ SHOWN_ACCOUNTS = 3
 
 
 def run(settings: Settings, *, as_json: bool) -> None:
-    """Run the venue until SIGINT or SIGTERM."""
+    """Run the venue until SIGINT or SIGTERM, or SIGHUP unless it is ignored (nohup)."""
     app = App(settings)
     asyncio.run(_run(app, as_json=as_json))
 
 
 async def _run(app: App, *, as_json: bool) -> None:
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, stopped.set)
     file = EndpointsFile(app.settings.endpoints_file)
     try:
         await app.start()

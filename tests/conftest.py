@@ -5,6 +5,7 @@ import pytest
 from emulator.settings import PROFILES
 from tests.running import running
 
+pytest_plugins = ("tests.leaks", "tests.inherited")
 ACCOUNTS = 400
 """More than there are tests: an account is used once, so no nonce and no order is left from another test."""
 

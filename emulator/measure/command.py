@@ -112,8 +112,8 @@ class Stopped(Exception):  # noqa: N818 - what became of it
 async def measure(plan: Plan, progress: Progress) -> Measurement:
     """Measure as planned; a link that cannot be had is a row with its reason.
 
-    Stopped when Ctrl-C or SIGTERM came, behind the end of all that was started. The first one counts: who
-    presses again while it ends does not make it leave anything behind.
+    Stopped when Ctrl-C, SIGTERM or SIGHUP came, behind the end of all that was started. The first one
+    counts: who presses again while it ends does not make it leave anything behind.
     """
     came: list[int] = []
     work = asyncio.ensure_future(_measure(plan, progress))
@@ -123,7 +123,7 @@ async def measure(plan: Plan, progress: Progress) -> Measurement:
             came.append(number)
             work.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             asyncio.get_running_loop().add_signal_handler(number, stop, number)
     try:

@@ -769,7 +769,8 @@ def probing_now(process, scratch):
     return emulator
 
 
-SIGNALS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+CODES = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+SIGNALS = pytest.mark.parametrize(("number", "code"), CODES)
 
 
 @SIGNALS
