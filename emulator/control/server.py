@@ -16,6 +16,8 @@ from aiohttp import web
 from emulator.control.managed import ManagedControl
 from emulator.control.tls import TlsControl, TlsError
 from emulator.control.venue import VenueControl, VenueError
+from emulator.gateways.doors import Doors
+from emulator.gateways.http_connection import HttpConnection
 from emulator.link.listener import LinkError
 from emulator.link.live import ChangeError, Live, Path
 from emulator.link.schedule import LARGEST_BYTES, Schedule, ScheduleError, Trace, read_schedule, read_trace
@@ -24,6 +26,8 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 PRIVATE_DOMAINS = (".test", ".internal", ".local", ".localhost")
 """Ends of names that nobody can register for a page of theirs."""
 SHUTDOWN_S = 0.2
+MOST_CONNECTIONS = 128
+"""Of the control API; they are beside those of the venue."""
 JSON, TOML, CSV = "application/json", "application/toml", "text/csv"
 _log = logging.getLogger(__name__)
 
@@ -95,7 +99,8 @@ class Server:
         self._schedules = schedules
         self._endpoints = endpoints
         self._names = names
-        self._http = web.Server(self._answer, access_log=None)
+        self._http = web.Server(self._answer, access_log=None, logger=_quiet)
+        self._doors = Doors(MOST_CONNECTIONS)
         self._table: dict[str, dict[str, Handler]] = {
             "": {"GET": self._show, "PATCH": self._set},
             "fail": {"POST": self._fail},
@@ -116,7 +121,10 @@ class Server:
 
     async def listen(self, host: str, port: int) -> asyncio.Server:
         """Open the port; OSError when it cannot be had."""
-        return await asyncio.get_running_loop().create_server(self._http, host, port)
+        return await asyncio.get_running_loop().create_server(self._connection, host, port)
+
+    def _connection(self) -> HttpConnection:
+        return HttpConnection(self._doors, self._http)
 
     async def close(self) -> None:
         """End what is under way."""
@@ -311,10 +319,13 @@ def _own_type(request: web.BaseRequest) -> str:
 
 async def _text(request: web.BaseRequest) -> str:
     body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > LARGEST_BYTES:
-            raise Refused(413, f"the body is larger than {LARGEST_BYTES >> 20} MiB")
+    try:
+        async for chunk in request.content.iter_any():
+            body += chunk
+            if len(body) > LARGEST_BYTES:
+                raise Refused(413, f"the body is larger than {LARGEST_BYTES >> 20} MiB")
+    except (web.RequestPayloadError, ConnectionError):
+        raise Refused(400, "the body is not whole, or not what its head says") from None
     try:
         return body.decode()
     except UnicodeDecodeError:
@@ -331,3 +342,8 @@ async def _json(request: web.BaseRequest, *, optional: bool = False) -> dict[str
         return msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError) as error:
         raise Refused(400, str(error)) from None
+
+
+_quiet = logging.getLogger(f"{__name__}.http")
+_quiet.addHandler(logging.NullHandler())
+_quiet.propagate = False

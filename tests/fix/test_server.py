@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from emulator.gateways import outflow, tls
 from emulator.gateways.fix import server, wire
 from tests.fix.messages import new_id
 from tests.fix.served import Served, serving
@@ -34,7 +35,7 @@ def test_who_does_not_log_on_in_time_is_cut_off(served, monkeypatch, said):
 
 @pytest.mark.parametrize("said", [b"\x16", b"\x16\x03\x01\x02\x00"])
 def test_a_tls_handshake_that_takes_too_long_is_cut_off(inside, monkeypatch, said):
-    monkeypatch.setattr(server, "LOGON_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(tls, "HANDSHAKE_S", 0.1)
     with serving(inside) as served, plain(served) as end:
         end.sendall(said)
         with contextlib.suppress(ConnectionResetError):
@@ -65,7 +66,7 @@ def test_connections_beyond_the_most_are_refused_until_one_leaves(served, monkey
 
 
 def test_a_client_that_never_reads_is_cut_off_and_its_orders_are_cancelled(served, monkeypatch):
-    monkeypatch.setattr(server, "MOST_UNSENT", 100_000)
+    monkeypatch.setattr(outflow, "MOST_UNSENT", 100_000)
     client = served.client()
     client.logon()
     client.order()
@@ -86,7 +87,7 @@ def test_a_client_that_never_reads_is_cut_off_and_its_orders_are_cancelled(serve
 
 
 def test_resends_without_end_to_one_that_does_not_read_end_it(served, monkeypatch):
-    monkeypatch.setattr(server, "MOST_UNSENT", 1_000_000)
+    monkeypatch.setattr(outflow, "MOST_UNSENT", 1_000_000)
     client = served.client()
     client.logon()
     for _ in range(1000):
