@@ -17,7 +17,7 @@ from emulator.control.managed import ManagedControl
 from emulator.control.tls import TlsControl, TlsError
 from emulator.control.venue import VenueControl, VenueError
 from emulator.gateways.doors import Doors
-from emulator.gateways.http_connection import HttpConnection
+from emulator.gateways.http_connection import BodyError, HttpConnection, read_body
 from emulator.link.listener import LinkError
 from emulator.link.live import ChangeError, Live, Path
 from emulator.link.schedule import LARGEST_BYTES, Schedule, ScheduleError, Trace, read_schedule, read_trace
@@ -99,7 +99,7 @@ class Server:
         self._schedules = schedules
         self._endpoints = endpoints
         self._names = names
-        self._http = web.Server(self._answer, access_log=None, logger=_quiet)
+        self._http = web.Server(self._answer)
         self._doors = Doors(MOST_CONNECTIONS)
         self._table: dict[str, dict[str, Handler]] = {
             "": {"GET": self._show, "PATCH": self._set},
@@ -318,14 +318,12 @@ def _own_type(request: web.BaseRequest) -> str:
 
 
 async def _text(request: web.BaseRequest) -> str:
-    body = bytearray()
     try:
-        async for chunk in request.content.iter_any():
-            body += chunk
-            if len(body) > LARGEST_BYTES:
-                raise Refused(413, f"the body is larger than {LARGEST_BYTES >> 20} MiB")
-    except (web.RequestPayloadError, ConnectionError):
+        body = await read_body(request, LARGEST_BYTES)
+    except BodyError:
         raise Refused(400, "the body is not whole, or not what its head says") from None
+    if len(body) > LARGEST_BYTES:
+        raise Refused(413, f"the body is larger than {LARGEST_BYTES >> 20} MiB")
     try:
         return body.decode()
     except UnicodeDecodeError:
@@ -342,8 +340,3 @@ async def _json(request: web.BaseRequest, *, optional: bool = False) -> dict[str
         return msgspec.json.decode(body, type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError) as error:
         raise Refused(400, str(error)) from None
-
-
-_quiet = logging.getLogger(f"{__name__}.http")
-_quiet.addHandler(logging.NullHandler())
-_quiet.propagate = False

@@ -43,15 +43,22 @@ class Requests:
         """Whether what comes next belongs to a request whose head is over."""
         return self._part is not _Part.HEAD
 
+    @property
+    def in_chunks(self) -> bool:
+        """Whether a body in chunks begins."""
+        return self._part is _Part.SIZE
+
+    @property
+    def lost(self) -> bool:
+        """Whether a request was wrong: nothing that comes is one any more."""
+        return self._part is _Part.UNKNOWN
+
     def give_up(self) -> None:
-        """Take everything that comes for the rest of a wrong request."""
+        """Take nothing more for a request."""
         self._part = _Part.UNKNOWN
 
     def begin(self, head: bytes) -> None:
-        """Take a whole head: what comes next is its body, if it has one. An empty head is a wrong one."""
-        if not head:
-            self.give_up()
-            return
+        """Take a whole head: what comes next is its body, if it has one."""
         lower = head.lower()
         at = lower.find(_LENGTH)
         if _CODED in lower:

@@ -31,7 +31,7 @@ def main() -> None:
     where = shutil.which(python)
     asked = [where or python, "-c", "import sys, pip; sys.exit(sys.version_info[:2] != (2, 7))"]
     if where is None or subprocess.run(asked, capture_output=True, check=False).returncode:
-        sys.exit(f"the suite needs Python 2.7 with pip, which {python} is not (PYTHON2=/path/to/it)")
+        sys.exit(f"the suite needs Python 2.7 with pip, and {python} is none (PYTHON2=/path/to/it)")
     if not (folder / "autobahntestsuite").exists():
         print(f"installing {SUITE} in {folder} (once)", flush=True)
         install = [where, *PIP, str(folder), SUITE]

@@ -10,7 +10,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 from aiohttp import web
 
@@ -18,7 +18,7 @@ from emulator.gateways.access import Entrance
 from emulator.gateways.doors import Doors
 from emulator.gateways.front.targets import Refusal, absolute
 from emulator.gateways.hosts import websocket_role
-from emulator.gateways.http_connection import HttpConnection
+from emulator.gateways.http_connection import Handler, HttpConnection
 from emulator.gateways.roles import Role
 from emulator.gateways.spot_rest import server as spot_rest
 from emulator.gateways.spot_ws_v1 import server as spot_ws_v1
@@ -78,18 +78,16 @@ class Server:
         self._sockets = (self.ws_v1, self.ws_v2)
         self._https: list[web.Server] = []
         self.fronts: set[Open] = set()
-        self.turns: dict[web.RequestHandler, Front] = {}
-        """Who waits with an upgrade until earlier requests have been answered."""
 
     def protocols(self, entrance: Entrance) -> Callable[[], asyncio.BaseProtocol]:
         """Return a factory of protocols for connections that come in by ``entrance``."""
-        http = web.Server(partial(self._handle, entrance), access_log=None, logger=_quiet)
+        http = web.Server(partial(self._handle, entrance))
         self._https.append(http)
         return tapped(lambda: Front(self, entrance, http), self._tap, "http")
 
     def proxied(self, entrance: Entrance, refuse: Refuse) -> Callable[[], asyncio.BaseProtocol]:
         """Return such a factory for clients to whom we are an HTTP proxy: each request's target is judged."""
-        http = web.Server(partial(self._handle_proxied, entrance, refuse), access_log=None, logger=_quiet)
+        http = web.Server(partial(self._handle_proxied, entrance, refuse))
         self._https.append(http)
         return tapped(lambda: Front(self, entrance, http, refuse), self._tap, "http")
 
@@ -116,8 +114,8 @@ class Server:
 
     async def _handle(self, entrance: Entrance, request: web.BaseRequest) -> web.StreamResponse:
         if not request.path.startswith((spot_rest.PUBLIC_PATH, spot_rest.PRIVATE_PATH)):
-            if request.path == _TURN and request.protocol in self.turns:
-                self.turns.pop(request.protocol).upgrade()
+            if request.path == _TURN:
+                cast(Front, cast(Handler, request.protocol).connection).upgrade()
                 return _NoAnswer()
             return web.Response(status=404, text="Not Found\n")
         if not entrance.offers("rest"):
@@ -188,7 +186,6 @@ class Front(HttpConnection):
             self.upgrade()
             return
         self._transport.pause_reading()
-        self._server.turns[self._inner] = self
         self.pass_on(f"GET {_TURN} HTTP/1.1\r\nHost: {_TURN[1:]}\r\n\r\n".encode())
 
     def upgrade(self) -> None:
@@ -219,8 +216,6 @@ class Front(HttpConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
         self._server.fronts.discard(self)
-        if self._inner is not None:
-            self._server.turns.pop(self._inner, None)
         super().connection_lost(exc)
 
     def _refusal(self) -> bytes:
@@ -246,8 +241,3 @@ class Front(HttpConnection):
 
 def _target(head: bytes) -> bytes:
     return head.split(b" ", 2)[1]
-
-
-_quiet = logging.getLogger(f"{__name__}.http")
-_quiet.addHandler(logging.NullHandler())
-_quiet.propagate = False
