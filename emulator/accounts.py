@@ -7,6 +7,7 @@ from emulator.engine.accounts import Account
 from emulator.engine.commands import Deposit
 from emulator.engine.instruments import Catalogue, scaled
 from emulator.gateways.keys import PERMISSIONS, TOTP, ApiKey, demo_credentials, totp
+from emulator.gateways.offers import Offers
 from emulator.settings import AccountProfile, KeyProfile, SettingsError
 
 MARKET = "market"
@@ -67,13 +68,19 @@ def _key(credentials: tuple[str, str], row: AccountProfile, key: KeyProfile, now
     )
 
 
-def deposits(row: AccountProfile, catalogue: Catalogue) -> Iterator[Deposit]:
-    """Return what fills the account with its balances; raises SettingsError."""
+def deposits(row: AccountProfile, catalogue: Catalogue, offers: Offers, seed: int) -> Iterator[Deposit]:
+    """Return what fills the account with its balances, by each asset's first method; raises SettingsError."""
     for name, amount in (row.balances or {}).items():
         asset = catalogue.assets.get(name)
         if asset is None:
             raise SettingsError(f"account {row.name}: unknown asset {name!r}")
-        yield Deposit(row.name, name, _amount(row, name, amount, asset.decimals))
+        units = _amount(row, name, amount, asset.decimals)
+        method = next(iter(offers.of(asset)), None)
+        if method is None:
+            yield Deposit(row.name, name, units)
+        else:
+            address = method.address_of(seed, row.name, 1)
+            yield Deposit(row.name, name, units, method=method.name, address=address)
 
 
 def _amount(row: AccountProfile, asset: str, amount: str, decimals: int) -> int:

@@ -16,7 +16,7 @@ import msgspec
 from emulator import accounts, addresses
 from emulator import settings as settings_
 from emulator.bundle import share
-from emulator.calibration import Calibration
+from emulator.calibration import YARDSTICK, Calibration, Watch
 from emulator.clock import Clock
 from emulator.control import server as control
 from emulator.control.managed import ManagedControl
@@ -27,7 +27,7 @@ from emulator.engine.accounts import Account
 from emulator.engine.commands import Deposit
 from emulator.engine.instruments import Catalogue
 from emulator.engine.spot import SpotEngine
-from emulator.gateways.access import OPEN, Entrance, Network, guarded
+from emulator.gateways.access import Entrance, Network, guarded
 from emulator.gateways.authority import WILDCARDS, Authority, Certificate
 from emulator.gateways.doors import Doors, ask_for_descriptors
 from emulator.gateways.front import proxy
@@ -41,6 +41,7 @@ from emulator.gateways.tape import Tape
 from emulator.gateways.tls import ContextSource, Tls
 from emulator.gateways.tokens import Tokens
 from emulator.gateways.venue import Venue
+from emulator.gateways.wires import Wires
 from emulator.link import ladder, tiers
 from emulator.link.live import Live
 from emulator.link.stream import ProtocolFactory, at_hand
@@ -52,6 +53,7 @@ from emulator.market.profile import MarketProfileError
 from emulator.market.profile import load as load_market
 from emulator.market.synthetic import SyntheticMarket
 from emulator.measure.prober import ProbeError, Prober
+from emulator.scratch import Scratch
 from emulator.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -111,6 +113,7 @@ class App:
         self._doors = Doors()
         """Everybody who is connected to a port of the venue."""
         self._fix: FixServer | None = None
+        self._watches: list[tuple[asyncio.Task[None], Scratch]] = []
 
     @property
     def control_url(self) -> str:
@@ -185,9 +188,13 @@ class App:
             return self._guard(tier, factory)
 
         apart = addresses.apart(self.settings.host)
+        measured = rung.name != "none" and self._far and not self.settings.raw_delay
+        yardsticks = (YARDSTICK,) if measured else ()
         listeners = Listeners(
             rung.name,
-            await rung.open(self.tiers, queue, self.settings.seed, self._addresses if apart else {}),
+            await rung.open(
+                (*self.tiers, *yardsticks), queue, self.settings.seed, self._addresses if apart else {}
+            ),
             self.settings,
             self._addresses,
         )
@@ -202,7 +209,7 @@ class App:
                 doors=self._doors,
                 kraken_ports=self._kraken_ports,
             )
-            if rung.name != "none" and self._far and not self.settings.raw_delay:
+            if measured:
                 await self._calibrate(listeners, queue)
             await listeners.check(str(self.authority.ca_path))
         except BaseException:
@@ -276,28 +283,30 @@ class App:
 
     async def _calibrate(self, listeners: Listeners, queue: DueQueue) -> None:
         """Take the venue's own time off what paths hold, measured at a venue of the same kind."""
-        clock, account, seed = Clock(), Account("calibration"), self.settings.seed
-        engine = SpotEngine(self.catalogue, [account], seed=seed)
-        now_ns = clock.now_ns()
-        engine.apply(Deposit(account.name, "ZUSD", 10**12), now_ns)
-        key = ApiKey(account.name, "calibration", "")
-        venue = Venue(engine, clock, KeyRing([key]), Tokens(seed), Tape(engine, None, now_ns))
-        scratch = front.Server(venue, 1, queue.until)
+        scratch = Scratch(self.catalogue, self.settings.seed, queue.until)
+        watched = False
         try:
             async with Prober() as prober:
-                token = venue.tokens.issue(key, now_ns)
-                calibration = Calibration(prober, scratch.protocols(OPEN), token)
-                await listeners.calibrate(self.tiers, calibration)
+                await listeners.calibrate(self.tiers, Calibration(prober, scratch))
+            floors_us = {(at.tier, at.path): at.floor_us for at in listeners.endpoints}
+            watch = Watch(listeners.link, scratch).run(self.tiers, floors_us)
+            self._watches.append((asyncio.create_task(watch), scratch))
+            watched = True
         except (ProbeError, OSError) as error:
             _log.warning(
                 "link %s could not be measured, so its own time comes on top: %s", listeners.rung, error
             )
         finally:
-            await scratch.close()
-            venue.close()
+            if not watched:
+                await scratch.close()
 
     async def stop(self) -> None:
         """Close everything, clients first."""
+        for task, scratch in self._watches:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await scratch.close()
+        self._watches.clear()
         if self._control_listener is not None:
             self._control_listener.close()
         if self._control is not None:
@@ -338,19 +347,20 @@ class App:
             post_only_rejects=settings.post_only == "reject",
             rate_limits=settings.rate_limits == "on",
         )
-        for row in self.accounts:
-            for deposit in accounts.deposits(row, self.catalogue):
-                self._deposits.append(deposit)
-                engine.apply(deposit, now_ns)
-        keys = KeyRing(key for row in self.accounts for key in accounts.keys(settings.seed, row, now_ns))
         offers = Offers.read(
             self.catalogue,
             settings_.profile("funding", settings.funding),
             settings_.profile("earn", settings.earn),
         )
+        for row in self.accounts:
+            for deposit in accounts.deposits(row, self.catalogue, offers, settings.seed):
+                self._deposits.append(deposit)
+                engine.apply(deposit, now_ns)
+        keys = KeyRing(key for row in self.accounts for key in accounts.keys(settings.seed, row, now_ns))
         limits = RateLimits(on=settings.rate_limits == "on")
         tokens, tape = Tokens(settings.seed), Tape(engine, past, now_ns)
-        venue = Venue(engine, clock, keys, tokens, tape, limits, offers, settings.seed)
+        wires = Wires(**{name: getattr(settings, name) for name in Wires.__struct_fields__})
+        venue = Venue(engine, clock, keys, tokens, tape, limits, offers, settings.seed, wires)
         self._stops.append(venue.close)
         if profile is not None:
             market = SyntheticMarket(engine, accounts.MARKET, profile, settings.seed, venue.publish)
@@ -436,6 +446,7 @@ def _entrance(settings: Settings, tier: tiers.Tier, listed: tuple[Network, ...])
         rest_us=tier.service.rest_us,
         fix_us=tier.service.fix_us,
         websocket_us=tier.service.websocket_us,
+        marks=tiers.MARKS,
     )
 
 

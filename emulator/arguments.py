@@ -108,6 +108,9 @@ def _add_venue(venue: argparse.ArgumentParser) -> None:
     add = venue.add_argument
     add("status", nargs="?", metavar="STATUS", help="the new status; none shows the present one")
     add("--pair", metavar="PAIR", help="the pair that is meant, by any of its names (default: the venue)")
+    add("--maintenance-in", metavar="DURATION", help="announce maintenance that begins then: 2h, 90s, 3d")
+    add("--emergency", metavar="TITLE", help="tell of an incident")
+    add("--no-advisories", action="store_true", help="take back all that is announced")
     _add_control(venue)
 
 
@@ -290,4 +293,24 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
         help="what TLS ports present: valid, wrong-name, expired or untrusted (default: valid)",
     )
     add("--post-only", metavar="HOW", help="a crossing post-only order: cancel or reject (default: cancel)")
+    add(
+        "--pair-fees",
+        metavar="HOW",
+        help="fees in AssetPairs: empty, as since September 2026, or schedules (default: empty)",
+    )
+    add(
+        "--slashed-pairs",
+        metavar="HOW",
+        help="pair names with a slash over REST: modern (BTC/USD) or any (XBT/USD too) (default: modern)",
+    )
+    add(
+        "--ticker",
+        metavar="WHAT",
+        help="what ticker tells last: trades, or volume_usd as in January 2026 (default: trades)",
+    )
+    add(
+        "--status-advisories",
+        metavar="on|off",
+        help="upcoming_maintenance and emergency in SystemStatus and status frames (default: on)",
+    )
     add("--config", metavar="FILE", help="settings file (TOML, the same names)")

@@ -153,14 +153,22 @@ def _link(arguments: dict[str, Any]) -> None:
 
 
 def _venue(arguments: dict[str, Any]) -> None:
-    from emulator.control.client import ControlError, find, venue
+    from emulator.control.client import ControlError, advisories, find, venue
 
     try:
+        announced = advisories(
+            arguments["maintenance_in"], arguments["emergency"], none=arguments["no_advisories"]
+        )
         url = find(arguments["control"], arguments["endpoints_file"])
-        now = venue(url, arguments["status"], arguments["pair"])
+        now = venue(url, arguments["status"], arguments["pair"], announced)
     except ControlError as error:
         _fail(error)
     rows = [("what", "status"), (now.get("pair", "venue"), now["status"])]
+    rows += [
+        ("upcoming maintenance", f"{event['expected_start_utc']} {event['title']}")
+        for event in now.get("upcoming_maintenance", ())
+    ]
+    rows += [("emergency", incident["title"]) for incident in now.get("emergency", ())]
     _print_table([*rows, *now.get("pairs", {}).items()])
 
 
@@ -239,7 +247,7 @@ def _measure(arguments: dict[str, Any]) -> None:
 
     from emulator.link import netns
     from emulator.link.tiers import ProfileError, load_tiers
-    from emulator.measure.command import Plan, Stopped, measure, rungs_that_work
+    from emulator.measure.command import Plan, Stopped, measure, rungs_that_work, shortest_us
     from emulator.measure.report import as_html, as_text
     from emulator.settings import SettingsError, load, tier_folders
 
@@ -269,6 +277,7 @@ def _measure(arguments: dict[str, Any]) -> None:
         market=arguments["market"],
         tiers_folder=arguments["tiers_folder"] or "",
         without_fix=tuple(name for name in names if "fix" not in known[name].apis),
+        shortest_us=shortest_us([known[name] for name in names]),
     )
     try:
         measurement = asyncio.run(measure(plan, _progress))

@@ -20,7 +20,6 @@ from emulator.gateways.front.targets import Place
 from emulator.gateways.handover import hand_over
 from emulator.gateways.hosts import HOSTNAMES
 from emulator.gateways.tls import ContextSource, over_tls
-from emulator.link.jitter import NS_PER_US, base_one_way_ns
 from emulator.link.listener import Link, LinkError, Listener
 from emulator.link.stream import ProtocolFactory
 from emulator.link.tiers import Path, Tier
@@ -128,9 +127,8 @@ class Listeners:
         """Measure what orders take on each path beyond being held, and hold them that much less."""
         rows = []
         for tier, endpoint in zip(_for_each_path(tiers), self.endpoints, strict=True):
-            floor_us = await calibration(self.link, tier, endpoint.path)
-            fixed_us = 2 * base_one_way_ns(tier) / NS_PER_US
-            reachable_us = endpoint.rtt_us + max(0.0, floor_us - fixed_us)
+            floor_us, over_us = await calibration(self.link, tier, endpoint.path)
+            reachable_us = endpoint.rtt_us + over_us
             rows.append(msgspec.structs.replace(endpoint, floor_us=floor_us, reachable_us=reachable_us))
         self.endpoints = tuple(rows)
 

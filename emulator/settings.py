@@ -100,6 +100,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ``expired``, ``untrusted``."""
     post_only: str = "cancel"
     """A post-only order that would cross: ``cancel`` (accepted, then cancelled) or ``reject``."""
+    pair_fees: str = "empty"
+    """``fees`` and ``fees_maker`` of AssetPairs: ``empty``, as since September 2026, or the ``schedules``."""
+    slashed_pairs: str = "modern"
+    """Pair names with a slash over REST: ``modern`` ones (``BTC/USD``), or ``any`` (``XBT/USD`` too)."""
+    ticker: str = "trades"
+    """What WebSocket v2's ``ticker`` tells last: ``trades``, or ``volume_usd``, as in January 2026."""
+    status_advisories: str = "on"
+    """``upcoming_maintenance`` and ``emergency`` of SystemStatus and status frames: ``on``, or ``off`` for
+    the wire before September 2026."""
 
 
 _CHOICES = {
@@ -107,6 +116,10 @@ _CHOICES = {
     "ports": ("fixed", "auto"),
     "rate_limits": ("on", "off"),
     "post_only": ("cancel", "reject"),
+    "pair_fees": ("empty", "schedules"),
+    "slashed_pairs": ("modern", "any"),
+    "ticker": ("trades", "volume_usd"),
+    "status_advisories": ("on", "off"),
     "certificate": ("valid", "wrong-name", "expired", "untrusted"),
     "fix": ("on", "off"),
     "fix_tls": ("optional", "only"),

@@ -172,12 +172,28 @@ def act(
     return list(answer["links"])
 
 
-def venue(url: str, status: str | None, pair: str | None) -> dict[str, Any]:
-    """Change what may be done on the venue or in a pair, unless ``status`` is None; give what it is then."""
+def venue(
+    url: str, status: str | None, pair: str | None, announced: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Change what may be done on the venue or in a pair, and what is ``announced``; give what it is then.
+
+    ``status`` None leaves that as it is.
+    """
     path = "/control/venue" + (f"/{quote(pair, safe='')}" if pair else "")
-    if status is None:
+    body = ({} if status is None else {"status": status}) | (announced or {})
+    if not body:
         return dict(call(url, "GET", path))
-    return dict(call(url, "PATCH", path, json.dumps({"status": status}).encode()))
+    return dict(call(url, "PATCH", path, json.dumps(body).encode()))
+
+
+def advisories(maintenance_in: str | None, emergency: str | None, *, none: bool) -> dict[str, Any]:
+    """Give what to announce: maintenance in ``2h``, an incident by its title, or that there is none."""
+    body: dict[str, Any] = {"upcoming_maintenance": [], "emergency": []} if none else {}
+    if maintenance_in is not None:
+        body["upcoming_maintenance"] = [{"starts_in_s": seconds(maintenance_in)}]
+    if emergency is not None:
+        body["emergency"] = [{"title": emergency}]
+    return body
 
 
 def deposit(url: str, account: str, asset: str, amount: str, method: str | None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from emulator.engine.commands import Deposit, SetIndex, SetStatus
 from emulator.engine.events import Rejected
 from emulator.engine.instruments import Asset, Instrument, scaled
 from emulator.engine.status import SYSTEM, TradingStatus
+from emulator.gateways.advisories import Emergency, Maintenance
 from emulator.gateways.numbers import text
 from emulator.gateways.venue import Venue
 
@@ -22,6 +23,8 @@ class VenueError(Exception):
 class _Change(msgspec.Struct, forbid_unknown_fields=True):
     status: str | None = None
     index: str | None = None
+    upcoming_maintenance: tuple[Maintenance, ...] | None = None
+    emergency: tuple[Emergency, ...] | None = None
 
 
 class _Deposit(msgspec.Struct, forbid_unknown_fields=True):
@@ -41,8 +44,8 @@ class VenueControl:
         self._venue = venue
 
     def show(self, pair: str | None) -> Any:
-        """Return the venue's status and the pairs that differ from the usual, or one pair."""
-        engine = self._venue.engine
+        """Return the venue's status, pairs that differ from the usual and what is announced, or one pair."""
+        engine, now_ns = self._venue.engine, self._venue.clock.now_ns()
         if pair is not None:
             return self._show_pair(self.pair(pair))
         changed = {
@@ -50,10 +53,16 @@ class VenueControl:
             for market in engine.markets.values()
             if market.status is not TradingStatus.ONLINE
         }
-        return {"status": engine.system.value, "pairs": changed}
+        return {
+            "status": engine.system.value,
+            "pairs": changed,
+            "instruments": engine.catalogue.as_of,
+            "upcoming_maintenance": self._venue.advisories.schedule(now_ns),
+            "emergency": self._venue.advisories.fields(now_ns)["emergency"],
+        }
 
     def set(self, pair: str | None, body: dict[str, Any]) -> Any:
-        """Change the venue's or a pair's status, or the pair's index price."""
+        """Change the venue's or a pair's status, the pair's index price, or what the venue announces."""
         try:
             change = msgspec.convert(body, _Change)
         except msgspec.ValidationError as error:
@@ -70,7 +79,18 @@ class VenueControl:
             if found is None:
                 raise VenueError("index: a pair has one, the venue has not")
             self._execute(SetIndex(found.id, _index(change.index, found)))
+        if change.upcoming_maintenance is not None or change.emergency is not None:
+            self._announce(found, change)
         return self.show(pair)
+
+    def _announce(self, pair: Instrument | None, change: _Change) -> None:
+        if pair is not None:
+            raise VenueError("upcoming_maintenance and emergency: the venue has them, a pair has not")
+        venue = self._venue
+        try:
+            venue.advisories.set(venue.clock.now_ns(), change.upcoming_maintenance, change.emergency)
+        except ValueError as error:
+            raise VenueError(str(error)) from None
 
     def show_account(self, name: str) -> Any:
         """Return an account's balances."""

@@ -40,6 +40,7 @@ class Reject(Enum):
     INDEX_UNAVAILABLE = auto()
     SCHEDULED_LIMIT = auto()
     AMEND_NOT_ALLOWED = auto()
+    NOTHING_TO_AMEND = auto()
     INVALID_LEVERAGE = auto()
     CANNOT_OPEN_POSITION = auto()
     MARGIN_LEVEL = auto()

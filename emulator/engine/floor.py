@@ -159,6 +159,8 @@ class Floor:
         cost = (order.price or order.held_price) * order.qty
         if not cost and order.buy:
             cost = matching.cost_to_take(market.book.asks, order)
+            if order.cash:
+                cost = min(cost, order.cash)
         needed = order.hold_needed(cost)
         if needed > account.available(pair.quote.id if order.buy else pair.base.id) + refund:
             return Reject.INSUFFICIENT_FUNDS
@@ -384,9 +386,10 @@ class Floor:
         self._trades += 1
         market_order = not taker.price
         self._out.append(events.Traded(pair.id, trade_id, price, quantity, taker.buy, market_order, time_ns))
+        cost = matching.spent(taker, price, quantity) if taker.cash else price * quantity
         book_fill = self.settlement.fill
-        self._out += book_fill(taker, trade_id, price, quantity, time_ns, maker=False)
-        self._out += book_fill(maker, trade_id, price, quantity, time_ns, maker=True)
+        self._out += book_fill(taker, trade_id, price, quantity, cost, time_ns, maker=False)
+        self._out += book_fill(maker, trade_id, price, quantity, cost, time_ns, maker=True)
         for order in (taker, maker):
             if order.close is not None:
                 self._closes.append((order, quantity, price))

@@ -128,9 +128,11 @@ def scaled(text: str, decimals: int) -> int:
 class Catalogue:
     """All assets and pairs of the venue, by id, in the order of the data."""
 
-    def __init__(self, assets: dict[str, Asset], pairs: dict[str, Instrument]) -> None:
+    def __init__(self, assets: dict[str, Asset], pairs: dict[str, Instrument], as_of: str = "") -> None:
         self.assets = assets
         self.pairs = pairs
+        self.as_of = as_of
+        """The day of which the data is, fees included: ``2026-10-06``."""
 
     @classmethod
     def from_json(cls, data: bytes) -> "Catalogue":
@@ -142,7 +144,7 @@ class Catalogue:
             for name, row in raw.fee_schedules.items()
         }
         pairs = {name: row.instrument(name, assets, schedules) for name, row in raw.pairs.items()}
-        return cls(assets, pairs)
+        return cls(assets, pairs, raw.as_of)
 
 
 class _AssetRow(msgspec.Struct, forbid_unknown_fields=True):
@@ -206,6 +208,7 @@ class _Data(msgspec.Struct, forbid_unknown_fields=True):
     assets: dict[str, _AssetRow]
     fee_schedules: dict[str, dict[str, list[tuple[int, str]]]]
     pairs: dict[str, _PairRow]
+    as_of: str = ""
 
 
 def _ppm(rows: list[tuple[int, str]]) -> tuple[tuple[int, int], ...]:

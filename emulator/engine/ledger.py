@@ -17,6 +17,8 @@ class TradeRecord(msgspec.Struct, frozen=True, gc=False):
     maker: bool
     price: int
     qty: int
+    cost: int
+    """Exact cost of this fill: price x quantity, but for the last fill of an order for an amount."""
     fee: int
     """Fee at the order's ``fee_decimals``."""
     fee_asset: str
@@ -32,11 +34,6 @@ class TradeRecord(msgspec.Struct, frozen=True, gc=False):
     """Id of the position that the fill opened or added to."""
     closing: bool = False
     """Whether the fill closed positions."""
-
-    @property
-    def cost(self) -> int:
-        """Exact cost of this fill."""
-        return self.price * self.qty
 
 
 class LedgerEntry(msgspec.Struct, frozen=True, gc=False):

@@ -36,7 +36,7 @@ _PPM = 1_000_000
 
 
 class Position:
-    """What one order has opened, as far as it is not closed.  Costs are exact."""
+    """What one fill has opened, as far as it is not closed; its id is the trade's.  Costs are exact."""
 
     __slots__ = (
         "account",

@@ -112,20 +112,34 @@ def fillable(book: Book, taker: Order, limit: int) -> bool:
 
 
 def affordable(side: BookSide, account: Account, cash: int) -> int:
-    """Return how much ``cash`` (an exact cost) buys from ``side``, other accounts' orders only."""
+    """Return how much ``cash`` (an exact cost) buys from ``side``, other accounts' orders only.
+
+    The last part is rounded half up: the amount is spent to its last digit (see ``spent``), and buys a little
+    more or less than its price would have it (recorded 2025-09: 15 USDT at 111,993.3 buy 0.00013394).
+    """
     quantity = 0
     for key in reversed(side.keys):
         level = side.levels[key]
         order = level.head
         while order is not None:
             if order.account is not account:
-                part = min(order.qty - order.filled, cash // level.price)
+                part = min(order.qty - order.filled, (2 * cash + level.price) // (2 * level.price))
                 quantity += part
                 cash -= part * level.price
                 if part < order.qty - order.filled:
                     return quantity
             order = order.next
     return quantity
+
+
+def spent(taker: Order, price: int, quantity: int) -> int:
+    """Return the exact cost of a fill: of an order for an amount, the last fill takes what is left of it."""
+    cost = price * quantity
+    if taker.filled + quantity == taker.qty:
+        left = taker.cash - taker.cost
+        if abs(left - cost) < price:  # else the book had less to sell
+            return left
+    return cost
 
 
 def protected(side: BookSide) -> int | None:

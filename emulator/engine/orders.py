@@ -296,13 +296,12 @@ class Order:
         amount = rescale_ceil(left, pair.lot_decimals, pair.base.decimals)
         return amount + self._fee_ahead(left) if self.fee_in_base else amount
 
-    def charge(self, price: int, quantity: int, rate_ppm: int, proceeds: int) -> tuple[int, int]:
+    def charge(self, cost: int, quantity: int, rate_ppm: int, proceeds: int) -> tuple[int, int]:
         """Book a fill and return ``(fee at fee_decimals, fee in units of its asset)`` of this fill.
 
         The fee is rounded half up on the order's total, so that fills add up to the order's fee.
         Where it is paid out of the ``proceeds`` and they are too small for it, a later fill pays it.
         """
-        cost = price * quantity
         exact, decimals, units = self._fee_scales()
         before = rescale_floor(self.fee, decimals, units)
         self.filled += quantity

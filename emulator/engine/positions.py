@@ -17,8 +17,8 @@ class Positions(Floor):
         """Look after the position that a fill has opened, and the orders that were to close another one."""
         account = order.account
         self._shrunk[account] = None
-        position = account.positions.get("T" + order.txid[1:])
-        if position is not None and len(position.trades) == 1:
+        position = account.positions.get(order.trades[-1])
+        if position is not None:
             self._timers.at(position.rollover_ns, self._roll_over, position)
         if account.positions and not account.margin_check_queued:
             account.margin_check_queued = True

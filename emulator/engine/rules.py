@@ -200,6 +200,21 @@ class Change:
             at = reference_price(prices, order.trigger.reference)
             self.trigger = self.trigger.from_(at, order.instrument.tick) if at else None
 
+    def alters(self, command: commands.AmendOrder, order: Order) -> bool:
+        """Tell whether the order is to have another value anywhere; a client order id is none."""
+        if self.qty != order.qty or self.display != order.display:
+            return True
+        if command.price is not None:
+            price = order.limit_offset if isinstance(self.price, Offset) else order.price
+            if self.price != price:
+                return True
+        trigger = order.trigger
+        if command.trigger is None:
+            return False
+        if trigger is None:
+            return True
+        return self.trigger != (trigger.offset if isinstance(self.trigger, Offset) else trigger.price)
+
 
 def amend_fault(
     command: commands.AmendOrder, order: Order, book: Book, change: Change, prices: Prices
@@ -210,6 +225,8 @@ def amend_fault(
         return Reject.AMEND_NOT_ALLOWED
     if command.new_cl_ord_id is not None and command.new_cl_ord_id in order.account.by_cl_ord_id:
         return Reject.CLIENT_ID_NOT_UNIQUE
+    if not change.alters(command, order):
+        return Reject.NOTHING_TO_AMEND
     if qty <= 0:
         return Reject.INVALID_QTY
     if order.filled < qty < pair.order_min:

@@ -11,6 +11,9 @@ from emulator.engine.margin import ROLLOVER_NS, Position, margin_fee, opposite
 from emulator.engine.orders import Order
 from emulator.engine.valuation import Valuation
 
+SPOT = "tradespot"
+"""Subtype of what a spot trade writes in the ledger."""
+
 
 class _Margin:
     """What a margin fill closed and opened."""
@@ -39,11 +42,11 @@ class Settlement:
         self._ledger = IdSequence("L", seed, "ledger")
 
     def fill(
-        self, order: Order, trade_id: int, price: int, quantity: int, now_ns: int, *, maker: bool
+        self, order: Order, trade_id: int, price: int, quantity: int, cost: int, now_ns: int, *, maker: bool
     ) -> list[Event]:
         """Book one side of a fill; return what to tell."""
         account, pair, fee_asset = order.account, order.instrument, order.fee_asset
-        base, quote = pair.base_amount(quantity), pair.quote_amount(price * quantity)
+        base, quote = pair.base_amount(quantity), pair.quote_amount(cost)
         if account.house:
             order.filled += quantity
             sign = 1 if order.buy else -1
@@ -53,7 +56,7 @@ class Settlement:
         maker_ppm, taker_ppm = pair.fees.rates_ppm(account.volume_usd(now_ns))
         rate_ppm = maker_ppm if maker else taker_ppm
         proceeds = base if order.buy else quote
-        fee, fee_amount = order.charge(price, quantity, rate_ppm, 1 << 127 if order.leverage else proceeds)
+        fee, fee_amount = order.charge(cost, quantity, rate_ppm, 1 << 127 if order.leverage else proceeds)
         exec_id = self._trades.next()
         margin = None
         if order.leverage:
@@ -77,6 +80,7 @@ class Settlement:
             maker,
             price,
             quantity,
+            cost,
             fee,
             fee_asset,
             order.filled,
@@ -126,7 +130,7 @@ class Settlement:
     def _trade_position(
         self, order: Order, exec_id: str, price: int, quantity: int, fee: int, now_ns: int
     ) -> _Margin:
-        """Close opposite positions, oldest first, and open one with the rest."""
+        """Close opposite positions, oldest first, and open one with the rest: it has the fill's id."""
         account, result = order.account, _Margin()
         for position in list(opposite(account, order.instrument, buy=order.buy)):
             part = min(position.open, quantity - result.closed)
@@ -140,13 +144,10 @@ class Settlement:
                 account.position_closed(position)
         result.opened = quantity - result.closed
         if result.opened:
-            id_ = "T" + order.txid[1:]
-            opened = account.positions.get(id_)
-            if opened is None:
-                opened = account.positions[id_] = Position(id_, order, now_ns)
-            opened.qty += result.opened
-            opened.cost += result.opened * price
-            opened.fee += fee * result.opened // quantity
+            opened = account.positions[exec_id] = Position(exec_id, order, now_ns)
+            opened.qty = result.opened
+            opened.cost = result.opened * price
+            opened.fee = fee * result.opened // quantity
             opened.trades.append(exec_id)
             result.position = opened
         return result
@@ -186,10 +187,10 @@ class Settlement:
         pair, account = order.instrument, order.account
         base_fee, quote_fee = (fee, 0) if order.fee_in_base else (0, fee)
         if order.buy:
-            debit = self.post(account, exec_id, "trade", pair.quote.id, -quote, quote_fee, now_ns)
-            return debit, self.post(account, exec_id, "trade", pair.base.id, base, base_fee, now_ns)
-        debit = self.post(account, exec_id, "trade", pair.base.id, -base, base_fee, now_ns)
-        return debit, self.post(account, exec_id, "trade", pair.quote.id, quote, quote_fee, now_ns)
+            debit = self.post(account, exec_id, "trade", pair.quote.id, -quote, quote_fee, now_ns, SPOT)
+            return debit, self.post(account, exec_id, "trade", pair.base.id, base, base_fee, now_ns, SPOT)
+        debit = self.post(account, exec_id, "trade", pair.base.id, -base, base_fee, now_ns, SPOT)
+        return debit, self.post(account, exec_id, "trade", pair.quote.id, quote, quote_fee, now_ns, SPOT)
 
     def post(
         self,

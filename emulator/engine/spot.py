@@ -229,6 +229,9 @@ class SpotEngine(Managed):
             for order in self.accounts[command.account].open.values()
             if self.markets[order.instrument.id].status is not TradingStatus.MAINTENANCE
         ]
+        if self.rate_limits:
+            for pair in {order.instrument.id for order in orders}:
+                self.accounts[command.account].rate(pair).add(2, self.now_ns)
         self._out.append(events.CancelledAll(command.account, len(orders)))
         self._cancel_orders(orders, Reason.USER)
 

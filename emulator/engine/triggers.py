@@ -30,8 +30,15 @@ class Offset(msgspec.Struct, frozen=True, gc=False):
     percent: bool = False
 
     def from_(self, price: int, tick: int) -> int:
-        """Return the price at this distance from ``price``, on the tick nearest to it."""
-        distance = self.value * price // _PPM if self.percent else self.value
+        """Return the price at this distance from ``price``, on the tick nearest to it.
+
+        It is the distance that is rounded, down to whole ticks, not the price (recorded 2025: 1 % behind
+        4.0266 is 3.9864).
+        """
+        distance = self.value
+        if self.percent:
+            size = abs(self.value) * price // _PPM // tick * tick
+            distance = size if self.value > 0 else -size
         return (price + distance + tick // 2) // tick * tick
 
 

@@ -5,11 +5,12 @@ subscription with a network provider. The rules are data of the tier; they are o
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 import struct
-from collections.abc import Callable
-from typing import cast
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import msgspec
 
@@ -36,6 +37,8 @@ class Entrance(msgspec.Struct, frozen=True, kw_only=True):
     """What an answer over WebSocket takes beyond the tier's RTT, in microseconds."""
     fix_us: float = 0.0
     """What an answer over FIX takes beyond the tier's RTT, in microseconds."""
+    marks: Mapping[str, int] = {}
+    """The DSCP of an API's answers where they take time: by it links that see packets only know."""
 
     def offers(self, api: str) -> bool:
         """Tell whether an API is offered here."""
@@ -53,6 +56,20 @@ class Entrance(msgspec.Struct, frozen=True, kw_only=True):
         """Refuse an account that may not trade here; VenueError."""
         if self.vip and not vip:
             raise VenueError(PERMISSION_DENIED)
+
+    def serve(self, transport: asyncio.Transport, api: str) -> Any:
+        """Let a connection's answers take an API's time from now on; give its delay line, if it has one."""
+        took_us: float = getattr(self, f"{api}_us")
+        line: Any = transport.get_extra_info("delay_line")
+        if line is not None:
+            line.service_ns = round(took_us * 1000)
+        end = transport.get_extra_info("socket")
+        if end is not None and (took_us or self.rest_us):  # a WebSocket may have been REST before
+            with contextlib.suppress(OSError):
+                end.setsockopt(
+                    socket.IPPROTO_IP, socket.IP_TOS, self.marks.get(api, 0) << 2 if took_us else 0
+                )
+        return line
 
     @property
     def closed_to_some(self) -> bool:

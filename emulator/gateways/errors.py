@@ -33,6 +33,7 @@ REJECT_TEXT = {
     Reject.INDEX_UNAVAILABLE: "EGeneral:Invalid arguments:Index unavailable",
     Reject.SCHEDULED_LIMIT: "EOrder:Scheduled orders limit exceeded",
     Reject.AMEND_NOT_ALLOWED: "EOrder:Invalid order",
+    Reject.NOTHING_TO_AMEND: "EOrder:No amendable parameters specified",
     Reject.INVALID_LEVERAGE: "EGeneral:Invalid arguments:leverage",
     Reject.CANNOT_OPEN_POSITION: "EOrder:Cannot open position",
     Reject.MARGIN_LEVEL: "EOrder:Margin level too low",

@@ -10,7 +10,11 @@ LONGEST = 40
 
 _EXACT = Context(prec=4 * LONGEST)
 """Enough digits that no number a client may send is ever rounded."""
-_NUMBER = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?")
+_NUMBER = re.compile(r"-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
+_WITH_EXPONENT = re.compile(r"-?[0-9]+(?:\.[0-9]+)?[eE][-+]?[0-9]{1,3}")
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?(?:Z|[-+][0-9]{2}:[0-9]{2})"
+)
 
 
 class TooPreciseError(ValueError):
@@ -30,13 +34,21 @@ def text(value: int, decimals: int) -> str:
 
 
 def number(value: str) -> Decimal:
-    """Return the finite number that ``value`` spells; raises ValueError."""
+    """Return the number that ``value`` spells; raises ValueError.
+
+    An exponent is refused, as Kraken refuses it (``9.7e-7``: what many languages make of a small price).
+    """
     if len(value) > LONGEST or not _NUMBER.fullmatch(value):
         raise ValueError("not a number")
-    result = Decimal(value)
-    if abs(result.adjusted()) > LONGEST:
-        raise ValueError("not a number")
-    return result
+    return Decimal(value)
+
+
+def without_exponent(token: str) -> str:
+    """Return a JSON number that has an exponent as plain digits; one that is out of all bounds as it is."""
+    if len(token) > LONGEST or not _WITH_EXPONENT.fullmatch(token):
+        return token
+    value = Decimal(token)
+    return token if abs(value.adjusted()) > LONGEST else f"{value:f}"
 
 
 def units(value: str, decimals: int, *, truncate: bool = False) -> int:
@@ -85,9 +97,9 @@ def rfc3339(time_ns: int, decimals: int = 6) -> str:
 
 
 def parse_rfc3339(value: str) -> int:
-    """Return nanoseconds since the epoch of an RFC 3339 time; raises ValueError."""
+    """Return nanoseconds since the epoch of an RFC 3339 time, its zone included; raises ValueError."""
+    if not _RFC3339.fullmatch(value):
+        raise ValueError("not an RFC 3339 time")
     when = datetime.fromisoformat(value)
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
     whole = when.replace(microsecond=0)
     return int(whole.timestamp()) * 10**9 + when.microsecond * 1000

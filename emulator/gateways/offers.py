@@ -25,6 +25,7 @@ class Method(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     withdraw_fee: str
     address: str
     deposit_fee: str = "0"
+    deposit_fee_percentage: str | None = None
     limit: str | None = None
     tag: bool = False
     memo: bool = False

@@ -7,7 +7,7 @@ from typing import TypeVar
 from emulator.engine.instruments import Instrument, Side
 from emulator.engine.orders import OrderType, TimeInForce
 from emulator.engine.triggers import Offset
-from emulator.gateways.errors import VenueError, bad_argument
+from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument
 from emulator.gateways.numbers import TooPreciseError, parse_rfc3339, units
 
 _CLIENT_ID = re.compile(
@@ -23,38 +23,55 @@ SIDES = {str(word): word for word in Side}
 TIMES_IN_FORCE = {str(word): word for word in TimeInForce}
 _T = TypeVar("_T")
 
+_MALFORMED_PRICES = {
+    "price": "EOrder:Invalid price:Invalid price argument.",
+    "price2": "EOrder:Invalid price:Invalid secondary price argument.",
+}
+NO_POSITION = "TKH2SE-M7IF5-CFI7LT"
+"""``postxid`` of every spot trade, whoever's it is."""
+
 LONGEST_DEADLINE_NS = 60 * 10**9
 """How far ahead a deadline may lie."""
 
 
-def price(value: str, pair: Instrument) -> int:
+def malformed_price(name: str = "price") -> VenueError:
+    """Return the error for a price that is there but is none; ``name`` is ``price`` or ``price2``."""
+    return VenueError(_MALFORMED_PRICES.get(name, _MALFORMED_PRICES["price"]))
+
+
+def price(value: str, pair: Instrument, name: str = "price") -> int:
     """Return a limit price in the pair's units."""
+    result = _price_units(value, pair, name)
+    if result <= 0:
+        raise VenueError("EOrder:Invalid price")
+    return result
+
+
+def _price_units(value: str, pair: Instrument, name: str) -> int:
     try:
-        result = units(value, pair.price_decimals)
+        return units(value, pair.price_decimals)
     except TooPreciseError:
         limit = f"price can only be specified up to {pair.price_decimals} decimals."
         raise VenueError(f"EOrder:Invalid price:{pair.wsname} {limit}") from None
     except ValueError:
-        raise bad_argument("price") from None
-    if result <= 0:
-        raise VenueError("EOrder:Invalid price")
-    return result
+        raise malformed_price(name) from None
 
 
 def any_price(value: str, pair: Instrument, name: str = "price", *, hash_sign: int) -> int | Offset:
     """Return a price, or a distance: ``+50``, ``-1.5%``, ``#2%``; ``hash_sign`` is what ``#`` stands for."""
     sign = _SIGNS.get(value[:1])
     if sign is None:
-        return price(value, pair)
-    digits = value[1:].removesuffix("%")
-    percent = value.endswith("%")
-    try:
-        size = units(digits, PERCENT_DECIMALS if percent else pair.price_decimals)
-    except ValueError:
-        raise bad_argument(name) from None
+        return price(value, pair, name)
+    if value.endswith("%"):
+        try:
+            size = units(value[1:-1], PERCENT_DECIMALS)
+        except ValueError:
+            raise malformed_price(name) from None
+    else:
+        size = _price_units(value[1:], pair, name)
     if size <= 0:
-        raise bad_argument(name)
-    return Offset(size * (sign or hash_sign), percent)
+        raise malformed_price(name)
+    return Offset(size * (sign or hash_sign), value.endswith("%"))
 
 
 def quantity(value: str, pair: Instrument, name: str = "volume") -> int:
@@ -81,6 +98,12 @@ def client_order_id(value: str) -> str:
     if not _CLIENT_ID.fullmatch(value):
         raise bad_argument("cl_ord_id")
     return value
+
+
+def check_identifiers(cl_ord_id: str | None, userref: int | None, *, closes: bool) -> None:
+    """Refuse a client order id beside a userref or a conditional close."""
+    if cl_ord_id is not None and (userref is not None or closes):
+        raise VenueError(BAD_ARGUMENTS)
 
 
 def userref(value: int) -> int:

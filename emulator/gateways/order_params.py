@@ -5,7 +5,7 @@ from emulator.engine.instruments import Instrument, Side
 from emulator.engine.orders import OrderType, SelfTrade
 from emulator.engine.triggers import Offset, Reference
 from emulator.gateways import order_fields
-from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument
+from emulator.gateways.errors import bad_argument
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import number
 from emulator.gateways.parameters import Params
@@ -56,12 +56,12 @@ def time_ns(value: str, name: str) -> int:
     return result
 
 
-def leverage(params: Params, pair: Instrument, side: Side) -> int:
-    """Return ``leverage`` (``5``, ``5:1``), or the pair's most for WebSocket v1's ``margin``; 0 for none."""
+def leverage(params: Params, pair: Instrument, side: Side, *, margin: bool) -> int:
+    """Return ``leverage`` (``5``, ``5:1``), or the pair's most for ``margin``; 0 for none."""
     value = params.get("leverage") or "none"
     if value in _NO_LEVERAGE:
         offered = pair.leverage_buy if side is Side.BUY else pair.leverage_sell
-        return max(offered, default=1) if params.flag("margin") else 0
+        return max(offered, default=1) if margin else 0
     digits = value.removesuffix(":1")
     if not digits.isascii() or not digits.isdigit() or len(digits) > 3:
         raise bad_argument("leverage")
@@ -80,12 +80,12 @@ def _prices(
     away = 1 if buy is not type_.takes_profit else -1
     trigger = order_fields.any_price(params.required("price"), pair, hash_sign=away)
     if type_.trails and not (isinstance(trigger, Offset) and trigger.value > 0):
-        raise bad_argument("price")
+        raise order_fields.malformed_price()
     if not type_.limited:
         return None, trigger
     limit = order_fields.any_price(params.required("price2"), pair, "price2", hash_sign=1 if buy else -1)
     if type_.trails and not isinstance(limit, Offset):
-        raise bad_argument("price2")
+        raise order_fields.malformed_price("price2")
     return limit, trigger
 
 
@@ -103,16 +103,26 @@ def _close(params: Params, pair: Instrument, side: Side, reference: Reference) -
 
 
 def place_order(
-    venue: Venue, key: ApiKey, pair: Instrument, params: Params, deadline_ns: int, batch: int = 1
+    venue: Venue,
+    key: ApiKey,
+    pair: Instrument,
+    params: Params,
+    deadline_ns: int,
+    batch: int = 1,
+    *,
+    margin: bool = False,
 ) -> commands.PlaceOrder:
-    """Return the command for the parameters of one order; ``batch``: how many came in the request."""
+    """Return the command for the parameters of one order; ``batch``: how many came in the request.
+
+    ``margin``: trade with the pair's most leverage, unless the order names its own.
+    """
     type_ = order_fields.word(order_fields.ORDER_TYPES, params.required("ordertype"), "ordertype")
     side = order_fields.word(order_fields.SIDES, params.required("type"), "type")
     reference = order_fields.word(_REFERENCES, params.get("trigger") or "last", "trigger")
     given = flags(params)
     userref, cl_ord_id, display = params.integer("userref"), params.get("cl_ord_id"), params.get("displayvol")
-    if userref is not None and cl_ord_id is not None:
-        raise VenueError(BAD_ARGUMENTS)
+    close = _close(params, pair, side, reference)
+    order_fields.check_identifiers(cl_ord_id, userref, closes=close is not None)
     expire_ns = moment(venue, params, "expiretm", SHORTEST_EXPIRY_NS)
     limit, trigger = _prices(params, pair, side, type_)
     volume = params.required("volume")
@@ -137,8 +147,8 @@ def place_order(
         display=0 if display is None else order_fields.quantity(display, pair, "displayvol"),
         start_ns=moment(venue, params, "starttm"),
         expire_ns=expire_ns,
-        leverage=leverage(params, pair, side),
-        close=_close(params, pair, side, reference),
+        leverage=leverage(params, pair, side, margin=margin),
+        close=close,
         cl_ord_id=None if cl_ord_id is None else order_fields.client_order_id(cl_ord_id),
         userref=None if userref is None else order_fields.userref(userref),
         self_trade=order_fields.word(_SELF_TRADE, stp, "stptype"),

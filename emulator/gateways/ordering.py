@@ -1,7 +1,5 @@
 """Commands about orders and their answers, the same in every spot protocol."""
 
-from collections.abc import Sequence
-
 from emulator.engine.accounts import Account
 from emulator.engine.commands import AmendOrder, EditOrder, PlaceOrder
 from emulator.engine.events import (
@@ -11,7 +9,6 @@ from emulator.engine.events import (
     CancelledAll,
     Ended,
     Event,
-    Reject,
     Rejected,
 )
 from emulator.engine.instruments import Instrument
@@ -118,15 +115,20 @@ def edit(
     )
 
 
-def legacy_price(value: str | None, order: Order, *, trigger: bool) -> int | Offset | None:
-    """Return a new price of ``order`` as REST and WebSocket v1 write it (``+50``, ``#1%``, ``61250.0``)."""
+def legacy_price(
+    value: str | None, order: Order, *, trigger: bool, name: str = "price"
+) -> int | Offset | None:
+    """Return a new price of ``order`` as REST and WebSocket v1 write it (``+50``, ``#1%``, ``61250.0``).
+
+    ``name`` is the parameter's, ``price`` or ``price2``, for its refusal.
+    """
     if value is None:
         return None
     away = 1 if order.buy is not order.type.takes_profit else -1
     limit = 1 if order.buy else -1
     if not order.type.triggered:
         limit = -limit
-    return order_fields.any_price(value, order.instrument, hash_sign=away if trigger else limit)
+    return order_fields.any_price(value, order.instrument, name, hash_sign=away if trigger else limit)
 
 
 def legacy_prices(
@@ -135,7 +137,8 @@ def legacy_prices(
     """Return limit and trigger of an edited order: ``price`` is the trigger of a triggered one."""
     if not order.type.triggered:
         return legacy_price(price, order, trigger=False), None
-    return legacy_price(price2, order, trigger=False), legacy_price(price, order, trigger=True)
+    limit = legacy_price(price2, order, trigger=False, name="price2")
+    return limit, legacy_price(price, order, trigger=True)
 
 
 def _quantities(pair: Instrument, qty: str | None, display: str | None) -> tuple[int | None, int | None]:
@@ -151,15 +154,6 @@ def check(engine: SpotEngine, command: PlaceOrder | EditOrder, now_ns: int) -> N
     fault = engine.check(command, now_ns)
     if fault is not None:
         raise VenueError(REJECT_TEXT[fault])
-
-
-def check_batch(engine: SpotEngine, batch: Sequence[PlaceOrder], now_ns: int) -> None:
-    """Refuse a batch as a whole when one of its orders is not sound."""
-    for command in batch:
-        check(engine, command, now_ns)
-    ids = [command.cl_ord_id for command in batch if command.cl_ord_id is not None]
-    if len(set(ids)) < len(ids):
-        raise VenueError(REJECT_TEXT[Reject.CLIENT_ID_NOT_UNIQUE])
 
 
 def answer(events: list[Event]) -> Event:

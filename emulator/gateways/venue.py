@@ -7,6 +7,7 @@ only then are all others told.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from emulator.clock import Clock
 from emulator.engine.accounts import Account
@@ -14,6 +15,7 @@ from emulator.engine.commands import Command, Deposit, Reset
 from emulator.engine.events import Event
 from emulator.engine.limits import LIMITS
 from emulator.engine.spot import SpotEngine
+from emulator.gateways.advisories import Advisories
 from emulator.gateways.candle_rows import CandleRows
 from emulator.gateways.export_jobs import Exports
 from emulator.gateways.keys import KeyRing
@@ -22,6 +24,7 @@ from emulator.gateways.offers import Offers
 from emulator.gateways.rate_limits import RateLimits
 from emulator.gateways.tape import Tape
 from emulator.gateways.tokens import Tokens
+from emulator.gateways.wires import Wires
 
 Listener = Callable[[list[Event]], None]
 _log = logging.getLogger(__name__)
@@ -40,6 +43,7 @@ class Venue:
         limits: RateLimits | None = None,
         offers: Offers | None = None,
         seed: int = 0,
+        wires: Wires | None = None,
     ) -> None:
         self.engine = engine
         self.clock = clock
@@ -48,11 +52,13 @@ class Venue:
         self.tape = tape
         self.limits = limits or RateLimits(on=False)
         self.offers = offers or Offers((), (), ())
+        self.advisories = Advisories()
         self.exports = Exports()
         self.candle_rows = CandleRows()
         self.addresses: dict[str, dict[tuple[str, str], int]] = {}
         """How many deposit addresses accounts have, by asset and method."""
         self.seed = seed
+        self.wires = wires or Wires()
         self.names = Names(engine.catalogue)
         self._listeners: list[Listener] = [tape.hear]
         self._timer: asyncio.TimerHandle | None = None
@@ -110,6 +116,7 @@ class Venue:
             self.tape.forget()
             self.candle_rows.forget()
         self.exports.forget()
+        self.advisories.clear()
         self.addresses.clear()
         self.limits.forget()
         self.keys.reset()
@@ -117,6 +124,15 @@ class Venue:
         self.execute(Reset(tuple(deposits), keeps_market))
         for listener in self._resets:
             listener()
+
+    def told(self, decimals: int = 0) -> dict[str, Any]:
+        """Return the advisories at the end of a status; nothing on the wire that has none.
+
+        ``decimals`` are those of their times.
+        """
+        if self.wires.status_advisories == "off":
+            return {}
+        return self.advisories.fields(self.clock.now_ns(), decimals)
 
     @staticmethod
     def most_rate(account: Account) -> int:

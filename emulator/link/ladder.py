@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from emulator.link import stream
 from emulator.link.alarm import timer_trouble
-from emulator.link.delay import StreamPath
-from emulator.link.listener import Link, Listener, listen
+from emulator.link.in_process import InProcess
+from emulator.link.listener import Link
 from emulator.link.listener import LinkError as LinkError
-from emulator.link.shape import Ways, ways
-from emulator.link.stream import ProtocolFactory
 from emulator.link.tiers import Tier
 from emulator.link.timer import DueQueue
 from emulator.link.uplink import NO_ADDRESSES, Addresses
@@ -56,7 +53,7 @@ class Stream:
 
 
 class Direct:
-    """No link: every tier is as near as the machine itself."""
+    """No distance: every tier is as near as the machine itself, until its path is changed."""
 
     name = "none"
     own_addresses = False
@@ -68,53 +65,8 @@ class Direct:
     async def open(
         self, tiers: Sequence[Tier], queue: DueQueue, seed: int, addresses: Addresses = NO_ADDRESSES
     ) -> Link:
-        """Need no making."""
-        return InProcess(tiers, None, seed)
-
-
-class InProcess:
-    """Listeners of this process on one host; delay lines beneath them when there is a queue."""
-
-    own_addresses = False
-
-    def __init__(self, tiers: Sequence[Tier], queue: DueQueue | None, seed: int) -> None:
-        self._queue = queue
-        self._seed = seed
-        self._tiers = {tier.name: tier for tier in tiers}
-        self._paths = {
-            (tier.name, path.name): StreamPath(tier.name, path.name, ways(tier, path.name))
-            for tier in tiers
-            for path in tier.paths
-        }
-
-    async def listen(
-        self, tier: Tier, factory: ProtocolFactory, host: str, port: int, *, path: str | None = None
-    ) -> Listener:
-        """Open a listener on `host`."""
-        over = self._path(tier.name, path)
-        if self._queue is not None and tier.rtt_us:
-            self._seed += 1
-            factory = stream.over(over, self._queue, factory, self._seed)
-        return await listen(factory, host, port)
-
-    def ways(self, tier_name: str, path_name: str | None = None) -> Ways:
-        """Give what a path does now."""
-        return self._path(tier_name, path_name).now
-
-    async def change(self, tier_name: str, path_name: str | None, to: Ways, *, anew: bool = False) -> None:
-        """Hold what is sent from now on another way; connections draw on, `anew` or not."""
-        path = self._path(tier_name, path_name)
-        if self._queue is None:
-            raise LinkError("link none delays nothing, so there is nothing to change")
-        if not self._tiers[tier_name].rtt_us:
-            raise LinkError(f"tier {tier_name} has no distance, so link stream left it alone from the start")
-        path.change(to)
-
-    async def close(self) -> None:
-        """Leave nothing behind: there is nothing but the listeners."""
-
-    def _path(self, tier_name: str, path_name: str | None) -> StreamPath:
-        return self._paths[tier_name, self._tiers[tier_name].path(path_name).name]
+        """Need no making: connections get delay lines when there is something to hold."""
+        return InProcess(tiers, queue, seed, distance=False)
 
 
 def _packet() -> PacketRungLike:

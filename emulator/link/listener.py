@@ -56,5 +56,11 @@ class Link(Protocol):
         rung can. LinkError where there is nothing to change.
         """
 
+    async def renew(self, tier_name: str, path_name: str | None, floor_us: float) -> None:
+        """Let both ways of a path hold that much less in all, whatever `change` says of it, then or later.
+
+        `ways` goes on to tell what the path was made or changed to.
+        """
+
     async def close(self) -> None:
         """Take down what was made; close the listeners before. Idempotent."""

@@ -143,6 +143,12 @@ class _Pair:
     ways: Ways
     qdiscs: Qdiscs
     uplink: str = ""
+    floor_us: float | None = None
+    """What the path takes itself, both ways, where that is known better than its ways say."""
+
+    def does(self) -> Ways:
+        """Give what its ends are to do."""
+        return self.ways if self.floor_us is None else self.ways.changed(floor_us=self.floor_us / 2)
 
     @property
     def client_address(self) -> str:
@@ -242,8 +248,22 @@ class NetemLink:
         """
         with self._lock:
             pair = self._pair(tier_name, path_name)
-            self._put(pair, qdiscs(to, pair.seed))
-            pair.ways = to
+            before, pair.ways = pair.ways, to
+            try:
+                self._put(pair, qdiscs(pair.does(), pair.seed))
+            except BaseException:
+                pair.ways = before
+                raise
+
+    def renew(self, tier_name: str, path_name: str | None, floor_us: float) -> None:
+        """Let both ways of a path hold that much less in all from now on, whatever `change` says of it.
+
+        Nothing overtakes what is under way. `ways` goes on to tell what the path was made or changed to.
+        """
+        with self._lock:
+            pair = self._pair(tier_name, path_name)
+            pair.floor_us = floor_us
+            self._put(pair, qdiscs(pair.does(), pair.seed))
 
     def put(self, tier_name: str, path_name: str | None, to: Qdiscs) -> None:
         """Give both ends of a path exactly these netems, which may do more than a shape says."""

@@ -21,7 +21,7 @@ from emulator.link.relay_lane import Counters
 from emulator.link.relay_port import prepare, segment_in_software
 from emulator.link.relay_process import RelayProcess
 from emulator.link.shape import Ways, ways
-from emulator.link.tiers import Path, Tier
+from emulator.link.tiers import MARKS, Path, Tier
 from emulator.link.uplink import NO_ADDRESSES, Addresses, End, Uplinks
 
 _BACKLOG = 4_096
@@ -76,6 +76,11 @@ class _Line:
         self.names = [netns.device_name() for _ in range(4)]  # from here to the venue
         self.poll_us = _POLL_US if tier.spin else _POLL_FAR_US
         self.now = ways(tier, path.name)
+        self.floor_us: float | None = None
+
+    def does(self, now: Ways) -> Ways:
+        """Give what the relay is to do, with what the path takes itself as it is known last."""
+        return now if self.floor_us is None else now.changed(floor_us=self.floor_us / 2)
 
     def make_devices(self, here: netns.Namespace, relay: netns.Namespace, venue: netns.Namespace) -> None:
         client_name, client_port, venue_port, venue_name = self.names
@@ -144,6 +149,7 @@ class PacketLink:
                         poll_us=line.poll_us,
                         to_venue=line.now.to_venue,
                         to_client=line.now.to_client,
+                        service_us={MARKS[api]: getattr(tier.service, f"{api}_us") for api in MARKS},
                     )
                 )
             self._relay = RelayProcess(setups)
@@ -189,8 +195,14 @@ class PacketLink:
         ended.
         """
         line = self._line(tier_name, path_name)
-        self._relay.change(line.place, *to, anew=anew)
+        self._relay.change(line.place, *line.does(to), anew=anew)
         line.now = to
+
+    def renew(self, tier_name: str, path_name: str | None, floor_us: float) -> None:
+        """Let both ways of a path hold that much less in all from now on, whatever `change` says of it."""
+        line = self._line(tier_name, path_name)
+        line.floor_us = floor_us
+        self._relay.change(line.place, *line.does(line.now))
 
     def counters(self) -> dict[tuple[str, str], PathCounters]:
         """Give what became of the packets, by tier and path name. RelayError when the relay has ended."""

@@ -23,6 +23,7 @@ from msgspec import Struct
 
 from emulator.link.alarm import timerfd_create, timerfd_settime
 from emulator.link.jitter import NS_PER_US
+from emulator.link.relay_flows import Answers, Flows, Requests, Timing
 from emulator.link.relay_lane import Counters, Lane
 from emulator.link.relay_port import Port
 from emulator.link.shape import Shape
@@ -35,7 +36,10 @@ _NEVER_NS = 2**62
 
 
 class PathSetup(Struct, frozen=True):
-    """One path: descriptors of its prepared sockets, how early to wake and poll, and its two directions."""
+    """One path: descriptors of its prepared sockets, how early to wake and poll, and its two directions.
+
+    `service_us` is what answers take beyond the round trip, by the mark of their packets.
+    """
 
     client_fd: int
     venue_fd: int
@@ -43,6 +47,7 @@ class PathSetup(Struct, frozen=True):
     poll_us: float
     to_venue: Shape
     to_client: Shape
+    service_us: dict[int, float] = {}
 
 
 class Setup(Struct, frozen=True):
@@ -77,18 +82,17 @@ class Answer(Struct, frozen=True):
 class _Direction:
     """One lane with the port it is fed from and the port it feeds."""
 
-    def __init__(self, shape: Shape, seed: str, source: Port, target: Port, poll_ns: int) -> None:
-        self.lane = Lane(shape, seed)
+    def __init__(
+        self, shape: Shape, seed: str, timing: Timing, source: Port, target: Port, poll_ns: int
+    ) -> None:
+        self.lane = Lane(shape, seed, timing)
         self.source = source
         self._seed = seed
         self._target = target
         self._poll_ns = poll_ns
 
-    def reshape(self, shape: Shape, *, anew: bool) -> None:
-        if anew:
-            self.lane = Lane(shape, self._seed)
-        else:
-            self.lane.reshape(shape)
+    def begin_anew(self, shape: Shape, timing: Timing) -> None:
+        self.lane = Lane(shape, self._seed, timing)
 
     def read(self) -> None:
         self.source.read(self.lane.take, _READ_AT_ONCE)
@@ -112,14 +116,43 @@ class _Direction:
         return self.lane.counters
 
 
+class _Path:
+    """Both directions of a path, which know the same connections."""
+
+    def __init__(self, setup: PathSetup) -> None:
+        client, venue = (Port(socket.socket(fileno=fd)) for fd in (setup.client_fd, setup.venue_fd))
+        poll_ns = round(setup.poll_us * NS_PER_US)
+        self._service_ns = {mark: round(us * NS_PER_US) for mark, us in setup.service_us.items()}
+        there, back = self._timings()
+        seed = setup.seed
+        self.there = _Direction(setup.to_venue, f"{seed}/to venue", there, client, venue, poll_ns)
+        self.back = _Direction(setup.to_client, f"{seed}/to client", back, venue, client, poll_ns)
+
+    def change(self, to: Change) -> None:
+        if to.anew:
+            there, back = self._timings()
+            self.there.begin_anew(to.to_venue, there)
+            self.back.begin_anew(to.to_client, back)
+        else:
+            self.there.lane.reshape(to.to_venue)
+            self.back.lane.reshape(to.to_client)
+
+    def counters(self) -> tuple[Counters, Counters]:
+        return self.there.counters(), self.back.counters()
+
+    def _timings(self) -> tuple[Requests, Answers]:
+        flows = Flows(self._service_ns)
+        return Requests(flows), Answers(flows)
+
+
 class Relay:
     """Carries the packets of all paths in one thread."""
 
     def __init__(self, control: socket.socket, setup: Setup) -> None:
         self._control = control
         self._running = True
-        self._paths = [_open(path) for path in setup.paths]
-        self._directions = [direction for path in self._paths for direction in path]
+        self._paths = [_Path(path) for path in setup.paths]
+        self._directions = [direction for path in self._paths for direction in (path.there, path.back)]
         self._readers: dict[int, Callable[[], None]] = {control.fileno(): self._obey}
         for direction in self._directions:
             self._readers[direction.source.fileno()] = direction.read
@@ -162,25 +195,14 @@ class Relay:
         message = msgspec.json.decode(text, type=Change | Ask)
         counters: tuple[tuple[Counters, Counters], ...] = ()
         if isinstance(message, Change):
-            there, back = self._paths[message.path]
-            there.reshape(message.to_venue, anew=message.anew)
-            back.reshape(message.to_client, anew=message.anew)
+            self._paths[message.path].change(message)
         else:
-            counters = tuple((there.counters(), back.counters()) for there, back in self._paths)
+            counters = tuple(path.counters() for path in self._paths)
         with contextlib.suppress(OSError):  # who asked has gone: the next read tells
             self._control.send(msgspec.json.encode(Answer(counters)))
 
     def _stop(self) -> None:
         self._running = False
-
-
-def _open(path: PathSetup) -> tuple[_Direction, _Direction]:
-    client, venue = (Port(socket.socket(fileno=fd)) for fd in (path.client_fd, path.venue_fd))
-    poll_ns = round(path.poll_us * NS_PER_US)
-    return (
-        _Direction(path.to_venue, f"{path.seed}/to venue", client, venue, poll_ns),
-        _Direction(path.to_client, f"{path.seed}/to client", venue, client, poll_ns),
-    )
 
 
 def main() -> None:

@@ -76,11 +76,15 @@ class Port:
         """Give the descriptor that is readable while the ring holds packets."""
         return self._socket.fileno()
 
-    def read(self, take: Callable[[int, bytes], None], most: int) -> None:
-        """Hand the packets in the ring to `take`, with their time (of time.monotonic_ns); at most so many."""
+    def read(self, take: Callable[[int, bytes, int], None], most: int) -> None:
+        """Hand the packets in the ring to `take`, with the time they came and now; at most so many.
+
+        Times are those of time.monotonic_ns.
+        """
         ring, slot, header = self._ring, self._slot, _HEADER.unpack_from
+        wall_ns = time.time_ns()  # before the other: what comes between them makes packets late, not early
         now_ns = time.monotonic_ns()
-        to_monotonic_ns = now_ns - time.time_ns()
+        to_monotonic_ns = now_ns - wall_ns
         for _ in range(most):
             offset = slot * _SLOT_BYTES
             status, _, length, start, _, seconds, nanoseconds = header(ring, offset)
@@ -93,7 +97,7 @@ class Port:
             slot = (slot + 1) % _SLOTS
             arrival_ns = seconds * _NS_PER_S + nanoseconds + to_monotonic_ns
             # The kernel's stamp is of the wall clock, which may be set at any moment.
-            take(min(max(arrival_ns, self._empty_ns), now_ns), frame)
+            take(min(max(arrival_ns, self._empty_ns), now_ns), frame, now_ns)
         if (
             slot == self._slot
         ):  # no packet, but the news that the device is down: heard once, or it comes forever

@@ -87,8 +87,8 @@ class Ways(NamedTuple):
 
     @property
     def cut(self) -> bool:
-        """Whether nothing gets through in one direction at least."""
-        return self.to_venue.loss >= 1 or self.to_client.loss >= 1
+        """Whether nothing gets through in either direction."""
+        return self.to_venue.loss >= 1 and self.to_client.loss >= 1
 
 
 def ways(tier: Tier, path_name: str | None = None) -> Ways:

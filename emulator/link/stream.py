@@ -17,11 +17,12 @@ from collections.abc import Callable
 from random import Random
 from typing import cast
 
-from emulator.link.delay import Direction, StreamPath
+from emulator.link.delay import LOST_NS, Direction, StreamPath
 from emulator.link.shape import Shape, Ways, ways
 from emulator.link.tiers import Tier
 from emulator.link.timer import DueQueue
 from emulator.link.transport import CHUNK_BYTES, LineTransport
+from emulator.link.transport import Bytes as Bytes
 
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 
@@ -85,25 +86,53 @@ class DelayLine(asyncio.Protocol):
         self._held_bytes = 0
         self._armed = False
         self._real_paused = False
-        self._refused = False
+        self._begun = False
+        self._untold: list[Exception | None] = []  # the connection's end, when the news of it were lost
         self._over = False
 
     # What the real transport calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin: the inner protocol gets its transport at once; on a path that is cut it never does."""
+        """Begin: the inner protocol gets its transport at once; on a path that is cut it never does.
+
+        Where one direction is lost no handshake ends, so it gets it when that is over.
+        """
         self._real = cast(asyncio.Transport, transport)
         self._path.connections.add(self)
         if self._path.cut:
-            self._refused = True
             self.cut()
-            return
+        elif self._path.lost:
+            self._real.pause_reading()
+        else:
+            self._begin()
+
+    def _begin(self) -> None:
+        self._begun = True
         self._open_ns = self._queue.now_ns() + self._path.rtt_ns
         self.transport = LineTransport(self, self._real, self._queue, self._path, self._outbound)
         self.inner.connection_made(self.transport)
 
+    def take_over(self, real: asyncio.Transport) -> LineTransport:
+        """Stand from now on below the protocol of an open connection, which is to write to what this gives.
+
+        What that protocol has set stays: its limits, and whether it reads and is told to write no more.
+        """
+        low, high = real.get_write_buffer_limits()
+        reading, writing_paused = real.is_reading(), getattr(real, "_protocol_paused", False)
+        self._real, self._begun = real, True
+        self._path.connections.add(self)
+        real.set_protocol(self)
+        self.transport = LineTransport(self, real, self._queue, self._path, self._outbound)
+        self.transport.take_over(high, low, writing_paused=writing_paused)
+        if not reading and not real.is_closing():
+            self.paused = True
+            real.resume_reading()
+        return self.transport
+
     def cut(self) -> None:
         """End with a reset: the path is gone."""
+        if self._untold:
+            self.lose(self._untold.pop())
         end = self._real.get_extra_info("socket")
         if end is not None:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -135,15 +164,38 @@ class DelayLine(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the inner protocol: at once when it has closed, else when the news would have got there."""
         self._path.connections.discard(self)
-        if self._refused:
+        if not self._begun:
             return
         error = self.transport.real_is_gone()
         if self.transport.is_closing():
             self.lose(error or exc)
+        else:
+            self._tell_end(exc)
+
+    def _tell_end(self, exc: Exception | None) -> None:
+        now_ns = self._queue.now_ns()
+        due_ns = self._inbound.due_ns(max(now_ns, self._open_ns))
+        if self._path.cut:  # the reset is not news, but what was on the way comes first
+            due_ns = max((due_ns for due_ns, _ in self._held if due_ns < LOST_NS), default=now_ns)
+        elif due_ns >= LOST_NS:
+            self._untold.append(exc)
+            self._path.connections.add(self)
             return
-        due_ns = self._inbound.due_ns(max(self._queue.now_ns(), self._open_ns))
         # One later than the last chunk, so that chunks come first however they are re-armed.
         self._queue.at(due_ns + 1, self.lose, exc, spin=self._path.spin)
+
+    def restored(self) -> None:
+        """Send again what was lost, in both directions; begin, if that is what was waited for."""
+        if self._begun:
+            self._inbound.send_again(self._held, self._queue.now_ns())
+            self._arm()
+            self.transport.restored()
+            if self._untold:
+                self._path.connections.discard(self)
+                self._tell_end(self._untold.pop())
+        elif not self._path.lost:
+            self._begin()
+            self._real.resume_reading()
 
     # What the inner protocol's transport calls
 
@@ -175,6 +227,7 @@ class DelayLine(asyncio.Protocol):
         if self._over:
             return
         self._over = True
+        self._path.connections.discard(self)
         self._held.clear()
         self.transport.lost()
         self.inner.connection_lost(cast("Exception | None", error))
@@ -186,7 +239,7 @@ class DelayLine(asyncio.Protocol):
         self._arm()
 
     def _arm(self) -> None:
-        if self._held and not self._armed and not self.paused:
+        if self._held and not self._armed and not self.paused and self._held[0][0] < LOST_NS:
             self._armed = True
             self._queue.at(self._held[0][0], self._release, spin=self._path.spin)
 

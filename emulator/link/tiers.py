@@ -77,6 +77,11 @@ class Service(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     source: Text
 
 
+MARKS: dict[str, int] = {"rest": 3, "websocket": 7, "fix": 11}
+"""The DSCP of answers that take time of their own, by API: of those that RFC 2474 leaves to local use. By it
+a link that sees packets only knows which service time is in them."""
+
+
 class Requirements(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What Kraken asks of clients that come by a tier; nothing by default."""
 

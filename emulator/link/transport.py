@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from emulator.link.delay import Direction, StreamPath
+from emulator.link.delay import LOST_NS, Direction, StreamPath
 
 if TYPE_CHECKING:
     from emulator.link.stream import DelayLine
@@ -181,6 +181,17 @@ class LineTransport(asyncio.Transport):
             self._writing_paused = False
             self._tell("resume_writing")
 
+    def take_over(self, high: int, low: int, *, writing_paused: bool) -> None:
+        """Go on for a protocol that wrote to the real transport so far."""
+        self._writing_paused = writing_paused
+        self.set_write_buffer_limits(high, low)
+        self.resume_writing_if_low()
+
+    def restored(self) -> None:
+        """Send again what was lost on its way to the client."""
+        self._outbound.send_again(self._held, self._queue.now_ns())
+        self._arm()
+
     def real_is_gone(self) -> BaseException | None:
         """Note that the real transport has ended: writes lead nowhere. Gives the error it was ended for."""
         self._gone = True
@@ -204,7 +215,7 @@ class LineTransport(asyncio.Transport):
         self._arm()
 
     def _arm(self) -> None:
-        if self._held and not self._armed:
+        if self._held and not self._armed and self._held[0][0] < LOST_NS:
             self._armed = True
             self._queue.at(self._held[0][0], self._release, spin=self._path.spin)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
-from emulator.link.listener import Link, LinkError, Listener, listen
-from emulator.link.shape import Ways, ways
+from emulator.link.in_process import InProcess
+from emulator.link.listener import Link, LinkError, Listener
+from emulator.link.shape import Ways
 from emulator.link.stream import ProtocolFactory
 from emulator.link.tiers import Tier
 from emulator.link.timer import DueQueue
@@ -40,6 +41,9 @@ class PacketLinkLike(Protocol):
     def change(self, tier_name: str, path_name: str | None, to: Ways, *, anew: bool = False) -> None:
         """Treat packets that come from now on another way. OSError when that cannot be."""
 
+    def renew(self, tier_name: str, path_name: str | None, floor_us: float) -> None:
+        """Let both ways of a path hold that much less in all, whatever they do besides."""
+
     def close(self) -> None:
         """Remove the devices."""
 
@@ -67,9 +71,10 @@ class Wired:
         near = [tier for tier in tiers if addresses and not tier.rtt_us]
         far = [tier for tier in tiers if tier not in near]
         try:
-            return WiredLink(await asyncio.to_thread(self._make().open, far, seed, addresses), near)
+            link = await asyncio.to_thread(self._make().open, far, seed, addresses)
         except OSError as error:
             raise LinkError(f"link {self.name!r} cannot be made: {error}") from None
+        return WiredLink(link, {tier.name for tier in near}, InProcess(near, queue, seed))
 
 
 class WiredLink:
@@ -77,36 +82,47 @@ class WiredLink:
 
     own_addresses = True
 
-    def __init__(self, link: PacketLinkLike, near: Sequence[Tier] = ()) -> None:
-        """Take the link, and the tiers that go without."""
+    def __init__(self, link: PacketLinkLike, near: Collection[str], beside: Link) -> None:
+        """Take the link, the names of the tiers that go without devices, and the link that those have."""
         self._link = link
-        self._near = {tier.name: tier for tier in near}
+        self._near = near
+        self._beside = beside
 
     async def listen(
         self, tier: Tier, factory: ProtocolFactory, host: str, port: int, *, path: str | None = None
     ) -> Listener:
         """Open a listener on the path's own address; `host` is for tiers that have none."""
         if tier.name in self._near:
-            return await listen(factory, host, port)
+            return await self._beside.listen(tier, factory, host, port, path=path)
         end = await asyncio.to_thread(self._link.listening_socket, tier.name, path, port)
         server = await asyncio.get_running_loop().create_server(factory, sock=end)
         return Listener(server, self._link.address(tier.name, path), int(end.getsockname()[1]))
 
     def ways(self, tier_name: str, path_name: str | None = None) -> Ways:
         """Give what packets of a path meet with now."""
-        if near := self._near.get(tier_name):
-            return ways(near, path_name)
+        if tier_name in self._near:
+            return self._beside.ways(tier_name, path_name)
         return self._link.ways(tier_name, path_name)
 
     async def change(self, tier_name: str, path_name: str | None, to: Ways, *, anew: bool = False) -> None:
         """Treat packets that come from now on another way."""
         if tier_name in self._near:
-            raise LinkError(f"tier {tier_name} has no distance, so the link left it alone from the start")
+            await self._beside.change(tier_name, path_name, to, anew=anew)
+            return
         try:
             await asyncio.to_thread(self._link.change, tier_name, path_name, to, anew=anew)
         except (OSError, ValueError) as error:
             raise LinkError(f"tier {tier_name} cannot be changed: {error}") from None
 
+    async def renew(self, tier_name: str, path_name: str | None, floor_us: float) -> None:
+        """Let both ways of a path hold that much less in all, whatever they do besides; also later."""
+        if tier_name not in self._near:
+            try:
+                await asyncio.to_thread(self._link.renew, tier_name, path_name, floor_us)
+            except (OSError, ValueError) as error:
+                raise LinkError(f"tier {tier_name} cannot be changed: {error}") from None
+
     async def close(self) -> None:
         """Remove the devices."""
+        await self._beside.close()
         await asyncio.to_thread(self._link.close)

@@ -12,12 +12,15 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from emulator.link.shape import ways
+from emulator.link.tiers import Tier
 from emulator.measure import requests
 from emulator.measure.figures import Figures
 from emulator.measure.prober import ProbeError, Prober, send, to_the_end
@@ -29,7 +32,14 @@ SETTLE_S = 1.0
 """After the start the venue prepares its past whenever nobody asks for anything."""
 NEAR_US, FAR_US = 1_000, 10_000
 SPACINGS_US = {"near": 300, "middle": 2_000, "far": 5_000}
-"""Between messages: near tiers are polled for, as a client there does; far ones have many under way."""
+"""Between messages, at least: near tiers are polled for, as a client there does; far ones overlap."""
+UNDER_WAY = 8
+"""Messages of one connection that are under way at once, at most: TCP sends ten packets into the unknown, and
+what it takes to send more is not the tier's doing."""
+SELDOM_US, SELDOM = 100_000, (20, 50)
+"""Between orders of a client that trades seldom; so many with --quick, and at most."""
+AT_ONCE = 40
+"""Orders that a new connection begins with, all at once: they do find out what TCP takes to send more."""
 WARM_UP = 200
 """Messages to near tiers before the first that counts: two programs that begin to poll share a CPU for some
 milliseconds, until the system has noticed."""
@@ -51,6 +61,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     tiers_folder: str = ""
     without_fix: tuple[str, ...] = ()
     """Tiers where FIX is not offered."""
+    shortest_us: dict[str, float] = {}
+    """What a round trip takes at least, by tier or tier/path: without any jitter."""
 
 
 class Measured(msgspec.Struct, kw_only=True):
@@ -61,6 +73,8 @@ class Measured(msgspec.Struct, kw_only=True):
     rtt_us: float
     floor_us: float
     reachable_us: float
+    shortest_us: float = 0.0
+    """What a round trip takes at least: an answer that comes sooner is too early."""
     probes: dict[str, Figures] = {}
     cold: dict[str, dict[str, float]] = {}
     """Per API, the medians of connect, tls, upgrade and answer."""
@@ -181,11 +195,16 @@ async def _tier(
     plain = urlsplit(at["rest"])
     there = {"host": plain.hostname, "port": plain.port, "timeout_s": TIMEOUT_S, "rtt_us": rtt_us}
     measured = Measured(
-        tier=tier, path=path, rtt_us=rtt_us, floor_us=at["floor_us"], reachable_us=at["reachable_us"]
+        tier=tier,
+        path=path,
+        rtt_us=rtt_us,
+        floor_us=at["floor_us"],
+        reachable_us=at["reachable_us"],
+        shortest_us=plan.shortest_us.get(f"{tier}/{path}" if path else tier, 0.0),
     )
-    band = "near" if rtt_us < NEAR_US else "middle" if rtt_us < FAR_US else "far"
+    band = _band(rtt_us)
     fewer = max(5, min(plan.samples, {"near": 200, "middle": 200, "far": 30}[band]))
-    paced = {"spacing_us": SPACINGS_US[band], "spin": band == "near"}
+    paced = {"spacing_us": spacing_us(rtt_us), "spin": band == "near"}
 
     step("TCP connect", 0)
     job = {"kind": "connect", **there, "count": fewer, "pause_us": 1_000}
@@ -197,12 +216,22 @@ async def _tier(
     measured.probes["ping"] = Figures.of((await prober.run(job))["took_us"][first:])
     step("order over WebSocket", 0.25)
     token = await _token(there, account)
-    job["messages"] = requests.websocket_orders(plan.samples, token)
-    measured.probes["websocket_order"] = Figures.of(_accepted(await prober.run(job))[0::2])
+    job["messages"] = requests.websocket_orders(first // 2 + plan.samples, token)
+    measured.probes["websocket_order"] = Figures.of(_accepted(await prober.run(job))[first::2])
+    step("seldom orders", 0.4)
+    seldom = max(SELDOM[0], min(plan.samples // 5, SELDOM[1]))
+    orders = requests.websocket_orders(seldom, token, cancelled="all")
+    result = await prober.run({**job, "spacing_us": SELDOM_US, "messages": orders})
+    measured.probes["seldom_order"] = Figures.of(_accepted(result)[:-1])
+    if rtt_us:
+        step("orders at once", 0.43)
+        orders = requests.websocket_orders(AT_ONCE, token, cancelled="all")
+        result = await prober.run({**job, "spacing_us": 1, "messages": orders})
+        measured.probes["at_once_order"] = Figures.of(_accepted(result)[:-1])
     if fix is not None:
         step("order over FIX", 0.45)
-        job = {"kind": "fix", **there, **_fix_place(at), **paced, **fix.session(plan.samples)}
-        measured.probes["fix_order"] = Figures.of(_accepted(await prober.run(job))[0::2])
+        job = {"kind": "fix", **there, **_fix_place(at), **paced, **fix.session(first // 2 + plan.samples)}
+        measured.probes["fix_order"] = Figures.of(_accepted(await prober.run(job))[first::2])
     step("Time over REST", 0.65)
     job = {"kind": "http", **there, "requests": [requests.TIME] * (fewer + 1), "pause_us": 500}
     measured.probes["rest_time"] = Figures.of((await prober.run(job))["took_us"][1:])  # the first is cold
@@ -212,6 +241,15 @@ async def _tier(
     step("first answers", 0.9)
     measured.cold = await _cold(prober, at, fix, max(3, fewer // 10))
     return measured
+
+
+def _band(rtt_us: float) -> str:
+    return "near" if rtt_us < NEAR_US else "middle" if rtt_us < FAR_US else "far"
+
+
+def spacing_us(rtt_us: float) -> int:
+    """Give the time between messages on one connection of a tier, in microseconds."""
+    return max(SPACINGS_US[_band(rtt_us)], ceil(rtt_us / UNDER_WAY))
 
 
 async def _cold(
@@ -328,6 +366,17 @@ async def _started(file: Path, process: asyncio.subprocess.Process, said: Path) 
     except TimeoutError:
         raise ProbeError(f"the emulator did not start within {START_S:g} s") from None
     await asyncio.sleep(SETTLE_S)
+
+
+def shortest_us(tiers: Sequence[Tier]) -> dict[str, float]:
+    """Give what a round trip takes at least, by tier (its first path) and by tier/path: its fixed delays."""
+    found = {}
+    for tier in tiers:
+        for path in tier.paths:
+            fixed_us = sum(way.one_way_us + way.extra_us for way in ways(tier, path.name))
+            found[f"{tier.name}/{path.name}"] = fixed_us
+            found.setdefault(tier.name, fixed_us)
+    return found
 
 
 def rungs_that_work(names: Sequence[str]) -> tuple[tuple[str, ...], list[tuple[str, str]]]:

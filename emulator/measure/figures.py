@@ -32,6 +32,10 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
             samples_us=tuple(samples_us),
         )
 
+    def early(self, shortest_us: float) -> int:
+        """Count the samples that are shorter than anything may be; none where nothing is stated."""
+        return sum(sample < shortest_us for sample in self.samples_us)
+
     def error(self, stated_us: float) -> float | None:
         """Give how far the median is from what is stated, as a share of it; None where nothing is stated."""
         return (self.p50_us - stated_us) / stated_us if stated_us else None

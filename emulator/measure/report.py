@@ -15,13 +15,17 @@ PROBES = {
     "ping": "WebSocket ping",
     "rest_time": "Time, REST",
     "websocket_order": "order → ack, WebSocket",
+    "seldom_order": "the same, every 100 ms",
+    "at_once_order": "the same, 40 at once, new connection",
     "fix_order": "order → ack, FIX",
     "rest_order": "order → ack, REST",
 }
 PLOTTED = {"websocket_order": "WebSocket", "fix_order": "FIX"}
 NOTES = {"stream": " (TCP connects at once; the first bytes wait a round trip more instead)"}
 REST_NOTE = (
-    "Answers over REST take what the tier's profile adds to the RTT, an estimate; it is in their error."
+    "Answers over REST take what the tier's profile adds to the RTT, an estimate; it is in their error. "
+    "Orders and pings come one by one, at most 8 under way on a connection: that is the tier's figure."
+    " 40 at once on a new connection wait for TCP's slow start as well, where there is TCP."
 )
 PAGE = Path(__file__).with_name("page.html")
 COLORS = ("#2a78d6", "#d1581a", "#2a9d5c", "#8a5cd1")
@@ -43,8 +47,10 @@ HEADINGS: Row = (
     "max",
     "over published",
     "samples",
+    "early",
 )
-"""The error is the median's; over the published value are p50 / p99 / p99.9, as tiers state their jitter."""
+"""The error is the median's; over the published value are p50 / p99 / p99.9, as tiers state their jitter.
+Early are samples below what the tier's fixed delays alone take; there are to be none."""
 
 
 def time_text(microseconds: float | None) -> str:
@@ -94,6 +100,7 @@ def rows(measured: Measured) -> Iterator[Row]:
             ),
             _over(probe, figures, measured.rtt_us),
             str(figures.count),
+            str(figures.early(measured.shortest_us)) if measured.rtt_us and probe != "connect" else "-",
         )
 
 

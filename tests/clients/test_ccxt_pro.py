@@ -193,7 +193,7 @@ def test_orders_over_websocket_and_what_their_owner_watches(quiet_venue):
             assert (sold["amount"], sold["cost"], sold["takerOrMaker"]) == (30, 21.3, "maker")
             assert (bought["amount"], bought["takerOrMaker"]) == (30, "taker")
             assert sold["info"]["trade_id"] == bought["info"]["trade_id"]
-            assert sold["fee"] == {"cost": 0.05325, "currency": "EUR"}
+            assert sold["fee"] == {"cost": 0.0852, "currency": "EUR"}
             changed = await balances.until(lambda balance: balance["ADA"]["total"] == 99_970)
             assert changed["ADA"]["total"] == 99_970
 

@@ -131,7 +131,7 @@ def test_market_orders_and_the_history_they_leave(quiet_venue, trade, user):
         maker.cancel_all_orders()
     (row,) = user.get_trades_history()["trades"].values()
     assert (row["ordertxid"], row["pair"], row["price"]) == (txid, "XETHZEUR", "1800.50000")
-    assert (row["vol"], row["cost"], row["fee"]) == ("0.50000000", "900.25000", "3.60100")
+    assert (row["vol"], row["cost"], row["fee"]) == ("0.50000000", "900.25000", "7.20200")
     assert user.get_balances()["XETH"] == {"balance": "400.5000000000", "hold_trade": "0.0000000000"}
     assert float(user.get_trade_balance()["eb"]) > 0
 

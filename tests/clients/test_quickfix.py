@@ -131,7 +131,7 @@ def test_two_traders_trade_with_each_other(quiet_venue, start):
     bought = taker.wait_for("|150=F|", "|39=2|", "|5050=1|")
     sold = maker.wait_for("|150=F|", "|39=2|", "|5050=0|")
     assert field(bought, 527) == field(sold, 527)
-    assert float(field(bought, 137)) == pytest.approx(800 * 0.004)
+    assert float(field(bought, 137)) == pytest.approx(800 * 0.008)
     for trader in (maker, taker):
         trader.end()
 

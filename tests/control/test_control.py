@@ -101,6 +101,37 @@ def test_a_tiers_distance_changes_under_a_connected_client(venue, reset):
         wait_until(lambda: ping_s(ours) < 0.1, PATIENCE_S, "the tier's own distance")
 
 
+def test_a_tier_without_distance_has_all_of_it_too(venue):
+    """Distance, loss, failure, schedules: on a connection that began without any of them, and on new ones."""
+    with client(venue, "local") as ours:
+        ping_s(ours)
+        row = link(venue, "set", "local", "rtt=50ms")["local/direct"]
+        assert (row["rtt_us"], row["standing_rtt_us"], row["changed"]) == (50_000, 0, True)
+        assert ping_s(ours) >= 0.0495
+        with client(venue, "local") as other:
+            assert ping_s(other) >= 0.0495
+        link(venue, "play", "local", "flap")
+        rows = link(venue, "fail", "local")
+        assert rows["local/direct"]["up"] is False
+        assert isinstance(end_of(ours), ConnectionClosed)
+    assert link(venue, "reset", "local")["local/direct"]["changed"] is False
+    with client(venue, "local") as again:
+        wait_until(lambda: ping_s(again) < 0.0495, PATIENCE_S, "no distance")
+
+
+def test_one_direction_alone_can_be_lost(venue, reset):
+    for tier in ("local", "us"):
+        with client(venue, tier) as ours:
+            ping_s(ours)
+            row = link(venue, "set", tier, "to_venue.loss=100%")[f"{tier}/direct"]
+            assert (row["up"], row["to_venue"]["loss"], row["to_client"]["loss"]) == (True, 1, 0)
+            ours.send('{"method":"ping"}')
+            with pytest.raises(TimeoutError):
+                ours.recv(timeout=0.3)
+            link(venue, "reset", tier)
+            assert json.loads(ours.recv(timeout=PATIENCE_S))["method"] == "pong"
+
+
 def test_a_schedule_and_a_trace_play_under_a_connected_client(venue, reset, tmp_path):
     schedule, trace = tmp_path / "slow.toml", tmp_path / "line.csv"
     schedule.write_text("[[steps]]\nat_s = 0\nfor_s = 600\nset = { rtt_us = 130_000 }\n")
@@ -157,7 +188,6 @@ def test_on_real_packets_a_failed_path_is_silent_and_its_connection_lives_on():
         (["set", "us", "rtt=1us"], "rtt_us must be at least"),
         (["set", "us", "speed=1"], "unknown field 'speed'"),
         (["set", "us", "loss=200%"], "<= 1.0"),
-        (["set", "local", "rtt=1ms"], "tier local has no distance"),
         (["set", "us", "rtt"], "NAME=VALUE is meant"),
         (["set", "us"], "link set: see"),
         (["play", "us", "nothing"], "unknown schedule 'nothing'; there are congestion, flap"),

@@ -80,6 +80,35 @@ def test_status_of_the_venue(venue, exchange):
     assert exchange.fetch_status()["status"] == "ok"
 
 
+def test_advisories_are_announced_and_taken_back(venue):
+    code, said = tell(venue, "venue", "--maintenance-in", "1h30m", "--emergency", "Slow order entry")
+    assert code == 0
+    assert [line.split("  ")[0] for line in said.splitlines()] == [
+        *("what", "venue", "upcoming maintenance", "emergency"),
+    ]
+    answer, now = call(venue, "GET", "/control/venue")
+    assert answer == 200
+    assert [event["phase"] for event in now["upcoming_maintenance"]] == ["reminder_24h"]
+    assert [incident["title"] for incident in now["emergency"]] == ["Slow order entry"]
+    assert tell(venue, "venue", "--no-advisories")[1].split() == ["what", "status", "venue", "online"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "error"),
+    [
+        ("", {"upcoming_maintenance": [{}]}, "either expected_start_utc or starts_in_s"),
+        ("", {"upcoming_maintenance": [{"starts_in_s": -1}]}, "starts_in_s"),
+        ("", {"emergency": [{"title": "x", "impact": "huge"}]}, "Invalid enum value 'huge'"),
+        ("", {"emergency": "x"}, "Expected `array"),
+        ("/XBTUSD", {"emergency": []}, "a pair has not"),
+    ],
+)
+def test_what_cannot_be_announced_is_said(venue, path, body, error):
+    status, answer = call(venue, "PATCH", f"/control/venue{path}", body)
+    assert status == 400
+    assert error in answer["error"]
+
+
 def test_index_price_lets_triggers_wait_for_it(venue, exchange):
     stop = {"trigger": "index", "stopLossPrice": 50_000}
     with pytest.raises(ccxt.ExchangeError, match="Index unavailable"):

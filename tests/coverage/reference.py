@@ -173,6 +173,11 @@ ERRORS = (
     *("EAuth:Account temporary disabled", "EAuth:Account unconfirmed", "EAuth:Rate limit exceeded"),
     *("EAuth:Too many requests", "EAccount:Invalid permissions", "ESession:Invalid session"),
     *("EQuery:Unknown asset", "EQuery:Unknown asset pair", "EOrder:Unknown order", "EOrder:Invalid order"),
+    *("EOrder:Invalid price:Invalid price argument.", "EOrder:No amendable parameters specified"),
+    *(
+        "EOrder:Invalid price:Invalid secondary price argument.",
+        "EGeneral:Invalid timeout argument:above max",
+    ),
     *("EOrder:Invalid price", "EOrder:Tick size check failed", "EOrder:Order minimum not met"),
     *("EOrder:Cost minimum not met", "EOrder:Insufficient funds", "EOrder:Insufficient margin"),
     *("EOrder:Margin allowance exceeded", "EOrder:Margin level too low"),

@@ -11,7 +11,8 @@ from emulator.engine.instruments import Catalogue
 from emulator.engine.limits import AccountTier
 from tests.engine.venue import Venue
 
-INSTRUMENTS = Path(__file__).parents[2] / "profiles" / "instruments" / "spot.json"
+INSTRUMENTS = Path(__file__).parents[1] / "instruments" / "2026-03-06.json"
+"""Instruments and fees of one day: what tests calculate with does not move when Kraken's data does."""
 
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True)

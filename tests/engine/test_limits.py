@@ -90,6 +90,16 @@ class TestCounters:
         limited.apply(commands.CancelOrder(account="pro", txid=order.txid, batch=True))
         assert order.status is Status.CANCELED
 
+    def test_cancelling_all_costs_one_for_each_pair_with_orders_and_is_never_refused(self, limited):
+        for number in range(3):
+            limited.buy("pro", "0.01", str(50000 + number))
+        limited.cancel_all("pro")
+        assert count(limited, "pro") == 3 + 1
+        order = limited.buy("pro", "0.01", "60000")
+        limited.engine.accounts["pro"].rate(XBTUSD).add(1000, limited.now_ns)
+        limited.cancel_all("pro")
+        assert order.status is Status.CANCELED
+
     def test_edit_pays_for_the_age_of_the_old_order(self, limited):
         old = limited.buy("pro", "0.1", "60000")
         limited.edit(old, price="59000")

@@ -47,7 +47,7 @@ class TestOpening:
         order = trader.buy("alice", "1", "60000.1", leverage=5)
         [position] = positions(trader)
         assert (position.buy, position.qty, position.cost) == (True, 10**8, scaled("60000.1", 9))
-        assert (position.order_txid, position.id) == (order.txid, "T" + order.txid[1:])
+        assert (position.order_txid, position.id) == (order.txid, order.trades[0])
         # 0.40 % of trading fee, 0.025 % for the dollars that were borrowed
         assert before - usd(trader) == Fraction("240.0004") + Fraction("15.0000")
         assert trader.balance("alice", "XXBT") == coins
@@ -71,13 +71,18 @@ class TestOpening:
         assert position.margin(scaled("70000", 1)) == Fraction(scaled("14000", 9))
         assert position.profit(scaled("61000", 1)) == -scaled("1000", 9)
 
-    def test_fills_of_one_order_are_one_position(self, trader):
+    def test_each_fill_of_an_order_is_a_position(self, trader):
         order = trader.buy("alice", "0.4", "59000", leverage=2)
         for part in ("0.1", "0.3"):
             trader.cancel_all("bob")
             trader.sell("bob", part, "59000")
-        [position] = positions(trader)
-        assert (position.qty, len(position.trades), order.status) == (4 * 10**7, 2, Status.CLOSED)
+        parts = [(p.id, p.qty, p.order_txid, p.trades) for p in positions(trader)]
+        first, second = order.trades
+        assert parts == [
+            (first, 10**7, order.txid, [first]),
+            (second, 3 * 10**7, order.txid, [second]),
+        ]
+        assert order.status is Status.CLOSED
 
     @pytest.mark.parametrize(
         ("terms", "reason"),
@@ -145,7 +150,7 @@ class TestClosing:
         trader.sell("alice", "1.5", "60000", leverage=3)
         [left] = positions(trader)
         assert (left.order_txid, left.open) == (second.txid, 15 * 10**7)
-        assert "T" + first.txid[1:] in trader.engine.accounts["alice"].closed_positions
+        assert first.trades[0] in trader.engine.accounts["alice"].closed_positions
         trader.sell("alice", "2", "60000", leverage=3)
         [short] = positions(trader)
         assert (short.buy, short.open, short.leverage) == (False, 5 * 10**7, 3)

@@ -426,6 +426,17 @@ class TestAmend:
         with venue.refuses(reason):
             venue.amend(order, **changes)
 
+    @pytest.mark.parametrize(
+        "changes",
+        [{}, {"qty": "1"}, {"price": "60000"}, {"qty": "1", "price": "60000"}, {"post_only": True}],
+        ids=str,
+    )
+    def test_an_amend_that_changes_nothing_is_refused(self, venue, changes):
+        order = venue.sell("alice", "1", "60000")
+        with venue.refuses(Reject.NOTHING_TO_AMEND):
+            venue.amend(order, **changes)
+        assert not order.amended
+
     def test_another_slice_keeps_the_place_in_the_queue(self, venue):
         iceberg = venue.sell("alice", "1", "60000", display="0.1")
         other = venue.sell("bob", "1", "60000")

@@ -267,7 +267,7 @@ class TestReferences:
         [
             ("buy", distance("-100"), "59900"),
             ("sell", percent("1.5"), "60900"),
-            ("buy", percent("-0.0333"), "59980"),
+            ("buy", percent("-0.0333"), "59980.1"),  # of 19.98 only whole ticks count
         ],
     )
     def test_relative_limit_is_a_number_from_the_last_price(self, venue, side, offset, price):
@@ -351,6 +351,21 @@ class TestConditionalClose:
         child = venue.all(events.Accepted)[1].order
         assert (child.status, child.reason) == (Status.CANCELED, Reason.INSUFFICIENT_FUNDS)
 
+    def test_an_amend_to_where_a_trigger_stands_changes_nothing(self, venue):
+        trade(venue, "60000")
+        fixed = waiting(venue, "sell", TYPES.STOP_LOSS_LIMIT, "59000", ticks("58000"))
+        trailing = waiting(venue, "sell", TYPES.TRAILING_STOP, percent("1"))
+        relative = waiting(venue, "sell", TYPES.TRAILING_STOP_LIMIT, percent("1"), distance("-5"))
+        for order, changes in (
+            (fixed, {"trigger": ticks("59000"), "price": ticks("58000")}),
+            (trailing, {"trigger": percent("1")}),
+            (relative, {"price": distance("-5")}),
+        ):
+            with venue.refuses(Reject.NOTHING_TO_AMEND):
+                venue.apply(commands.AmendOrder(account="alice", txid=order.txid, **changes))
+        venue.apply(commands.AmendOrder(account="alice", txid=trailing.txid, trigger=percent("2")))
+        venue.apply(commands.AmendOrder(account="alice", txid=relative.txid, price=distance("-6")))
+
     def test_order_with_a_close_can_be_neither_amended_nor_edited(self, venue):
         order = venue.buy("alice", "0.5", "60000", close=Close(type=TYPES.LIMIT, price=ticks("61000")))
         with venue.refuses(Reject.AMEND_NOT_ALLOWED):
@@ -373,6 +388,22 @@ class TestConditionalClose:
             venue.buy("alice", "0.5", "60000", close=close)
 
 
+class TestTrailingDistance:
+    @pytest.mark.parametrize(
+        ("side", "last", "offset", "stop"),
+        [
+            ("sell", "40266.0", percent("1"), "39863.4"),  # 402.66 behind
+            ("buy", "40266.0", percent("1"), "40668.6"),
+            ("sell", "40000.1", percent("50"), "20000.1"),  # 20000.05 behind
+            ("sell", "60000.0", distance("50"), "59950.0"),
+        ],
+    )
+    def test_it_is_the_distance_that_is_rounded_down_to_a_tick(self, venue, side, last, offset, stop):
+        trade(venue, last)
+        order = waiting(venue, side, TYPES.TRAILING_STOP, offset)
+        assert order.trigger.price == ticks(stop)
+
+
 class TestSpending:
     def test_market_order_spends_an_amount_of_the_quote_asset(self, venue):
         venue.sell("bob", "0.001", "60000")
@@ -380,6 +411,47 @@ class TestSpending:
         order = venue.buy("alice", "0", cash=scaled("121", 9))
         assert venue.fills(order) == [("0.001", "60000"), ("0.001", "61000")]
         assert order.status is Status.CLOSED
+
+    @pytest.mark.parametrize(
+        ("cash", "volume", "price"),
+        [
+            ("15", "0.00013394", "111993.3"),  # recorded 2025-09 in XBTUSDT; half up
+            ("15", "0.00013393", "111998.3"),  # rounded down
+            ("60.5", "0.00100833", "60000"),
+        ],
+    )
+    def test_the_amount_is_spent_to_its_last_digit_whatever_the_volume_is_rounded_to(
+        self, venue, cash, volume, price
+    ):
+        venue.sell("bob", "1", price)
+        order = venue.buy("alice", "0", cash=scaled(cash, 9))
+        assert venue.fills(order) == [(volume, price)]
+        assert order.cost == scaled(cash, 9)
+        moved = [e.entry.amount for e in venue.all(events.Posted) if e.entry.asset == "ZUSD"]
+        assert moved == [-scaled(cash, 4), scaled(cash, 4)]
+        [fee, _] = [e.trade.fee for e in venue.all(events.Filled)]
+        assert fee == scaled(cash, 5) * order.rate_cap_ppm // 10**6
+
+    def test_of_several_fills_the_last_one_takes_what_is_left(self, venue):
+        venue.sell("bob", "0.00010000", "60000")
+        venue.sell("bob", "1", "61000")
+        order = venue.buy("alice", "0", cash=scaled("21", 9))
+        assert venue.fills(order) == [("0.0001", "60000"), ("0.0002459", "61000")]
+        trades = [e.trade.cost for e in venue.all(events.Filled) if e.order is order]
+        assert trades == [scaled("6", 9), scaled("15", 9)]
+
+    def test_an_amount_that_the_book_cannot_take_is_spent_as_far_as_it_goes(self, venue):
+        venue.sell("bob", "0.001", "60000")
+        order = venue.buy("alice", "0", cash=scaled("121", 9))
+        assert order.cost == scaled("60", 9)
+
+    def test_the_last_cent_of_a_balance_can_be_spent(self, venue):
+        maker = venue.sell("bob", "1", "111993.3")
+        fee = 15 * maker.instrument.fees.taker[0][1] // 100  # of 15.0000 dollars
+        venue.apply(commands.SetBalances("alice", (("ZUSD", 15_0000 + fee),)))
+        order = venue.buy("alice", "0", cash=scaled("15", 9))
+        assert order.status is Status.CLOSED
+        assert venue.balance("alice", "ZUSD") == "0"
 
     @pytest.mark.parametrize(
         "terms",

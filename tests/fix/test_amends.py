@@ -164,7 +164,6 @@ def first_in_queue(alice: Direct, carol: Direct, bob: Direct) -> Direct:
     ("fields", "keeps"),
     [
         ({"t38": "0.005"}, True),
-        ({}, True),
         ({"t38": "0.02"}, False),
         ({"t44": "49999.0"}, False),
     ],
@@ -233,10 +232,12 @@ def test_a_post_only_order_stays_one(alice: Direct, bob: Direct) -> None:
     assert refusal[58] == "EOrder:Post only order"
 
 
-def test_an_amend_that_changes_nothing_is_reported(alice: Direct) -> None:
+def test_an_amend_that_changes_nothing_is_refused(alice: Direct) -> None:
     order = alice.resting()
-    (report,) = alice.replaced(order)
-    assert (report[39], report[41], values(report)) == ("5", order[11], values(order))
+    (refusal,) = alice.replaced(order)
+    assert (refusal.type, refusal[58]) == ("j", "EOrder:No amendable parameters specified")
+    (report,) = alice.status(order[37])
+    assert (report[39], values(report)) == ("0", values(order))
 
 
 @pytest.mark.parametrize(

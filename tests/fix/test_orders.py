@@ -147,7 +147,7 @@ def test_integers_must_increase_from_request_to_request(alice: Direct) -> None:
     order = alice.resting(t11="100")
     assert alice.session_reject(t11="100")[2] == "ClOrdID invalid value (timestamp is out of date)"
     assert alice.session_reject(t11="99")[0] == "11"
-    assert states(alice.replaced(order, t11="101")) == ["55"]
+    assert states(alice.replaced(order, t11="101", t44="50001.0")) == ["55"]
     assert alice.session_reject(t11="101")[1] == "5"
     (report,) = alice.canceled(order[37], t11="102")
     assert report[11] == "102"
@@ -183,7 +183,7 @@ def test_a_uuid_carries_a_time_near_the_venue_s(alice: Direct) -> None:
 def test_uuids_and_integers_may_be_mixed(alice: Direct) -> None:
     alice.resting(t11="500")
     order = alice.resting(t11=uuid_at(START_NS))
-    (report,) = alice.replaced(order, t11="501")
+    (report,) = alice.replaced(order, t11="501", t44="50001.0")
     assert (report[11], report[41]) == ("501", uuid_at(START_NS))
 
 

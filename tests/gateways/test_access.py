@@ -2,7 +2,9 @@
 
 import asyncio
 import ipaddress
+import socket
 import ssl
+from types import SimpleNamespace
 
 import pytest
 import trustme
@@ -170,3 +172,44 @@ def test_where_vip_status_is_asked_for_others_only_get_public_data(vip):
         assert public["success"] is True
 
     under(Entrance(vip=True), talk)
+
+
+class Stream:
+    """A transport with a real socket, and a delay line below it or none."""
+
+    def __init__(self, line=None):
+        self.socket = socket.socket()
+        self.line = line
+
+    def get_extra_info(self, name):
+        return {"delay_line": self.line, "socket": self.socket}.get(name)
+
+    @property
+    def mark(self):
+        return self.socket.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) >> 2
+
+
+MARKED = Entrance(rest_us=500, fix_us=20, marks={"rest": 3, "websocket": 7, "fix": 11})
+
+
+@pytest.mark.parametrize(("api", "mark"), [("rest", 3), ("websocket", 0), ("fix", 11)])
+def test_answers_that_take_time_are_marked_for_links_that_see_packets_only(api, mark):
+    stream = Stream()
+    with stream.socket:
+        assert MARKED.serve(stream, api) is None
+        assert stream.mark == mark
+
+
+def test_a_connection_that_becomes_a_websocket_is_no_longer_marked_as_rest():
+    stream = Stream()
+    with stream.socket:
+        MARKED.serve(stream, "rest")
+        MARKED.serve(stream, "websocket")
+        assert stream.mark == 0
+
+
+def test_a_delay_line_is_told_how_long_answers_take():
+    stream = Stream(SimpleNamespace(service_ns=0))
+    with stream.socket:
+        assert MARKED.serve(stream, "rest") is stream.line
+        assert stream.line.service_ns == 500_000

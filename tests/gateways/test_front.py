@@ -44,7 +44,7 @@ async def test_private_calls_are_checked_in_the_venues_order(kraken):
     async with serving(kraken) as served:
         peer = await served.connect()
         good = await peer.private(
-            "AddOrder", 5, ordertype="limit", type="buy", volume="1", pair="XBTUSD", price="6e4"
+            "AddOrder", 5, ordertype="limit", type="buy", volume="1", pair="XBTUSD", price="60000"
         )
         assert good["result"]["txid"] == list(kraken.engine.accounts["alice"].open)
         assert await peer.private("Balance", 5) == {"error": ["EAPI:Invalid nonce"]}

@@ -158,6 +158,7 @@ def test_fresh_order_has_the_recorded_keys_in_the_recorded_order(kraken):
         ("limitprice", "0.00000"),
         ("misc", ""),
         ("oflags", "fciq"),
+        ("time_in_force", "gtc"),
     ]
     raw = codec.result(PRIVATE["OpenOrders"].call(kraken.venue, kraken.key(), Params({})))
     assert f'"opentm":{START_S}.000000,'.encode() in raw
@@ -171,9 +172,10 @@ def test_order_object_tells_what_has_become_of_the_order(kraken):
     row = kraken.private("QueryOrders", txid=order.txid, trades="true")[order.txid]
     assert (row["userref"], row["cl_ord_id"], row["oflags"]) == (None, "mine", "post,fcib")
     assert (row["vol"], row["vol_exec"], row["cost"]) == ("1.50000000", "0.50000000", "30000.00000")
-    assert (row["price"], row["fee"], row["misc"]) == ("60000.00000", "0.00125000", "partial,amended")
+    assert (row["price"], row["fee"], row["misc"]) == ("60000.0", "0.00125000", "partial,amended")
     assert row["trades"] == order.trades
-    assert "reason" not in row
+    assert row["reason"] is None
+    assert "reason" not in kraken.private("OpenOrders")["open"][order.txid]
     assert "trades" not in kraken.private("QueryOrders", txid=order.txid, trades="False")[order.txid]
     kraken.clock.ns += 10**9
     kraken.execute(CancelOrder(account="alice", txid=order.txid))
@@ -320,12 +322,13 @@ def test_trade_has_the_recorded_keys_and_the_public_trade_id(kraken):
     assert exec_id[0] == "T"
     assert list(trade.items()) == [
         ("ordertxid", order.txid),
-        ("postxid", trade["postxid"]),
+        ("postxid", "TKH2SE-M7IF5-CFI7LT"),
         ("pair", XBTUSD),
         ("aclass", "forex"),
-        ("time", START_S + 0.1234567),
+        ("time", START_S + 0.123456),
         ("type", "buy"),
         ("ordertype", "limit"),
+        ("tradeordertype", "limit"),
         ("price", "60000.00000"),
         ("cost", "30000.00000"),
         ("fee", "75.00000"),

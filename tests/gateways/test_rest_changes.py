@@ -6,6 +6,7 @@ from emulator.gateways.numbers import rfc3339
 from tests.gateways.venue import START_NS, in_loop, refused
 
 UNKNOWN = "OQCLML-BW3P3-BUCMWZ"
+NO_CHANGE = "EOrder:No amendable parameters specified"
 PRECISION = "EOrder:Invalid price:XBT/USD price can only be specified up to 1 decimals."
 
 
@@ -36,6 +37,10 @@ def test_amend_refusals(kraken):
         ({"txid": foreign.txid}, "EOrder:Unknown order"),
         ({"txid": "x"}, "EOrder:Invalid order"),
         ({"cl_ord_id": "other"}, "EOrder:Unknown order"),
+        ({"txid": order.txid}, NO_CHANGE),
+        ({"cl_ord_id": "mine", "limit_price": "60000.0", "order_qty": "1"}, NO_CHANGE),
+        ({"txid": order.txid, "post_only": "true"}, NO_CHANGE),
+        ({"txid": order.txid, "limit_price": "6e4"}, "EOrder:Invalid price:Invalid price argument."),
         ({"txid": order.txid, "limit_price": "61000", "post_only": "true"}, "EOrder:Post only order"),
         ({"txid": order.txid, "limit_price": "1.23"}, PRECISION),
         ({"txid": order.txid, "order_qty": "0"}, "EGeneral:Invalid arguments:volume"),
@@ -124,7 +129,7 @@ def test_cancel_takes_a_txid_a_userref_or_a_client_id(kraken, four):
         ({"txid": "-6"}, "EOrder:Unknown order"),
         ({"txid": "99999999999999"}, "EOrder:Unknown order"),
         *(({"txid": txid}, "EOrder:Invalid order") for txid in ("x", "--5", "-", "5-", "٣", "OQCLML", "1.5")),
-        ({"cl_ord_id": "other"}, "EOrder:Unknown order"),
+        ({"cl_ord_id": "other"}, "EOrder:Invalid order"),
     ],
 )
 def test_cancel_refusals(kraken, four, fields, error):
@@ -176,7 +181,9 @@ async def test_dead_mans_switch_fires_once_and_can_be_moved_and_disarmed(kraken)
     survivor = kraken.place("alice", "buy", "1", "60000")
     kraken.wait(60)
     assert survivor.status.value == "open"
-    for timeout in ("", "-1", "86400", "x", "1.5"):
+    for timeout in ("", "-1", "x", "1.5", "6e1"):
         with refused("EGeneral:Invalid arguments:timeout"):
             arm(timeout)
+    with refused("EGeneral:Invalid timeout argument:above max"):
+        arm("86400")
     kraken.venue.close()

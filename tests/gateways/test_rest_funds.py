@@ -50,9 +50,12 @@ def test_trade_writes_two_entries_the_fee_on_its_currency(kraken):
         ("Ledgers", {"asset": "NOPE"}, "EQuery:Unknown asset"),
         ("Ledgers", {"ofs": "-1"}, "EGeneral:Invalid arguments:ofs"),
         ("QueryLedgers", {}, "EGeneral:Invalid arguments:id"),
-        ("QueryLedgers", {"id": "LNOSUC-HTHING-ATALLX"}, "EQuery:Unknown ledger"),
+        ("QueryLedgers", {"id": "LNOSUC-HTHIN-ATALLX"}, "EQuery:Unknown ledger"),
+        ("QueryLedgers", {"id": "LNOSUC-HTHING-ATALLX"}, "EOrder:Invalid order"),
+        ("QueryLedgers", {"id": "LNOSUC-HTHIN-ATALLX,x"}, "EOrder:Invalid order"),
         ("TradeVolume", {"pair": "NOPE"}, "EQuery:Unknown asset pair"),
-        ("OrderAmends", {"order_id": "x"}, "EOrder:Unknown order"),
+        ("OrderAmends", {"order_id": "x"}, "EOrder:Invalid order"),
+        ("OrderAmends", {"order_id": "ONOSUC-HTHIN-ATALLX"}, "EOrder:Unknown order"),
     ],
 )
 def test_ledger_refusals(kraken, method, params, error):
@@ -169,7 +172,13 @@ def test_export_refusals(kraken, method, params, name):
 def test_deposit_methods_and_addresses(kraken):
     methods = kraken.private("DepositMethods", asset="BTC")
     assert [row["method"] for row in methods] == ["Bitcoin", "Bitcoin Lightning"]
-    assert (methods[0]["limit"], methods[0]["gen-address"]) == (False, True)
+    assert list(methods[0].items()) == [
+        ("method", "Bitcoin"),
+        ("limit", False),
+        ("fee", "0.0000000000"),
+        ("gen-address", True),
+        ("minimum", "0.0001"),
+    ]
     ask = {"asset": "XBT", "method": "Bitcoin"}
     [first] = kraken.submit("DepositAddresses", ask)
     assert first["new"] is True

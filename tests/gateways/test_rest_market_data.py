@@ -7,7 +7,8 @@ import pytest
 from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.spot_rest.endpoints import PUBLIC
-from tests.gateways.venue import CATALOGUE, START_NS, START_S, Kraken, refused
+from emulator.gateways.wires import Wires
+from tests.gateways.venue import CATALOGUE, START_NS, START_S, XBTUSD, Kraken, refused
 
 ONE_PAIR = ("OHLC", "Depth", "Trades", "Spread")
 BY_PAIR = ("Ticker", "AssetPairs", *ONE_PAIR)
@@ -34,7 +35,12 @@ def test_time_is_an_integer_and_a_date_with_a_padded_day_and_a_short_year(kraken
 
 
 def test_system_is_online(kraken):
-    assert kraken.public("SystemStatus") == {"status": "online", "timestamp": "2026-11-02T10:00:00Z"}
+    assert kraken.public("SystemStatus") == {
+        "status": "online",
+        "timestamp": "2026-11-02T10:00:00Z",
+        "upcoming_maintenance": [],
+        "emergency": [],
+    }
 
 
 # -- names -----------------------------------------------------------------------------------------------
@@ -45,6 +51,10 @@ def test_result_stands_under_the_id_the_asked_name_with_a_slash_or_the_modern_na
     kraken.trade("1", "64000")
     for asked in ("XXBTZUSD", "XBTUSD", "BTCUSD", "xbtusd"):
         assert next(iter(kraken.public(method, pair=asked))) == "XXBTZUSD"
+    assert next(iter(kraken.public(method, pair="BTC/USD"))) == "BTC/USD"
+    with refused("EQuery:Unknown asset pair"):
+        kraken.public(method, pair="XBT/USD")
+    kraken.venue.wires = Wires(slashed_pairs="any")
     for asked in ("XBT/USD", "BTC/USD"):
         assert next(iter(kraken.public(method, pair=asked))) == asked
     for flag in ("1", "true", "True"):
@@ -75,7 +85,7 @@ def test_unknown_parameters_are_ignored(kraken, method):
 
 
 def test_several_pairs_may_be_asked_for_with_blanks_around_the_commas(kraken):
-    assert list(kraken.public("Ticker", pair="SOLUSD, XBTUSD ,ETH/XBT")) == ["SOLUSD", "XXBTZUSD", "ETH/XBT"]
+    assert list(kraken.public("Ticker", pair="SOLUSD, XBTUSD ,ETH/BTC")) == ["SOLUSD", "XXBTZUSD", "ETH/BTC"]
     assert list(kraken.public("Ticker")) == list(kraken.public("AssetPairs")) == list(CATALOGUE.pairs)
 
 
@@ -106,7 +116,6 @@ def test_assets_are_found_by_any_name_all_without_one_and_none_among_tokens(krak
 
 def test_asset_pair_has_the_recorded_keys_and_types(kraken):
     row = kraken.public("AssetPairs", pair="XBTUSD")["XXBTZUSD"]
-    fees, maker = row.pop("fees"), row.pop("fees_maker")
     assert row == {
         "altname": "XBTUSD",
         "wsname": "XBT/USD",
@@ -121,6 +130,8 @@ def test_asset_pair_has_the_recorded_keys_and_types(kraken):
         "lot_multiplier": 1,
         "leverage_buy": [2, 3, 4, 5, 6, 7, 8, 9, 10],
         "leverage_sell": [2, 3, 4, 5, 6, 7, 8, 9, 10],
+        "fees": [],
+        "fees_maker": [],
         "fee_volume_currency": "ZUSD",
         "margin_call": 80,
         "margin_stop": 40,
@@ -132,8 +143,17 @@ def test_asset_pair_has_the_recorded_keys_and_types(kraken):
         "long_position_limit": 350,
         "short_position_limit": 250,
     }
-    assert fees[:2] == [[0, 0.4], [10_000, 0.35]]
-    assert maker[:2] == [[0, 0.25], [10_000, 0.2]]
+
+
+@pytest.mark.parametrize("view", [{}, {"info": "fees"}])
+def test_a_setting_gives_the_older_wire_with_whole_fee_schedules(kraken, view):
+    assert kraken.public("AssetPairs", pair="XBTUSD", **view)["XXBTZUSD"]["fees"] == []
+    kraken.venue.wires = Wires(pair_fees="schedules")
+    row = kraken.public("AssetPairs", pair="XBTUSD", **view)["XXBTZUSD"]
+    fees, maker = row["fees"], row["fees_maker"]
+    schedule = CATALOGUE.pairs[XBTUSD].fees
+    assert [percent for _, percent in fees] == [ppm / 10_000 for _, ppm in schedule.taker]
+    assert [volume for volume, _ in maker] == [volume for volume, _ in schedule.maker]
     for volume, percent in (*fees, *maker):
         assert type(volume) is int
         assert type(percent) is float
@@ -165,9 +185,9 @@ def test_asset_pair_views_and_modern_names(kraken):
 # -- prices ----------------------------------------------------------------------------------------------
 
 
-def test_ticker_prints_prices_at_cost_decimals_and_sizes_in_three_forms(traded):
+def test_ticker_prints_prices_at_cost_decimals_and_sizes_in_whole_lots_one_at_least(traded):
     assert traded.public("Ticker", pair="XBTUSD")["XXBTZUSD"] == {
-        "a": ["64000.10000", "0", "0.500"],
+        "a": ["64000.10000", "1", "1.000"],
         "b": ["63999.90000", "2", "2.000"],
         "c": ["64000.00000", "0.50000000"],
         "v": ["0.75000000", "0.75000000"],
@@ -190,8 +210,15 @@ def test_depth_is_sorted_cut_and_printed_with_three_decimals_of_volume(traded):
     assert one == {"asks": full["asks"][:1], "bids": full["bids"][:1]}
 
 
-@pytest.mark.parametrize("count", ["0", "501", "-1", "x", "1.5", "1_0", " 5", "9" * 5000])
-def test_depth_count_is_1_to_500(traded, count):
+def test_a_count_above_what_there_may_be_is_cut(traded):
+    assert traded.public("Depth", pair="XBTUSD", count="501") == traded.public("Depth", pair="XBTUSD")
+    trades = traded.public("Trades", pair="XBTUSD")["XXBTZUSD"]
+    assert traded.public("Trades", pair="XBTUSD", count="12000")["XXBTZUSD"] == trades
+    assert traded.public("PostTrade", count="1001")["count"] == len(trades)
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "x", "1.5", "1_0", " 5", "+5", "1e2", "٣", "9" * 5000])
+def test_depth_count_is_a_number_of_rows(traded, count):
     with refused("EGeneral:Invalid arguments:count"):
         traded.public("Depth", pair="XBTUSD", count=count)
 
@@ -236,9 +263,8 @@ def test_trades_page_forward_from_since_in_seconds_or_nanoseconds(kraken):
     assert page(since=since)[0] == []
     with refused("EGeneral:Invalid arguments:since"):
         page(since="yesterday")
-    for count in ("0", "1001"):
-        with refused("EGeneral:Invalid arguments:count"):
-            page(count=count)
+    with refused("EGeneral:Invalid arguments:count"):
+        page(count="0")
 
 
 def test_trades_of_one_sweep_survive_a_page_boundary(kraken):

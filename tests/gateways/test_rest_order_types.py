@@ -87,8 +87,10 @@ def test_order_that_was_set_off_says_so(traded, kind, price, word):
     traded.place("bob", "buy", "1", "58000")
     traded.trade("0.001", price)
     [txid] = answer["txid"]
+    fill = next(iter(traded.private("TradesHistory")["trades"].values()))
+    assert (fill["ordertype"], fill["tradeordertype"]) == (kind, "market")
     order = traded.private("QueryOrders", txid=txid)[txid]
-    assert (order["status"], order["misc"], order["price"]) == ("closed", word, "58000.00000")
+    assert (order["status"], order["misc"], order["price"]) == ("closed", word, "58000.0")
 
 
 def test_trigger_on_the_index_says_so(traded):
@@ -176,8 +178,8 @@ def test_positions_one_by_one(long):
     long.trade("0.001", "61000")
     [(txid, row)] = long.private("OpenPositions", docalcs="true").items()
     assert list(row) == [
-        *("ordertxid", "posstatus", "pair", "time", "type", "ordertype", "cost", "fee", "vol", "vol_closed"),
-        *("margin", "value", "net", "terms", "rollovertm", "misc", "oflags"),
+        *("ordertxid", "posstatus", "pair", "class", "time", "type", "ordertype", "cost", "fee", "vol"),
+        *("vol_closed", "margin", "value", "net", "terms", "rollovertm", "misc", "oflags"),
     ]
     assert txid[0] == "T"
     assert (row["pair"], row["type"], row["cost"], row["margin"]) == (

@@ -50,12 +50,12 @@ class Order(Struct, forbid_unknown_fields=True):
     limitprice: Decimal
     misc: str
     oflags: str
+    time_in_force: str
     cl_ord_id: str | msgspec.UnsetType = msgspec.UNSET
     trigger: str | msgspec.UnsetType = msgspec.UNSET
     margin: bool | msgspec.UnsetType = msgspec.UNSET
     reduce_only: bool | msgspec.UnsetType = msgspec.UNSET
     displayvol: Decimal | msgspec.UnsetType = msgspec.UNSET
-    time_in_force: str | msgspec.UnsetType = msgspec.UNSET
     trades: list[Txid] | msgspec.UnsetType = msgspec.UNSET
     reason: str | msgspec.UnsetType | None = msgspec.UNSET
     closetm: Seconds | msgspec.UnsetType = msgspec.UNSET
@@ -71,6 +71,7 @@ class Trade(Struct, forbid_unknown_fields=True):
     time: Seconds
     type: Side
     ordertype: str
+    tradeordertype: Annotated[str, Meta(pattern="^(market|limit)$")]
     price: Decimal
     cost: Decimal
     fee: Decimal
@@ -111,6 +112,7 @@ class Position(Struct, forbid_unknown_fields=True):
     ordertxid: Txid
     posstatus: str
     pair: str
+    class_: str = msgspec.field(name="class")
     time: Seconds
     type: Side
     ordertype: str

@@ -112,6 +112,8 @@ def test_validate_checks_arguments_and_minimums_but_not_funds(kraken):
 # -- refusals --------------------------------------------------------------------------------------------
 
 ARGUMENT = "EGeneral:Invalid arguments"
+BAD_PRICE = "EOrder:Invalid price:Invalid price argument."
+BAD_PRICE2 = "EOrder:Invalid price:Invalid secondary price argument."
 PRECISION = "EOrder:Invalid price:XBT/USD price can only be specified up to 1 decimals."
 REFUSALS = [
     *(({name: None}, f"{ARGUMENT}:{name}") for name in ("ordertype", "type", "volume", "pair", "price")),
@@ -122,17 +124,23 @@ REFUSALS = [
         for kind in ("stop-loss", "take-profit-limit", "trailing-stop")
     ),
     ({"ordertype": "stop-loss-limit"}, f"{ARGUMENT}:price2"),
-    ({"ordertype": "trailing-stop"}, f"{ARGUMENT}:price"),
-    ({"ordertype": "trailing-stop", "price": "-1%"}, f"{ARGUMENT}:price"),
-    ({"ordertype": "trailing-stop-limit", "price": "+1%", "price2": "37000"}, f"{ARGUMENT}:price2"),
+    ({"ordertype": "trailing-stop"}, BAD_PRICE),
+    *(({"ordertype": "trailing-stop", "price": price}, BAD_PRICE) for price in ("-1%", "5%", "500")),
+    ({"ordertype": "trailing-stop-limit", "price": "+1%", "price2": "37000"}, BAD_PRICE2),
+    *(
+        ({"ordertype": "stop-loss-limit", "price": "30000", "price2": price}, BAD_PRICE2)
+        for price in ("8e-3", "x", "+", "1_0")
+    ),
     ({"ordertype": "stop-loss", "trigger": "index"}, f"{ARGUMENT}:Index unavailable"),
     ({"ordertype": "stop-loss", "trigger": "mark"}, f"{ARGUMENT}:trigger"),
     ({"ordertype": "settle-position"}, f"{ARGUMENT}:leverage"),
     *(({"type": side}, f"{ARGUMENT}:type") for side in ("BUY", "hold")),
     *(({"volume": v}, f"{ARGUMENT}:volume") for v in ("0", "-1", "x", "NaN", "1e999", " 1", "+1", "1_0")),
+    *(({"volume": v}, f"{ARGUMENT}:volume") for v in ("1e-2", "1E0", "Infinity", "٣", "1,5", "0x1", "true")),
     ({"volume": "0.00004999"}, f"{ARGUMENT}:volume minimum not met"),
     ({"volume": "0.00005", "price": "9999.9"}, "EOrder:Cost minimum not met"),
-    *(({"price": price}, f"{ARGUMENT}:price") for price in ("x", " 5", "5%", "+", "-0.0", "NaN", "1e99")),
+    *(({"price": price}, BAD_PRICE) for price in ("x", " 5", "5%", "+", "-0.0", "NaN", "1e99", "9.7e-7")),
+    *(({"price": price}, BAD_PRICE) for price in ("5e4", "5E4", "+5e1", "5 ", "5_0", "Infinity", "٣", "--5")),
     *(({"price": price}, "EOrder:Invalid price") for price in ("0", "+5", "-5", "#5")),
     ({"price": "37500.01"}, PRECISION),
     ({"userref": "1", "cl_ord_id": "a"}, ARGUMENT),
@@ -157,6 +165,9 @@ REFUSALS = [
     ({"ordertype": "iceberg", "displayvol": "0.08333333"}, f"{ARGUMENT}:displayvol"),
     *(({"leverage": leverage}, f"{ARGUMENT}:leverage") for leverage in ("x", "11", "5:2", "-5")),
     *(({"starttm": starts}, f"{ARGUMENT}:starttm") for starts in ("x", "-1", f"+{32 * DAY_S}")),
+    ({"cl_ord_id": "mine", "close[ordertype]": "limit", "close[price]": "61000"}, ARGUMENT),
+    ({"cl_ord_id": "mine", "userref": "5"}, ARGUMENT),
+    ({"close[ordertype]": "limit", "close[price]": "6.1e4"}, BAD_PRICE),
     ({"close[ordertype]": "limit"}, f"{ARGUMENT}:price"),
     ({"close[ordertype]": "market"}, f"{ARGUMENT}:close"),
     ({"close[ordertype]": "nonsense"}, f"{ARGUMENT}:close[ordertype]"),
@@ -174,6 +185,12 @@ def test_order_is_refused_in_the_venues_words_and_leaves_no_trace(kraken, change
     with refused(error):
         kraken.private("AddOrder", **fields)
     assert untouched(kraken)
+
+
+def test_rest_knows_no_margin_flag_so_such_an_order_is_plain(kraken):
+    kraken.private("AddOrder", **LIMIT, margin="true")
+    [order] = open_orders(kraken)
+    assert order.leverage == 0
 
 
 def test_market_order_takes_whatever_is_there_and_needs_no_price(kraken):
@@ -281,18 +298,27 @@ def test_batch_holds_2_to_15_orders(kraken, orders):
     assert untouched(kraken)
 
 
-def test_one_bad_order_refuses_the_whole_batch(kraken):
+def test_a_bad_order_of_a_batch_has_its_error_in_its_row_and_the_others_are_placed(kraken):
     for bad, error in (
         (ORDERS[1] | {"volume": "0.00001"}, "EGeneral:Invalid arguments:volume minimum not met"),
         (ORDERS[1] | {"price": "1.23"}, PRECISION),
         (ORDERS[1] | {"ordertype": "nonsense"}, "EGeneral:Invalid arguments:ordertype"),
+        (ORDERS[1] | {"price": "6.4e-7"}, BAD_PRICE),
+        (ORDERS[1] | {"price": 6.4e-7}, BAD_PRICE),
+        (ORDERS[1] | {"volume": "1e-2"}, "EGeneral:Invalid arguments:volume"),
     ):
-        with refused(error):
-            kraken.submit("AddOrderBatch", {"pair": "XBTUSD", "orders": [ORDERS[0], bad]})
+        body = {"pair": "XBTUSD", "orders": [ORDERS[0], bad, ORDERS[2]]}
+        checked = kraken.submit("AddOrderBatch", body | {"validate": True})["orders"]
+        assert [list(row) for row in checked] == [["descr"], ["error"], ["descr"]]
+        assert open_orders(kraken) == []
+        first, refusal, third = kraken.submit("AddOrderBatch", body)["orders"]
+        assert refusal == {"error": error}
+        assert [order.txid for order in open_orders(kraken)] == [first["txid"], third["txid"]]
+        kraken.private("CancelAll")
     twins = [order | {"cl_ord_id": "twin"} for order in ORDERS[:2]]
-    with refused("EGeneral:Invalid arguments:cl_ord_id not unique"):
-        kraken.submit("AddOrderBatch", {"pair": "XBTUSD", "orders": twins})
-    assert untouched(kraken)
+    rows = kraken.submit("AddOrderBatch", {"pair": "XBTUSD", "orders": twins})["orders"]
+    assert rows[1] == {"error": "EGeneral:Invalid arguments:cl_ord_id not unique"}
+    assert [order.txid for order in open_orders(kraken)] == [rows[0]["txid"]]
 
 
 def test_order_without_funds_fails_alone_in_its_batch(kraken):

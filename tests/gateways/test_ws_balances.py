@@ -16,7 +16,7 @@ def test_snapshot_lists_every_asset_with_a_balance_at_its_ledger_decimals(kraken
     [snapshot] = subscribe(kraken, client, "dave")
     assert client.raw[-1] == (
         '{"channel":"balances","type":"snapshot","data":[{"asset":"USD","asset_class":"currency",'
-        '"balance":100.0000,"wallets":[{"type":"spot","id":"main","balance":100.0000}]}],"sequence":1}'
+        '"wallets":[{"type":"spot","id":"main","balance":100.0000}],"balance":100.0000}],"sequence":1}'
     )
     assert snapshot["sequence"] == 1
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from emulator.gateways.framing import text_frame
+from emulator.gateways.wires import Wires
 from tests.gateways.venue import CATALOGUE, Digits
 
 
@@ -50,6 +51,32 @@ def test_trades_of_one_order_come_in_one_message_and_fifty_in_the_snapshot(krake
     assert [row["trade_id"] for row in snapshot["data"]] == list(range(4, 54))
 
 
+@pytest.mark.parametrize("runs", [True, False])
+def test_ohlc_snapshot_is_the_last_ten_candles_with_the_running_one_counted(kraken, client, runs):
+    for minute in range(13):
+        if minute != 6:  # a quiet minute is left out, and another one told in its place
+            kraken.trade("1", "64000")
+        kraken.wait(60)
+    if runs:
+        kraken.trade("1", "64000")
+    _, snapshot = client.subscribe("ohlc", "BTC/USD")
+    minutes = [int(row["interval_begin"][14:16]) for row in snapshot["data"]]
+    assert minutes == [3, 4, 5, 7, 8, 9, 10, 11, 12] + [13] * runs
+
+
+def test_older_ticker_tells_what_the_volume_is_worth(kraken):
+    kraken.venue.wires = Wires(ticker="volume_usd")
+    client = kraken.client()
+    kraken.trade("0.5", "64000")
+    kraken.trade("2", "0.05", pair="XETHXXBT")
+    for symbol, worth in (("BTC/USD", "32000.00"), ("ETH/BTC", "6400.00")):
+        _, snapshot = client.subscribe("ticker", symbol)
+        assert list(snapshot["data"][0].items())[-3:-1] == [
+            ("change_pct", "0.00"),
+            ("volume_usd", worth),
+        ]
+
+
 def test_ohlc_sends_the_running_candle_with_each_trade_and_nothing_without(kraken, client):
     kraken.trade("1", "64000")
     kraken.wait(125)
@@ -80,8 +107,9 @@ def test_instrument_lists_all_assets_and_pairs_as_an_object(client):
     assert list(btc.items()) == [
         *(("symbol", "BTC/USD"), ("base", "BTC"), ("quote", "USD"), ("status", "online")),
         *(("qty_precision", 8), ("qty_increment", "0.00000001"), ("price_precision", 1)),
-        *(("cost_precision", 5), ("marginable", True), ("has_index", False), ("cost_min", "0.5")),
-        *(("margin_initial", "0.1000"), ("position_limit_long", 350), ("position_limit_short", 250)),
+        *(("cost_precision", 5), ("marginable", True), ("has_index", False)),
+        *(("ws_display_price_precision", 1), ("cost_min", "0.50")),
+        *(("margin_initial", "0.10"), ("position_limit_long", 350), ("position_limit_short", 250)),
         *(("tick_size", "0.1"), ("price_increment", "0.1"), ("qty_min", "0.00005000")),
     ]
     assert all(isinstance(asset["collateral_value"], Digits | int) for asset in data["assets"])

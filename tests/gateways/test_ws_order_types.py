@@ -47,7 +47,7 @@ def trader(kraken):
 @pytest.mark.parametrize(
     ("fields", "triggers"),
     [
-        ({}, {"reference": "last", "price": "59000.0", "price_type": "static", "actual_price": "59000.0"}),
+        ({}, {"price": "59000.0", "price_type": "static", "reference": "last"}),
         (
             {"triggers": {"price": -2, "price_type": "pct"}},
             {"reference": "last", "price": "-2.0000", "price_type": "pct", "actual_price": "58800.0"},
@@ -78,7 +78,9 @@ def test_waiting_order_tells_its_trigger(trader, fields, triggers):
     pending, new = trader.add(**(STOP | fields))
     assert pending["exec_type"] == "pending_new"
     assert pending["triggers"] == {**triggers, "status": "untriggered"}
-    assert (pending["trigger"], pending["stop_price"]) == ("last", triggers["actual_price"])
+    assert list(pending["triggers"]) == sorted(pending["triggers"])
+    price = triggers.get("actual_price", triggers["price"])
+    assert (pending["trigger"], pending["stop_price"]) == ("last", price)
     assert new["exec_type"] == "new"
     snapshot = Trader(trader.kraken)
     snapshot.say({"method": "unsubscribe", "params": {"channel": "executions", "token": snapshot.token}})
@@ -208,7 +210,15 @@ def test_status_of_the_venue_is_told_to_everybody(kraken):
     second.take()
     kraken.execute(SetStatus(TradingStatus.CANCEL_ONLY))
     told = {"channel": "status", "type": "update"}
-    data = [{"api_version": "v2", "system": "cancel_only", "version": "2.0.10"}]
+    data = [
+        {
+            "version": "2.0.10",
+            "system": "cancel_only",
+            "api_version": "v2",
+            "upcoming_maintenance": [],
+            "emergency": [],
+        }
+    ]
     for client in (first, second):
         assert client.take() == [told | {"data": data}]
     assert Client(kraken.gateway).take()[0]["data"][0]["system"] == "cancel_only"

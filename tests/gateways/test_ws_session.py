@@ -20,7 +20,7 @@ def test_first_frame_is_the_status(kraken):
     client = Client(kraken.gateway)
     assert client.raw == [
         '{"channel":"status","type":"update","data":[{"version":"2.0.10","system":"online",'
-        '"api_version":"v2","connection_id":11754023117765420033}]}'
+        '"api_version":"v2","connection_id":11754023117765420033,"upcoming_maintenance":[],"emergency":[]}]}'
     ]
 
 
@@ -98,19 +98,19 @@ def test_envelope_keys_are_in_alphabetical_order(client):
     ids=lambda text: repr(text[:20]),
 )
 def test_what_is_no_json_object_is_malformed_and_the_session_goes_on(client, text):
-    assert client.say(text) == [{"error": "Malformed request", "success": False, **TIMES}]
+    [reply] = client.say(text)
+    assert reply == {"error": "Malformed request", "method": "error", "success": False, **TIMES}
+    assert list(reply) == sorted(reply)
     assert client.ask("ping")[0]["method"] == "pong"
 
 
 @pytest.mark.parametrize(
     "message",
     [
-        {},
-        {"method": None},
-        {"method": ["subscribe"]},
         {"method": "dance"},
         {"method": "Ping"},
-        {"event": "ping"},
+        {"method": "", "params": {}},
+        {"method": "dance", "reqid": 5},
     ],
 )
 def test_unknown_method_is_answered_under_the_name_subscribe(client, message):
@@ -124,17 +124,59 @@ def test_unknown_method_is_answered_under_the_name_subscribe(client, message):
     }
 
 
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ({}, "Method(s) not found"),
+        ({"event": "ping"}, "Method(s) not found"),
+        ({"method": None}, "Method(s) not found"),
+        ({"method": ["subscribe"]}, "Method field must be a string"),
+        ({"method": 5, "params": {}}, "Method field must be a string"),
+    ],
+    ids=str,
+)
+def test_request_without_a_method_is_answered_under_the_name_error(client, message, error):
+    [reply] = client.say(message | {"req_id": 5})
+    assert reply == {"error": error, "method": "error", "req_id": 5, "success": False, **TIMES}
+
+
+@pytest.mark.parametrize(
+    ("method", "words"), [("subscribe", "subscribe"), ("cancel_all", "cancel all"), ("ping", "ping")]
+)
+def test_what_no_request_has_at_its_top_level_is_refused_with_the_pair_it_names(client, method, words):
+    """Recorded in January 2026 of a subscription whose parameters stood at the top."""
+    message = {"method": method, "channel": "ticker", "symbol": "ETH/USDC"}
+    error = f"Unsupported field: 'channel' for the given msg type: {words}"
+    [reply] = client.say(message)
+    assert reply == {"error": error, "method": method, "success": False, "symbol": "ETH/USDC", **TIMES}
+    assert list(reply) == sorted(reply)
+    [reply] = client.say({"method": method, "reqid": 5, "req_id": 6})
+    assert reply["error"] == error.replace("channel", "reqid")
+    assert (reply["req_id"], "symbol" in reply) == (6, False)
+
+
 def test_binary_messages_are_read_like_text(client):
     assert client.say(b'{"method":"ping","req_id":1}')[0]["req_id"] == 1
 
 
 @pytest.mark.parametrize(
-    "params", [None, [], "x", 5, {"channel": None}, {"channel": ["book"]}, {"channel": {}}]
+    ("message", "error"),
+    [
+        *(({"params": params}, "Params field must be an object") for params in (None, [], "x", 5, True)),
+        ({}, "Channel(s) not found"),
+        *(({"params": params}, "Channel(s) not found") for params in ({}, {"channel": None})),
+        *(
+            ({"params": {"channel": channel}}, "Channel field must be a string")
+            for channel in (["book"], {}, 5, 1.5)
+        ),
+        ({"params": {"channel": "books"}}, "Subscription name invalid"),
+    ],
+    ids=str,
 )
-def test_params_of_another_shape_name_no_channel(client, params):
+def test_params_that_name_no_channel_are_refused_by_what_is_wrong(client, message, error):
     for method in ("subscribe", "unsubscribe"):
-        [reply] = client.say({"method": method, "params": params})
-        assert (reply["error"], reply["method"]) == ("Subscription name invalid", method)
+        [reply] = client.say({"method": method} | message)
+        assert (reply["error"], reply["method"]) == (error, method)
 
 
 # -- subscriptions ---------------------------------------------------------------------------------------
@@ -187,9 +229,12 @@ def test_ack_carries_all_parameters_and_can_be_replayed_as_a_request(client, req
     assert list(ack) == sorted(ack)
     assert ack == result | {"symbol": "BTC/USD"}
     ack.pop("warnings", None)
+    ack["symbol"] = [ack["symbol"]]  # python-kraken-sdk does
     assert client.ask("subscribe", **ack)[0]["error"].startswith("Already subscribed")
     left = client.ask("unsubscribe", **ack)
-    assert [reply["result"] for reply in left] == [{k: v for k, v in ack.items() if k != "snapshot"}]
+    assert [reply["result"] for reply in left] == [
+        {k: v for k, v in ack.items() if k != "snapshot"} | {"symbol": "BTC/USD"}
+    ]
     assert client.ask("subscribe", **ack)[0]["result"]["symbol"] == "BTC/USD"
 
 
@@ -292,7 +337,12 @@ REFUSALS = [
     ({"channel": "status"}, "Symbol(s) not found"),
     ({"channel": "level3", "symbol": ["BTC/USD"]}, "Token(s) not found"),
     ({"channel": "spread", "symbol": ["BTC/USD"]}, "Subscription name invalid"),
-    *(({"channel": "book", "symbol": s}, "Symbol(s) not found") for s in (None, [], {}, 5, [5], [None])),
+    ({"channel": "book", "symbol": []}, "Symbol(s) not found"),
+    *(
+        ({"channel": channel, "symbol": symbol}, "Symbol field must be an array")
+        for channel in ("book", "ticker", "trade", "ohlc")
+        for symbol in ("BTC/USD", None, {}, 5, 1.5, [5], [1.5], [None], [["BTC/USD"]])
+    ),
     ({"channel": "ticker"}, "Symbol(s) not found"),
     *(
         ({"channel": "book", "symbol": ["BTC/USD"], "depth": depth}, "Subscription depth not supported")

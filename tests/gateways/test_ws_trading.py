@@ -10,6 +10,7 @@ UNKNOWN = "OQCLML-BW3P3-BUCMWZ"
 ROW = {"order_type": "limit", "side": "buy", "order_qty": 1.25, "limit_price": 37500}
 LIMIT = ROW | {"symbol": "BTC/USD"}
 ARGUMENT = "EGeneral:Invalid arguments"
+BAD_PRICE = "EOrder:Invalid price:Invalid price argument."
 PRECISION = "EOrder:Invalid price:XBT/USD price can only be specified up to 1 decimals."
 NOT_UNIQUE = f"{ARGUMENT}:cl_ord_id not unique"
 METHODS = (
@@ -111,10 +112,13 @@ def test_reply_names_the_order_and_the_id_it_was_sent_with(trader, ids, echo):
     assert list(reply) == ["method", "req_id", "result", "success", "time_in", "time_out"]
     assert (reply["method"], reply["req_id"]) == ("add_order", 9)
     assert reply["result"] == {"order_id": order.txid} | echo
+    assert list(reply["result"]) == sorted(reply["result"])
     assert (order.buy, order.qty, order.price) == (True, 125_000_000, 375_000)
 
 
-@pytest.mark.parametrize("text", ["37500", "37500.0", "37500.10", "3.75e4", "37500.000000000000000000"])
+@pytest.mark.parametrize(
+    "text", ["37500", "37500.0", "37500.10", "3.75e4", "3.75E+04", "375000e-1", "37500.000000000000000000"]
+)
 def test_every_json_spelling_of_a_number_is_read_exactly(trader, text):
     fields = '"order_type":"limit","side":"buy","symbol":"BTC/USD","order_qty":0.1'
     body = f'{{"method":"add_order","params":{{{fields},"limit_price":{text},"token":"{trader.token}"}}}}'
@@ -141,13 +145,21 @@ async def test_good_till_date_ends_at_its_time(kraken):
 
 
 REFUSALS = [
-    *(({name: ...}, f"{ARGUMENT}:{word}") for name, word in (("order_type", "order_type"), ("side", "side"))),
-    *(({name: ...}, f"{ARGUMENT}:{name}") for name in ("symbol", "order_qty")),
-    ({"limit_price": ...}, f"{ARGUMENT}:price"),
+    *(
+        ({name: ...}, f"{name.capitalize()}(s) not found")
+        for name in ("order_type", "side", "symbol", "order_qty", "limit_price")
+    ),
     ({"symbol": "XBT/USD"}, "Currency pair not supported XBT/USD"),
     ({"symbol": "BTCUSD"}, "Currency pair not in ISO 4217-A3 format BTCUSD"),
     *(({"order_type": kind}, f"{ARGUMENT}:ordertype") for kind in ("Limit", "stop loss")),
-    ({"order_type": "stop-loss"}, f"{ARGUMENT}:price"),
+    ({"order_type": "stop-loss"}, "Stop_price(s) not found"),
+    ({"order_type": "stop-loss", "triggers": {}}, "Price(s) not found"),
+    ({"order_type": "stop-loss", "triggers": {"reference": "last"}}, "Price(s) not found"),
+    (
+        {"order_type": "stop-loss", "triggers": {"price": "5"}},
+        "Price field must be a number_float",
+    ),
+    ({"order_type": "stop-loss-limit", "stop_price": 5, "limit_price": ...}, "Limit_price(s) not found"),
     ({"order_type": "settle-position"}, f"{ARGUMENT}:leverage"),
     ({"triggers": {"price": 5}}, f"{ARGUMENT}:trigger"),
     (
@@ -163,13 +175,16 @@ REFUSALS = [
         "Unsupported field: 'prize' for the given msg type: add order",
     ),
     ({"order_type": "trailing-stop", "triggers": {"price": -5}}, f"{ARGUMENT}:price"),
-    ({"conditional": {"order_type": "limit"}}, f"{ARGUMENT}:price"),
+    ({"conditional": {}}, "Order_type(s) not found"),
+    ({"conditional": {"order_type": "limit"}}, "Limit_price(s) not found"),
+    ({"conditional": {"order_type": "stop-loss"}}, "Trigger_price(s) not found"),
+    ({"conditional": {"order_type": 5}}, "Order_type field must be a string"),
     ({"side": "hold"}, f"{ARGUMENT}:type"),
     *(({"order_qty": qty}, f"{ARGUMENT}:volume") for qty in (0, -1, 1e200)),
     ({"order_qty": 0.00004999}, f"{ARGUMENT}:volume minimum not met"),
     ({"order_qty": 0.00005, "limit_price": 9999}, "EOrder:Cost minimum not met"),
     *(({"limit_price": price}, "EOrder:Invalid price") for price in (0, -5)),
-    *(({"limit_price": price}, f"{ARGUMENT}:price") for price in (1e200, 10**60)),
+    *(({"limit_price": price}, BAD_PRICE) for price in (1e200, 10**60)),
     ({"limit_price": 37500.01}, PRECISION),
     ({"limit_price_type": "pct"}, "EOrder:Invalid price"),
     ({"limit_price_type": "nonsense"}, f"{ARGUMENT}:limit_price_type"),
@@ -210,7 +225,8 @@ def test_order_is_refused_in_the_venues_words_and_leaves_no_trace(trader, change
 
 def test_validation_places_nothing_and_tells_nobody(kraken, trader):
     trader.client.subscribe("executions", token=trader.token)
-    assert trader.ask("add_order", **LIMIT, validate=True)[0]["result"] == {"order_id": ""}
+    for ids in ({}, {"cl_ord_id": "mine"}, {"order_userref": 5}):
+        assert trader.result("add_order", **LIMIT, **ids, validate=True) == ids | {"order_id": ""}
     assert trader.client.take() == []
     assert not trader.open
 
@@ -273,7 +289,8 @@ def test_amend_and_edit_refusals(kraken, trader):
         ({"order_id": UNKNOWN}, "EOrder:Unknown order"),
         ({"order_id": "x"}, "EOrder:Invalid order"),
         (by_id | {"symbol": "ETH/USD"}, "EOrder:Unknown order"),
-        ({"order_id": ...}, f"{ARGUMENT}:order_id"),
+        ({"order_id": ...}, "Order_id(s) not found"),
+        ({"symbol": ...}, "Symbol(s) not found"),
     ):
         asked = {k: v for k, v in ({"symbol": "BTC/USD"} | fields).items() if v is not ...}
         assert trader.error("edit_order", **asked) == error
@@ -325,18 +342,21 @@ def test_cancel_order_replies_once_per_order_with_the_identifier_used(kraken, tr
     assert not trader.open
 
 
-@pytest.mark.parametrize("value", [None, True, "5", 5.0, [], {}, 10**30, "None", ""], ids=repr)
+@pytest.mark.parametrize("value", [None, True, "5", 5, 5.5, [], {}, 10**30, "None", ""], ids=repr)
 @pytest.mark.parametrize("name", ["order_userref", "order_id", "cl_ord_id"])
-def test_odd_identifier_cancels_nothing(trader, four, name, value):
-    [reply] = trader.ask("cancel_order", **{name: [value]})
-    assert reply["error"] == ("EOrder:Invalid order" if name == "order_id" else "EOrder:Unknown order")
-    replies = trader.ask(
-        "batch_cancel", **{"cl_ord_id" if name == "cl_ord_id" else "orders": [value, UNKNOWN]}
-    )
-    if type(value) not in (str, int):
-        assert replies[0]["error"] == "EGeneral:Invalid arguments:orders"
+def test_odd_identifier_cancels_nothing_and_one_of_another_json_type_is_refused(trader, four, name, value):
+    error = trader.error("cancel_order", **{name: [value]}) if value != 5 or name != "order_userref" else ""
+    if type(value) is not (int if name == "order_userref" else str):
+        assert error == f"{name.capitalize()} field must be an array"
+    elif error:
+        assert error == ("EOrder:Invalid order" if name == "order_id" else "EOrder:Unknown order")
+    batch = "cl_ord_id" if name == "cl_ord_id" else "orders"
+    [reply] = trader.ask("batch_cancel", **{batch: [value, UNKNOWN]})
+    if type(value) is not str:
+        assert reply["error"] == f"{batch.capitalize()} field must be an array"
     else:
-        assert replies[0]["result"]["count"] == (2 if value == "5" and name != "cl_ord_id" else 0)
+        assert reply["result"]["count"] == (2 if value == "5" and name != "cl_ord_id" else 0)
+    assert trader.open == (four if reply.get("result") != {"count": 2} else [four[0], four[3]])
 
 
 def test_cancel_order_needs_1_to_50_identifiers(trader, four):
@@ -388,7 +408,7 @@ async def test_dead_mans_switch_is_shared_with_rest_and_rounds_up_to_whole_secon
     for timeout in (-1, 86_400, 2**70):
         assert trader.error("cancel_all_orders_after", timeout=timeout) == f"{ARGUMENT}:timeout"
     assert trader.error("cancel_all_orders_after", timeout="5") == "Timeout field must be an integer"
-    assert trader.error("cancel_all_orders_after") == f"{ARGUMENT}:timeout"
+    assert trader.error("cancel_all_orders_after") == "Timeout(s) not found"
     kraken.venue.close()
 
 
@@ -407,13 +427,15 @@ def test_batch_add_replies_with_an_array_in_request_order(trader):
     ]
 
 
-def test_order_that_fails_at_the_engine_fails_alone_with_its_id(kraken):
+def test_order_that_fails_at_the_engine_fails_alone_and_the_batch_is_no_success(kraken):
     trader = Trader(kraken, "dave")
     small = {"order_type": "limit", "side": "buy", "order_qty": 0.001, "limit_price": 60000}
     orders = [small, small | {"cl_ord_id": "b"}, small | {"order_userref": 3}, small | {"limit_price": 30000}]
-    result = trader.result("batch_add", symbol="BTC/USD", orders=orders)
-    funds = "EOrder:Insufficient funds"
-    assert result[1:3] == [{"error": funds, "cl_ord_id": "b"}, {"error": funds, "order_userref": 3}]
+    [reply] = trader.ask("batch_add", symbol="BTC/USD", orders=orders)
+    assert list(reply) == ["method", "req_id", "result", "success", "time_in", "time_out"]
+    assert reply["success"] is False
+    result = reply["result"]
+    assert result[1:3] == [{"error": "EOrder:Insufficient funds"}] * 2
     assert [row["order_id"] for row in (result[0], result[3])] == [order.txid for order in trader.open]
 
 
@@ -423,20 +445,42 @@ def test_order_that_fails_at_the_engine_fails_alone_with_its_id(kraken):
         *((orders, f"{ARGUMENT}:orders") for orders in ([], [ROW], [ROW] * 16, [ROW, 5], [ROW, None])),
         ({}, "Orders field must be an array"),
         ([ROW, ROW | {"limit_price": 1.23}], PRECISION),
-        ([ROW, ROW | {"order_qty": 0.00001}], f"{ARGUMENT}:volume minimum not met"),
+        ([ROW, {name: ROW[name] for name in ROW if name != "limit_price"}], "Limit_price(s) not found"),
         ([ROW, ROW | {"symbol": "BTC/USD"}], "Unsupported field: 'symbol' for the given msg type: batch add"),
-        ([ROW | {"cl_ord_id": "a"}, ROW | {"cl_ord_id": "a"}], NOT_UNIQUE),
     ],
     ids=lambda value: str(value)[:40],
 )
-def test_one_bad_order_refuses_the_whole_batch(trader, orders, error):
+def test_one_order_that_cannot_be_read_refuses_the_whole_batch(trader, orders, error):
     assert trader.error("batch_add", symbol="BTC/USD", orders=orders) == error
     assert not trader.open
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        ({"order_qty": 0.00001}, f"{ARGUMENT}:volume minimum not met"),
+        ({"cl_ord_id": "a"}, NOT_UNIQUE),
+        (
+            {"order_type": "stop-loss", "triggers": {"price": 5, "reference": "index"}},
+            f"{ARGUMENT}:Index unavailable",
+        ),
+    ],
+)
+def test_one_order_that_the_venue_refuses_has_its_error_in_its_row(trader, bad, error):
+    trader.result("add_order", **LIMIT, cl_ord_id="a")
+    batch = {"symbol": "BTC/USD", "orders": [ROW, ROW | bad, ROW]}
+    [reply] = trader.ask("batch_add", **batch, validate=True)
+    good = {"validation": "Validated Successfully"}
+    assert (reply["success"], reply["result"]) == (False, [good, {"error": error}, good])
+    assert len(trader.open) == 1
+    [reply] = trader.ask("batch_add", **batch)
+    assert (reply["success"], reply["result"][1]) == (False, {"error": error})
+    assert [row["order_id"] for row in reply["result"][::2]] == [order.txid for order in trader.open[1:]]
 
 
 def test_validated_batch_places_nothing(trader):
     assert (
         trader.result("batch_add", symbol="BTC/USD", orders=[ROW] * 2, validate=True)
-        == [{"order_id": ""}] * 2
+        == [{"validation": "Validated Successfully"}] * 2
     )
     assert not trader.open

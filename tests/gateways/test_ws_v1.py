@@ -84,7 +84,8 @@ def client(kraken):
 def test_first_frame_and_ping(kraken):
     client = V1(kraken)
     assert client.raw == [
-        b'{"connectionID":17843232920108168701,"event":"systemStatus","status":"online","version":"1.9.2"}'
+        b'{"event":"systemStatus","version":"1.9.6","status":"online","connectionID":17843232920108168701,'
+        b'"upcoming_maintenance":[],"emergency":[]}'
     ]
     client.take()
     client.session.receive(b'{"event":"ping","reqid":42}')
@@ -209,7 +210,8 @@ def test_unsubscribing_by_number_by_name_and_all_at_once(client):
 
 def test_status_of_the_venue_is_told_and_maintenance_ends_it(client):
     client.kraken.execute(SetStatus(TradingStatus.POST_ONLY))
-    assert client.take() == [{"event": "systemStatus", "status": "post_only", "version": "1.9.2"}]
+    told = {"event": "systemStatus", "version": "1.9.6", "status": "post_only"}
+    assert client.take() == [told | {"upcoming_maintenance": [], "emergency": []}]
     client.kraken.execute(SetStatus(TradingStatus.MAINTENANCE))
     assert client.closed == 1001
 

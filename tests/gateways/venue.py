@@ -31,7 +31,8 @@ from emulator.gateways.tape import Past, Tape
 from emulator.gateways.tokens import Tokens
 from emulator.gateways.venue import Venue
 
-INSTRUMENTS = Path(__file__).parents[2] / "profiles" / "instruments" / "spot.json"
+INSTRUMENTS = Path(__file__).parents[1] / "instruments" / "2026-03-06.json"
+"""Instruments and fees of one day: what tests calculate with does not move when Kraken's data does."""
 CATALOGUE = Catalogue.from_json(INSTRUMENTS.read_bytes())
 START = datetime(2026, 11, 2, 10, tzinfo=UTC)
 START_S = int(START.timestamp())

@@ -292,6 +292,18 @@ def test_what_the_link_takes_itself_comes_off_the_way():
     assert real.writes == [(start_ns + RTT - 2 * 250_000, b"order")]
 
 
+def test_a_renewed_floor_stays_through_changes():
+    clock, line, real = connected(TIER, Recorder(echo))
+    asked = line._path.now
+    line._path.renew(500)
+    assert line._path.now == asked
+    changed(line, extra_us=1_000)
+    start_ns = clock.time_ns
+    line.data_received(b"order")
+    clock.run()
+    assert real.writes == [(start_ns + RTT + 2 * 1_000_000 - 500_000, b"order")]
+
+
 def test_a_floor_higher_than_the_way_holds_nothing_back():
     clock, line, real = connected(TIER, Recorder(echo))
     changed(line, floor_us=50_000)

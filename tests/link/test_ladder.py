@@ -101,13 +101,6 @@ async def changing(name, rtt_us):
         queue.close()
 
 
-def test_a_path_can_be_changed_alone():
-    asyncio.run(changing("stream", 2_000))
-
-
-@pytest.mark.parametrize(
-    ("name", "rtt_us", "reason"), [("none", 2_000, "delays nothing"), ("stream", 0, "no distance")]
-)
-def test_what_is_not_shaped_cannot_be_changed(name, rtt_us, reason):
-    with pytest.raises(LinkError, match=reason):
-        asyncio.run(changing(name, rtt_us))
+@pytest.mark.parametrize(("name", "rtt_us"), [("stream", 2_000), ("stream", 0), ("none", 2_000)])
+def test_a_path_can_be_changed_alone(name, rtt_us):
+    asyncio.run(changing(name, rtt_us))

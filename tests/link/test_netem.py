@@ -300,6 +300,28 @@ def test_packets_under_way_arrive_in_order_when_the_path_gets_shorter(opened):
     assert min(datagrams.delays_ms[:50]) >= 200
 
 
+def test_a_renewed_floor_stays_through_changes_and_disturbs_no_connection(opened):
+    far = made_tier(60_000)
+    link = opened(far)
+    with serving(link, "made") as address, connect(address) as client:
+        ping(client)
+        link.renew("made", None, 40_000)
+        assert link.reported("made").to_venue.delay_ns == 10 * MS
+        assert link.ways("made") == ways(far)  # what it was asked to do
+        assert_takes(20, lambda: rtt_ms(client, 10))
+        link.change("made", None, ways(far).changed(extra_us=20_000))
+        assert_takes(60, lambda: rtt_ms(client, 10))
+
+
+def test_renewing_a_floor_lets_nothing_overtake_what_is_under_way(opened):
+    link = opened(made_tier(400_000))
+    with Datagrams(link, "made") as datagrams:
+        datagrams.send(*range(50))
+        link.renew("made", None, 390_000)
+        datagrams.send(*range(50, 100))
+    assert datagrams.numbers == list(range(100))
+
+
 def test_a_change_leaves_nothing_of_what_was_before(opened):
     link = opened(made_tier(2_000, 10, 20, 30))
     everything = {"loss": 0.5, "loss_correlation": 0.5, "duplicate": 0.5, "corrupt": 0.5, "reorder": 0.5}

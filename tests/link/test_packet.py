@@ -319,6 +319,17 @@ def test_a_change_reaches_a_connection_that_stays_open(made):
         assert_takes(lambda: median_ms(client, 9), 4)
 
 
+def test_a_renewed_floor_stays_through_changes_and_disturbs_no_connection(made):
+    far = made.ways("made", "A").changed(one_way_us=30_000)
+    with echoing(made, "made", "A") as client:
+        made.change("made", "A", far)
+        made.renew("made", "A", 40_000)
+        assert made.ways("made", "A") == far  # what it was asked to do
+        assert_takes(lambda: median_ms(client, 9), 20)
+        made.change("made", "A", far.changed(extra_us=20_000))
+        assert_takes(lambda: median_ms(client, 9), 60)
+
+
 def test_a_cut_path_leaves_the_other_alone_and_comes_back(made):
     before = made.ways("made", "A")
     with echoing(made, "made", "A") as on_a, echoing(made, "made", "B") as on_b:

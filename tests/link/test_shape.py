@@ -60,10 +60,11 @@ def test_the_floor_is_inside_the_round_trip():
     assert path.changed(floor_us=200).to_venue.fixed_us == path.to_venue.fixed_us - 200
 
 
-def test_a_path_is_cut_when_one_direction_loses_everything():
+def test_a_path_is_cut_when_both_directions_lose_everything():
     path = ways(TIERS["us"])
     assert not path.changed(loss=0.99).cut
-    assert Ways(path.to_venue, path.to_client.changed(loss=1)).cut
+    assert not Ways(path.to_venue, path.to_client.changed(loss=1)).cut
+    assert path.changed(loss=1).cut
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,20 @@ import trustme
 from websockets.asyncio.server import serve
 
 from emulator.gateways.fix.wire import Framer, encode, fields, sound
+from emulator.link.tiers import load_tiers
 from emulator.measure import prober, report, requests
-from emulator.measure.command import Measured, Measurement, Plan, Rung
+from emulator.measure.command import (
+    AT_ONCE,
+    SELDOM,
+    SPACINGS_US,
+    UNDER_WAY,
+    Measured,
+    Measurement,
+    Plan,
+    Rung,
+    shortest_us,
+    spacing_us,
+)
 from emulator.measure.figures import Figures, quantile
 from emulator.measure.prober import ProbeError, Prober
 from emulator.settings import PROFILES
@@ -35,6 +47,19 @@ def test_a_quantile_that_too_few_samples_tell_is_not_told():
     assert Figures.of(range(99)).p99_us is None
     assert (Figures.of(range(100)).p99_us, Figures.of(range(100)).p999_us) == (98.0, None)
     assert Figures.of(range(1_001)).p999_us == 999
+
+
+def test_what_comes_sooner_than_anything_may_is_early():
+    assert Figures.of([199.9, 200.0, 260.0]).early(200.0) == 1
+    assert Figures.of([1.0]).early(0.0) == 0
+
+
+def test_a_round_trip_takes_its_fixed_delays_at_least():
+    tiers = load_tiers(PROFILES / "tiers")
+    shortest = shortest_us([tiers["colo"], tiers["local"]])
+    assert shortest["colo"] == shortest["colo/A"] < 200
+    assert shortest["colo/B"] == pytest.approx(shortest["colo/A"] + 10)
+    assert shortest["local"] == 0
 
 
 def test_the_error_is_relative_to_what_is_stated():
@@ -547,6 +572,30 @@ def test_fix_is_told_and_drawn_as_websocket_is():
     assert "fix, packet" in page
 
 
+@pytest.mark.parametrize("rtt_us", [0, 200, 2_000, 60_000, 140_000, 10_000_000])
+def test_no_more_is_under_way_at_once_than_tcp_sends_into_the_unknown(rtt_us):
+    assert rtt_us / spacing_us(rtt_us) <= UNDER_WAY < 10
+    assert spacing_us(rtt_us) >= min(SPACINGS_US.values())
+
+
+def test_what_came_too_early_is_counted_where_there_is_a_distance():
+    measured = measurement()
+    (tier,) = measured.rungs[0].tiers
+    tier.shortest_us = 203.0
+    connect, orders = (dict(zip(report.HEADINGS, row, strict=True)) for row in report.rows(tier))
+    assert (connect["early"], orders["early"]) == ("-", "60")
+
+
+def test_seldom_and_cold_orders_are_rows_that_say_what_they_are():
+    measured = measurement()
+    (tier,) = measured.rungs[0].tiers
+    tier.probes |= {"seldom_order": Figures.of([300.0]), "at_once_order": Figures.of([900.0])}
+    for told in (report.as_text(measured), report.as_html(measured)):
+        assert "the same, every 100 ms" in told
+        assert f"the same, {AT_ONCE} at once, new connection" in told
+        assert "slow start" in told
+
+
 def test_errors_are_in_microseconds_however_large():
     figures = Figures.of([62_500.0] * 100)
     far = Measured(tier="us", path="", rtt_us=60_000, floor_us=0, reachable_us=0, probes={"ping": figures})
@@ -601,8 +650,12 @@ def test_it_measures_and_writes_both_files(tmp_path):
     (rung,) = written["rungs"]
     assert [row["tier"] for row in rung["tiers"]] == ["local", "aws"]
     near, far = rung["tiers"]
-    orders = {"websocket_order", "fix_order", "rest_order"}
-    assert set(near["probes"]) == set(far["probes"]) == {"connect", "ping", "rest_time"} | orders
+    orders = {"websocket_order", "seldom_order", "fix_order", "rest_order"}
+    assert set(near["probes"]) == {"connect", "ping", "rest_time"} | orders
+    assert set(far["probes"]) == set(near["probes"]) | {"at_once_order"}
+    assert len(far["probes"]["seldom_order"]["samples_us"]) == SELDOM[0]
+    assert len(far["probes"]["at_once_order"]["samples_us"]) == AT_ONCE
+    assert near["shortest_us"] == 0 < far["shortest_us"] < 2_000
     for name in ("websocket_order", "fix_order"):
         assert len(far["probes"][name]["samples_us"]) == 20
         assert far["probes"][name]["p50_us"] >= 1_700 > near["probes"]["connect"]["min_us"]

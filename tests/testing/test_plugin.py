@@ -94,6 +94,47 @@ def test_says_so(kraken):
             assert path in text
 
 
+def test_links_fail_at_the_tier_of_a_test_that_asks_for_none(run):
+    result = run("""
+from http.client import HTTPConnection
+from urllib.request import Request, urlopen
+import pytest
+
+def change(kraken, what, method="PATCH", body=b"{}"):
+    where = f"{kraken.control.url}/control/links/local{what}"
+    urlopen(Request(where, body, {"Content-Type": "application/json"}, method=method)).close()
+
+@pytest.fixture(scope="module")
+def client(kraken_session):
+    connection = HTTPConnection(kraken_session.rest.partition("//")[2])
+    yield connection
+    connection.close()
+
+def time(client):
+    client.request("GET", "/0/public/Time")
+    return client.getresponse().read()
+
+def test_answers_are_lost(kraken, client):
+    time(client)
+    change(kraken, "", body=b'{"to_client": {"loss": 1}}')
+    client.sock.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        time(client)
+    client.close()
+
+def test_a_reset_ends_it(kraken, client):
+    time(client)
+    change(kraken, "/fail", "POST")
+    with pytest.raises(ConnectionError):
+        time(client)
+    client.close()
+
+def test_a_reset_ends_that_too(kraken, client):
+    time(client)
+""")
+    result.assert_outcomes(passed=3)
+
+
 def test_the_marker_chooses_tiers(run):
     source = """
 import time

@@ -149,9 +149,7 @@ class Connection(asyncio.Protocol):
             self._closing = True
             return
         server.connections.add(self)
-        line = transport.get_extra_info("delay_line")
-        if line is not None:
-            line.service_ns = round(self._entrance.fix_us * 1000)
+        self._entrance.serve(self._transport, "fix")
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in; whole messages are answered at once."""

@@ -160,7 +160,7 @@ class Front(HttpConnection):
         """Wait for the first request, within bounds."""
         super().connection_made(transport)
         self._server.fronts.add(self)
-        self._takes_time(self._entrance.rest_us, later=True)
+        self._serve("rest")
 
     def data_received(self, data: bytes) -> None:
         """Pass requests on; what comes after one for a WebSocket waits with it."""
@@ -203,7 +203,7 @@ class Front(HttpConnection):
         self._leave_aiohttp()
         self._server.fronts.discard(self)
         self.leave()
-        self._takes_time(self._entrance.websocket_us, later=False)
+        self._serve("websocket")
         websocket = make(self._entrance)
         transport.set_protocol(websocket)
         websocket.connection_made(transport)
@@ -231,12 +231,11 @@ class Front(HttpConnection):
             self._inner.connection_lost(None)
             self._inner = None
 
-    def _takes_time(self, service_us: float, *, later: bool) -> None:
-        """Tell the line below, if there is one, how long answers take; those from aiohttp come ``later``."""
-        line = self._transport.get_extra_info("delay_line")
+    def _serve(self, api: str) -> None:
+        """Tell the links below that an API's answers come from now on; those from aiohttp come later."""
+        line = self._entrance.serve(self._transport, api)
         if line is not None:
-            line.answers_later = later
-            line.service_ns = round(service_us * 1000)
+            line.answers_later = api == "rest"
 
 
 def _target(head: bytes) -> bytes:

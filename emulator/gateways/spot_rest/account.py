@@ -153,19 +153,20 @@ def page(name: str, rows: Mapping[str, Any], count: int, params: Params) -> dict
 def query_orders(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``QueryOrders``: by txid, open or closed."""
     account, trades = account_of(venue, key), params.flag("trades")
-    asked = _ids(params, MOST_ORDERS_ASKED)
+    asked = ids(params, "txid", MOST_ORDERS_ASKED)
     found = [order for order in map(account.find, asked) if order is not None]
     if not found:
         raise VenueError("EOrder:Unknown order")
     if not {_NEEDED[order.txid in account.open] for order in found} <= key.permissions:
         raise VenueError(PERMISSION_DENIED)
-    return {o.txid: codec.order_object(o, trades=trades) for o in _wanted(found, params)}
+    return {o.txid: codec.order_object(o, trades=trades, queried=True) for o in _wanted(found, params)}
 
 
-def _ids(params: Params, most: int) -> list[str]:
-    asked = params.names("txid")
+def ids(params: Params, name: str, most: int) -> list[str]:
+    """Return the ids that are asked for: of orders, trades or ledger entries, all in the same form."""
+    asked = params.names(name)
     if not 0 < len(asked) <= most:
-        raise bad_argument("txid")
+        raise bad_argument(name)
     if not all(order_fields.is_txid(txid) for txid in asked):
         raise VenueError("EOrder:Invalid order")
     return asked
@@ -190,15 +191,15 @@ def trades_history(venue: Venue, key: ApiKey, params: Params) -> Any:
 def query_trades(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``QueryTrades``: by trade id."""
     account = account_of(venue, key)
-    rows = _trades(venue, account, _ids(params, MOST_TRADES_ASKED), params)
+    rows = _trades(venue, account, ids(params, "txid", MOST_TRADES_ASKED), params)
     if not rows:
         raise VenueError("EQuery:Unknown trade")
     return rows
 
 
-def _trades(venue: Venue, account: Account, ids: Iterable[str], params: Params) -> dict[str, Any]:
+def _trades(venue: Venue, account: Account, exec_ids: Iterable[str], params: Params) -> dict[str, Any]:
     rows = {}
-    for exec_id in ids:
+    for exec_id in exec_ids:
         trade = account.trades.get(exec_id)
         if trade is not None:
             pair = venue.engine.catalogue.pairs[trade.pair]

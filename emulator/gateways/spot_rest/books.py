@@ -10,7 +10,7 @@ from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import parse_rfc3339, rfc3339, text
 from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
-from emulator.gateways.spot_rest.market_data import find_pair
+from emulator.gateways.spot_rest.market_data import find_pair, how_many
 from emulator.gateways.venue import Venue
 
 DEPTHS = (10, 25, 100, 250, 1000)
@@ -140,9 +140,7 @@ def _levels(pair: Instrument, side: BookSide, word: str, now_ns: int) -> list[di
 def post_trade(venue: Venue, params: Params) -> Any:
     """``PostTrade``: trades after ``from_ts`` up to ``to_ts``, oldest first; the newest without either."""
     pair = _symbol(venue, params)
-    count = params.integer("count", MOST_TRADES) or 0
-    if not 0 < count <= MOST_TRADES:
-        raise bad_argument("count")
+    count = how_many(params, "count", MOST_TRADES, MOST_TRADES)
     after, until = _moment(params, "from_ts"), _moment(params, "to_ts")
     names = [pair.id] if pair is not None else list(venue.engine.catalogue.pairs)
     trades = [
@@ -191,24 +189,5 @@ def _moment(params: Params, name: str) -> int | None:
 
 
 def maintenance_schedule(venue: Venue, _: Params) -> Any:
-    """``MaintenanceSchedule``: nothing is ever planned here, or it is the maintenance that there is."""
-    if venue.engine.system.value != "maintenance":
-        return {"events": []}
-    now = rfc3339(venue.clock.now_ns(), 0)
-    return {
-        "events": [
-            {
-                "event_id": 1,
-                "title": "Maintenance",
-                "expected_start_utc": now,
-                "expected_end_utc": now,
-                "time_to_start_s": 0,
-                "phase": "in_progress",
-                "affected_services": ["spot_trading"],
-                "order_submission": "unavailable",
-                "recommended_action": "wait",
-                "cancel_before_utc": now,
-                "source_url": "https://status.kraken.com",
-            }
-        ]
-    }
+    """``MaintenanceSchedule``: what is announced and has not begun."""
+    return {"events": venue.advisories.schedule(venue.clock.now_ns())}

@@ -9,9 +9,9 @@ from emulator.engine.events import Traded
 from emulator.engine.instruments import Asset, Instrument, rescale_half_up
 from emulator.engine.ledger import TradeRecord
 from emulator.engine.margin import Position
-from emulator.engine.orders import Order, OrderType, Status, TimeInForce
+from emulator.engine.orders import Order, OrderType, Status
 from emulator.engine.triggers import Reference
-from emulator.gateways import descriptions
+from emulator.gateways import descriptions, order_fields
 from emulator.gateways.numbers import text
 from emulator.gateways.tape import Candle
 
@@ -103,8 +103,11 @@ def public_trades(pair: Instrument, trades: Iterable[Traded]) -> msgspec.Raw:
 # -- orders and trades -----------------------------------------------------------------------------------
 
 
-def order_object(order: Order, *, trades: bool) -> dict[str, Any]:
-    """Return an order as OpenOrders, ClosedOrders and QueryOrders print it, in the recorded key order."""
+def order_object(order: Order, *, trades: bool, queried: bool = False) -> dict[str, Any]:
+    """Return an order as OpenOrders, ClosedOrders and QueryOrders print it, in the recorded key order.
+
+    ``queried``: QueryOrders tells a reason of open orders too, null.
+    """
     pair = order.instrument
     first, second = descriptions.prices(order)
     row: dict[str, Any] = {"refid": order.refid, "userref": _userref(order)}
@@ -130,21 +133,29 @@ def order_object(order: Order, *, trades: bool) -> dict[str, Any]:
         "vol_exec": volume(pair, order.filled),
         "cost": cost(pair, order.cost),
         "fee": text(order.fee, order.fee_decimals),
-        "price": text(pair.average_price(order.cost, order.filled, pair.cost_decimals), pair.cost_decimals),
+        "price": _average(order),
         **_trigger_fields(order),
         "misc": _misc(order),
         "oflags": _oflags(order),
     }
     if order.type is OrderType.ICEBERG:
         row["displayvol"] = volume(pair, order.display)
-    if order.tif is not TimeInForce.GTC:
-        row["time_in_force"] = order.tif.value.lower()
+    row["time_in_force"] = order.tif.value.lower()
     if trades and order.trades:
         row["trades"] = order.trades
-    if order.closed_ns:
+    if order.closed_ns or queried:
         row["reason"] = None if order.reason is None else order.reason.value
+    if order.closed_ns:
         row["closetm"] = seconds(order.closed_ns)
     return row
+
+
+def _average(order: Order) -> str:
+    """Return the average price: at the pair's own decimals once there is one, a zero at the cost's."""
+    pair = order.instrument
+    if not order.filled:
+        return text(0, pair.cost_decimals)
+    return price(pair, pair.average_price(order.cost, order.filled, pair.price_decimals))
 
 
 def _userref(order: Order) -> int | None:
@@ -199,17 +210,25 @@ def _oflags(order: Order) -> str:
     )
 
 
+_TRADED_AS = {
+    **{kind.value: "limit" if kind.limited else "market" for kind in OrderType},
+    "liquidation market": "market",
+}
+"""What orders trade as, by their type: a stop that was set off is a market order."""
+
+
 def trade_object(pair: Instrument, trade: TradeRecord) -> dict[str, Any]:
     """Return a private trade as TradesHistory prints it."""
     fee_decimals = pair.lot_decimals if trade.fee_asset == pair.base.id else pair.cost_decimals
     return {
         "ordertxid": trade.order_txid,
-        "postxid": trade.position or "T" + trade.order_txid[1:],
+        "postxid": trade.position or order_fields.NO_POSITION,
         "pair": pair.id,
         "aclass": "forex",
-        "time": seconds(trade.time_ns, 7),
+        "time": seconds(trade.time_ns),
         "type": "buy" if trade.buy else "sell",
         "ordertype": trade.order_type,
+        "tradeordertype": _TRADED_AS[trade.order_type],
         "price": at_cost_decimals(pair, trade.price),
         "cost": cost(pair, trade.cost),
         "fee": text(trade.fee, fee_decimals),

@@ -15,9 +15,12 @@ from emulator.gateways.order_params import time_ns
 from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.spot_rest.account import account_of, between
+from emulator.gateways.spot_rest.market_data import how_many
 from emulator.gateways.venue import Venue
 
 MOST_SUBACCOUNTS = 100
+MOST_MOVEMENTS = 500
+"""Deposits or withdrawals on one page."""
 _CURSOR = re.compile(r"[0-9]{1,9}")
 _NAME = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
 _INSUFFICIENT = "EFunding:Insufficient funds"
@@ -69,16 +72,18 @@ def moved(venue: Venue, command: commands.Command, insufficient: str = _INSUFFIC
 
 def deposit_methods(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``DepositMethods``."""
-    methods = venue.offers.of(_asset(venue, params))
+    asset = _asset(venue, params)
+    methods = venue.offers.of(asset)
     if not methods:
         raise VenueError("EFunding:No funding method")
     rows = []
     for method in methods:
         row: dict[str, Any] = {"method": method.name, "limit": method.limit or False}
-        if scaled(method.deposit_fee, 10):
-            row["fee"] = method.deposit_fee
-        row |= {"gen-address": not method.fiat, "minimum": method.deposit_minimum}
-        rows.append(row)
+        if method.deposit_fee_percentage is None:
+            row["fee"] = codec.amount(asset, scaled(method.deposit_fee, asset.decimals))
+        else:
+            row["fee-percentage"] = method.deposit_fee_percentage
+        rows.append(row | {"gen-address": not method.fiat, "minimum": method.deposit_minimum})
     return rows
 
 
@@ -136,9 +141,7 @@ def _listed(venue: Venue, params: Params, movements: list[Movement], name: str, 
         and (method is None or movement.method == method)
         and between(start, movement.time_ns, end)
     ]
-    limit = params.integer("limit", usual) or usual
-    if not 0 < limit <= 500:
-        raise bad_argument("limit")
+    limit = how_many(params, "limit", usual, MOST_MOVEMENTS)
     cursor = params.get("cursor")
     if cursor is None or cursor.lower() == "false":
         return [_movement(venue, movement, name) for movement in found[:limit]]
@@ -155,7 +158,7 @@ def _listed(venue: Venue, params: Params, movements: list[Movement], name: str, 
 def _movement(venue: Venue, movement: Movement, name: str) -> dict[str, Any]:
     asset = venue.engine.catalogue.assets[movement.asset]
     row: dict[str, Any] = {
-        "method": movement.method,
+        "method": movement.method or asset.name,  # a deposit always names one
         "aclass": "currency",
         "asset": movement.asset,
         "refid": movement.refid,

@@ -10,9 +10,10 @@ from emulator.gateways.errors import VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import text
 from emulator.gateways.offers import iiban
+from emulator.gateways.ordering import unknown_order
 from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
-from emulator.gateways.spot_rest.account import account_of, between, border, page, slice_
+from emulator.gateways.spot_rest.account import account_of, between, border, ids, page, slice_
 from emulator.gateways.spot_rest.market_data import find_pair
 from emulator.gateways.venue import Venue
 
@@ -74,9 +75,7 @@ def _assets(venue: Venue, params: Params) -> frozenset[str] | None:
 
 def query_ledgers(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``QueryLedgers``: by id."""
-    asked = params.names("id")
-    if not 0 < len(asked) <= MOST_ASKED:
-        raise bad_argument("id")
+    asked = ids(params, "id", MOST_ASKED)
     entries = account_of(venue, key).ledger
     rows = {id_: entry_object(venue, entries[id_]) for id_ in asked if id_ in entries}
     if not rows:
@@ -92,14 +91,24 @@ def trade_volume(venue: Venue, key: ApiKey, params: Params) -> Any:
     account = account_of(venue, key)
     volume = account.volume_usd(venue.clock.now_ns())
     pairs = _pairs(venue, params)
-    result: dict[str, Any] = {"currency": "ZUSD", "volume": f"{volume}.0000"}
+    result: dict[str, Any] = {
+        "currency": "ZUSD",
+        "asset_class": "currency",
+        "volume": f"{volume}.0000",
+        "inputs": {
+            "domain_spot_volume_30d": f"{volume}.0000",
+            "domain_futures_volume_30d": "0.0000",
+            "domain_assets_on_platform": text(int(venue.engine.balance(account).equivalent * 10**4), 4),
+        },
+    }
     for name, rows in (("fees", _taker), ("fees_maker", _maker)):
         result[name] = {pair.id: _tier(rows(pair.fees), volume) for pair in pairs} if pairs else None
-    result["volume_subaccounts"] = [
-        {"iiban": iiban(other.name), "volume": f"{other.volume_usd(venue.clock.now_ns())}.0000"}
-        for other in venue.engine.accounts.values()
-        if other.master == account.name and other is not account
-    ]
+    if account.master == account.name:
+        result["volume_subaccounts"] = [
+            {"iiban": iiban(other.name), "volume": f"{other.volume_usd(venue.clock.now_ns())}.0000"}
+            for other in venue.engine.accounts.values()
+            if other.master == account.name and other is not account
+        ]
     if params.flag("fee_schedule"):
         result["schedules"] = [_schedule(pair, volume) for pair in pairs]
     return result
@@ -162,7 +171,7 @@ def order_amends(venue: Venue, key: ApiKey, params: Params) -> Any:
     account, asked = account_of(venue, key), params.required("order_id")
     order = account.find(asked)
     if order is None:
-        raise VenueError("EOrder:Unknown order")
+        raise unknown_order(asked)
     needed = "query-open-trades" if asked in account.open else "query-closed-trades"
     if needed not in key.permissions:
         raise VenueError("EGeneral:Permission denied")

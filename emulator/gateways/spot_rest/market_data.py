@@ -36,7 +36,16 @@ def time(venue: Venue, _: Params) -> Any:
 
 def system_status(venue: Venue, _: Params) -> Any:
     """``SystemStatus``."""
-    return {"status": venue.engine.system.value, "timestamp": rfc3339(venue.clock.now_ns(), 0)}
+    now = rfc3339(venue.clock.now_ns(), 0)
+    return {"status": venue.engine.system.value, "timestamp": now, **venue.told()}
+
+
+def how_many(params: Params, name: str, usual: int, most: int) -> int:
+    """Return how many rows are wanted: more than there may be is cut, less than one refused."""
+    count = params.integer(name, usual)
+    if count is None or count < 1:
+        raise bad_argument(name)
+    return min(count, most)
 
 
 # -- names -----------------------------------------------------------------------------------------------
@@ -45,7 +54,9 @@ def system_status(venue: Venue, _: Params) -> Any:
 def find_pair(venue: Venue, name: str) -> Instrument:
     """Return the pair that a client calls ``name``."""
     pair = venue.names.pair(name)
-    if pair is None:
+    if pair is None or (
+        "/" in name and name.upper() != pair.symbol.upper() and venue.wires.slashed_pairs == "modern"
+    ):
         raise VenueError("EQuery:Unknown asset pair")
     return pair
 
@@ -132,7 +143,7 @@ def asset_pairs(venue: Venue, params: Params) -> Any:
     modern = params.flag("assetVersion")
     rows = {}
     for key, pair in _pairs(venue, params).items():
-        row = rows[key] = view(pair, modern)
+        row = rows[key] = view(venue, pair, modern)
         if "status" in row:
             row["status"] = venue.engine.markets[pair.id].status.value
     return rows
@@ -143,14 +154,16 @@ def _percent(ppm: int) -> msgspec.Raw:
     return codec.raw(digits + "0" if digits.endswith(".") else digits)
 
 
-def _schedule(fees: FeeSchedule) -> dict[str, Any]:
+def _schedule(venue: Venue, fees: FeeSchedule) -> dict[str, Any]:
+    if venue.wires.pair_fees == "empty":
+        return {"fees": [], "fees_maker": []}
     return {
         "fees": [[volume, _percent(ppm)] for volume, ppm in fees.taker],
         "fees_maker": [[volume, _percent(ppm)] for volume, ppm in fees.maker],
     }
 
 
-def _full(pair: Instrument, modern: bool) -> dict[str, Any]:
+def _full(venue: Venue, pair: Instrument, modern: bool) -> dict[str, Any]:
     row: dict[str, Any] = {
         "altname": pair.altname,
         "wsname": pair.wsname,
@@ -163,9 +176,9 @@ def _full(pair: Instrument, modern: bool) -> dict[str, Any]:
         "pair_decimals": pair.price_decimals,
         "lot_decimals": pair.lot_decimals,
         "lot_multiplier": 1,
-        **_leverage(pair, modern),
-        **_fees(pair, modern),
-        **_margin(pair, modern),
+        **_leverage(venue, pair, modern),
+        **_fees(venue, pair, modern),
+        **_margin(venue, pair, modern),
         "ordermin": pair.order_min_text,
         "costmin": pair.cost_min_text,
         "tick_size": pair.tick_text,
@@ -178,19 +191,19 @@ def _full(pair: Instrument, modern: bool) -> dict[str, Any]:
     return row
 
 
-def _leverage(pair: Instrument, _: bool) -> dict[str, Any]:
+def _leverage(_: Venue, pair: Instrument, __: bool) -> dict[str, Any]:
     return {"leverage_buy": pair.leverage_buy, "leverage_sell": pair.leverage_sell}
 
 
-def _fees(pair: Instrument, modern: bool) -> dict[str, Any]:
-    return {**_schedule(pair.fees), "fee_volume_currency": "USD" if modern else "ZUSD"}
+def _fees(venue: Venue, pair: Instrument, modern: bool) -> dict[str, Any]:
+    return {**_schedule(venue, pair.fees), "fee_volume_currency": "USD" if modern else "ZUSD"}
 
 
-def _margin(_: Instrument, __: bool) -> dict[str, Any]:
+def _margin(_: Venue, __: Instrument, ___: bool) -> dict[str, Any]:
     return {"margin_call": 80, "margin_stop": 40}
 
 
-_VIEWS: dict[str, Callable[[Instrument, bool], dict[str, Any]]] = {
+_VIEWS: dict[str, Callable[[Venue, Instrument, bool], dict[str, Any]]] = {
     "info": _full,
     "leverage": _leverage,
     "fees": _fees,
@@ -219,9 +232,10 @@ def _ticker(venue: Venue, pair: Instrument) -> dict[str, Any]:
 
     def best(side: Any) -> list[str]:
         level = side.best()
-        at, size = (level.price, level.qty) if level is not None else (0, 0)
-        whole = str(size // 10**pair.lot_decimals)
-        return [codec.at_cost_decimals(pair, at), whole, _book_volume(pair, size)]
+        if level is None:
+            return [codec.at_cost_decimals(pair, 0), "0", "0.000"]
+        lots = max(level.qty // 10**pair.lot_decimals, 1)  # whole ones, and one at least, as recorded
+        return [codec.at_cost_decimals(pair, level.price), str(lots), f"{lots}.000"]
 
     def vwap(totals: Any) -> str:
         average = pair.average_price(totals.cost, totals.volume, pair.cost_decimals)
@@ -261,9 +275,7 @@ def _book_volume(pair: Instrument, quantity: int) -> str:
 def depth(venue: Venue, params: Params) -> Any:
     """``Depth``."""
     pair, key = one_pair(venue, params)
-    count = params.integer("count", 100)
-    if count is None or not 1 <= count <= DEEPEST:
-        raise bad_argument("count")
+    count = how_many(params, "count", 100, DEEPEST)
     book = venue.engine.markets[pair.id].book
     asks, bids = (
         [
@@ -282,9 +294,7 @@ def depth(venue: Venue, params: Params) -> Any:
 def trades(venue: Venue, params: Params) -> Any:
     """``Trades``: the oldest after ``since``, or the newest."""
     pair, key = one_pair(venue, params)
-    count = params.integer("count", MOST_TRADES)
-    if count is None or not 1 <= count <= MOST_TRADES:
-        raise bad_argument("count")
+    count = how_many(params, "count", MOST_TRADES, MOST_TRADES)
     tape, since = venue.tape.pairs[pair.id], params.get("since")
     if since is None:
         found = tape.last_trades(count)

@@ -43,17 +43,29 @@ def _accepted(events: list[Event]) -> Order:
 
 
 def add_order_batch(venue: Venue, key: ApiKey, params: Params) -> Any:
-    """``AddOrderBatch``: validated as a whole, then each order lives or fails by itself."""
+    """``AddOrderBatch``: each order lives or fails by itself, whatever is wrong with it."""
     pair = find_pair(venue, params.required("pair"))
     deadline_ns, orders = deadline(venue, params), params.items("orders")
     if len(orders) not in BATCH or not all(isinstance(order, dict) for order in orders):
         raise bad_argument("orders")
-    batch = [place_order(venue, key, pair, Params(order), deadline_ns, len(orders)) for order in orders]
-    ordering.check_batch(venue.engine, batch, venue.clock.now_ns())
-    if params.flag("validate"):
-        return {"orders": [_entry(descriptions.of_command(pair, each), pair, each) for each in batch]}
-    outcomes = venue.execute_all(batch)
-    return {"orders": [_outcome(pair, each, events) for each, events in zip(batch, outcomes, strict=True)]}
+    validate, now_ns = params.flag("validate"), venue.clock.now_ns()
+    rows: list[dict[str, Any]] = []
+    batch: list[commands.PlaceOrder] = []
+    for order in orders:
+        try:
+            command = place_order(venue, key, pair, Params(order), deadline_ns, len(orders))
+            if validate:
+                ordering.check(venue.engine, command, now_ns)
+        except VenueError as error:
+            rows.append({"error": str(error)})
+        else:
+            rows.append(_entry(descriptions.of_command(pair, command), pair, command))
+            batch.append(command)
+    if not validate:
+        sound = [row for row in rows if "error" not in row]
+        for row, command, events in zip(sound, batch, venue.execute_all(batch), strict=True):
+            _enter_outcome(row, pair, command, events)
+    return {"orders": rows}
 
 
 def _entry(text: str, pair: Instrument, command: commands.PlaceOrder) -> dict[str, Any]:
@@ -63,12 +75,17 @@ def _entry(text: str, pair: Instrument, command: commands.PlaceOrder) -> dict[st
     return entry | {"close": close} if close else entry
 
 
-def _outcome(pair: Instrument, command: commands.PlaceOrder, events: list[Event]) -> dict[str, Any]:
+def _enter_outcome(
+    row: dict[str, Any], pair: Instrument, command: commands.PlaceOrder, events: list[Event]
+) -> None:
+    """Make ``row`` what became of a sound order of a batch."""
+    row.clear()
     try:
         order = _accepted(events)
     except VenueError as error:
-        return {"error": str(error)}
-    return {"txid": order.txid} | _entry(descriptions.of_order(order), pair, command)
+        row["error"] = str(error)
+    else:
+        row |= {"txid": order.txid} | _entry(descriptions.of_order(order), pair, command)
 
 
 def amend_order(venue: Venue, key: ApiKey, params: Params) -> Any:
@@ -152,7 +169,10 @@ def cancel_order(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``CancelOrder``: by txid, userref or client order id."""
     account, asked = account_of(venue, key), params.get("txid")
     if asked is None:
-        return _cancel(venue, account, [ordering.open_order(account, None, params.get("cl_ord_id"))])
+        cl_ord_id = params.get("cl_ord_id")
+        if cl_ord_id is not None and cl_ord_id not in account.by_cl_ord_id:
+            raise VenueError("EOrder:Invalid order")  # also one that is gone; WebSocket: Unknown order
+        return _cancel(venue, account, [ordering.open_order(account, None, cl_ord_id)])
     matches = ordering.named_orders(account, asked)
     if not matches:
         raise ordering.unknown_order(None if ordering.is_userref(asked) else asked)
@@ -184,8 +204,10 @@ def cancel_all(venue: Venue, key: ApiKey, _: Params) -> Any:
 def cancel_all_orders_after(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``CancelAllOrdersAfter``: the dead man's switch."""
     timeout = params.integer("timeout")
-    if timeout is None or not 0 <= timeout < ordering.LONGEST_TIMEOUT_S:
+    if timeout is None or timeout < 0:
         raise bad_argument("timeout")
+    if timeout >= ordering.LONGEST_TIMEOUT_S:
+        raise VenueError("EGeneral:Invalid timeout argument:above max")
     done = ordering.answer(venue.execute(commands.CancelAllAfter(key.account, timeout)))
     assert isinstance(done, CancelAfterSet)  # noqa: S101 - the only answer to a CancelAllAfter
     trigger = rfc3339(done.trigger_ns, 0) if done.trigger_ns else "0"

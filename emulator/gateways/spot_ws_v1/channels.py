@@ -87,7 +87,7 @@ def find(subscription: dict[str, Any]) -> Channel:
     name = subscription.get("name")
     if name is None:
         raise VenueError("Malformed request")
-    channel = CHANNELS.get(name) if isinstance(name, str) else None
+    channel = CHANNELS.get(name) if type(name) is str else None
     if channel is None:
         raise VenueError("Subscription name invalid")
     for field in subscription:

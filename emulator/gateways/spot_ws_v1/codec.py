@@ -4,6 +4,7 @@ Control frames are objects with an ``event`` and their keys in alphabetical orde
 decimal numbers are strings, with the larger of the pair's price and cost decimals for prices.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -12,7 +13,9 @@ from emulator.engine.instruments import Instrument
 from emulator.gateways.numbers import text
 from emulator.gateways.parameters import decode_json
 
-VERSION = "1.9.2"
+VERSION = "1.9.6"
+OLDER_VERSION = "1.9.2"
+ADVISORY_DECIMALS = 6
 LARGEST_REQ_ID = (1 << 63) - 1
 HEARTBEAT = b'{"event":"heartbeat"}'
 
@@ -52,10 +55,17 @@ def control(event: str, message: dict[str, Any], **fields: Any) -> bytes:
     return _encode({"event": event, **req_id(message), **fields})
 
 
-def system_status(status: str, connection_id: int | None) -> bytes:
-    """Return the first frame of every connection, or what is told when the venue's status changes."""
+def system_status(status: str, connection_id: int | None, advisories: Mapping[str, Any]) -> bytes:
+    """Return the first frame of every connection; without an id what is told when something changes.
+
+    The one with advisories has its keys in an order of its own (recorded in September 2026), each advisory in
+    alphabetical order, as over v2; without them it is the older one.
+    """
     known = {} if connection_id is None else {"connectionID": connection_id}
-    return _encode({"event": "systemStatus", "status": status, "version": VERSION, **known})
+    if not advisories:
+        return _encode({"event": "systemStatus", "status": status, "version": OLDER_VERSION, **known})
+    told = {name: msgspec.Raw(_encode(rows)) for name, rows in advisories.items()}
+    return _plain({"event": "systemStatus", "version": VERSION, "status": status, **known, **told})
 
 
 def public(channel_id: int, payloads: list[str], channel: str, pair: Instrument) -> bytes:
@@ -91,6 +101,18 @@ def average(pair: Instrument, exact: int, quantity: int) -> str:
     """Return an average price."""
     decimals = price_decimals(pair)
     return text(pair.average_price(exact, quantity, decimals), decimals)
+
+
+def order_average(pair: Instrument, exact: int, quantity: int) -> str:
+    """Return the average price of an order: its cost as it is told, over its quantity.
+
+    Recorded in 2022: cost 101.25370642 and volume 0.84709869 at 119.53 make 119.53000001.
+    """
+    decimals = price_decimals(pair)
+    if not quantity:
+        return text(0, decimals)
+    scaled = pair.reported_cost(exact) * 10 ** (decimals + pair.lot_decimals - pair.cost_decimals)
+    return text((2 * scaled + quantity) // (2 * quantity), decimals)
 
 
 def volume(pair: Instrument, value: int) -> str:

@@ -76,8 +76,10 @@ class BookFeed(V1Feed):
             for place, (level_key, size) in enumerate(changes):
                 level: Level | None = side.levels.get(level_key)
                 time_ns = event.time_ns if level is None or not place else level.changed_ns
-                # The second one came back into the depth because the first one left it.
-                rows[buy].append(self._level(level_key * side.sign, size, time_ns, again=place == 1))
+                # The second one came into the depth because the first one left it: back into it, with the
+                # time that it had, unless it is itself new or another one.
+                again = place == 1 and all(level_key != changed for changed, _ in event.changes)
+                rows[buy].append(self._level(level_key * side.sign, size, time_ns, again=again))
         if not (rows[True] or rows[False]):
             return None
         crc = f'"c":"{checksum(self._market)}"'

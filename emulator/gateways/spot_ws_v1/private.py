@@ -17,7 +17,7 @@ from emulator.engine.events import (
 from emulator.engine.instruments import Instrument
 from emulator.engine.ledger import TradeRecord
 from emulator.engine.orders import Order, OrderType, Reason
-from emulator.gateways import descriptions
+from emulator.gateways import descriptions, order_fields
 from emulator.gateways.numbers import text
 from emulator.gateways.outlet import Mail, Sender
 from emulator.gateways.spot_ws_v1 import codec
@@ -156,7 +156,7 @@ def _totals(order: Order, filled: int, exact: int, fee: int) -> dict[str, str]:
         "vol_exec": codec.volume(pair, filled),
         "cost": codec.cost(pair, exact),
         "fee": text(fee, order.fee_decimals),
-        "avg_price": codec.average(pair, exact, filled),
+        "avg_price": codec.order_average(pair, exact, filled),
     }
 
 
@@ -176,7 +176,7 @@ def _triggers(order: Order) -> dict[str, str]:
 
 
 def order_object(order: Order, status: str) -> dict[str, Any]:
-    """Return an order in full."""
+    """Return an order in full: keys in alphabetical order, as recorded."""
     pair = order.instrument
     limit, trigger = descriptions.terms(order)
     first, second = (trigger, limit) if order.type.triggered else (limit, None)
@@ -186,7 +186,7 @@ def order_object(order: Order, status: str) -> dict[str, Any]:
     flags = ["post"] if order.post_only else []
     flags.append("fcib" if order.fee_in_base else "fciq")
     row: dict[str, Any] = {
-        "avg_price": codec.average(pair, order.cost, order.filled),
+        "avg_price": codec.order_average(pair, order.cost, order.filled),
         "cost": codec.cost(pair, order.cost),
         "descr": {
             "close": descriptions.of_close(pair, order.close, order.leverage) or None,
@@ -222,7 +222,7 @@ def order_object(order: Order, status: str) -> dict[str, Any]:
             "price2": _price(pair, order.close.price if order.close.trigger else None),
             "oflags": flags[-1],
         }
-    return row
+    return dict(sorted(row.items()))
 
 
 def trade_object(
@@ -239,8 +239,8 @@ def trade_object(
         "ordertxid": trade.order_txid,
         "ordertype": trade.order_type,
         "pair": pair.wsname,
-        "postxid": trade.position or "T" + trade.order_txid[1:],
-        "price": codec.average(pair, cost, qty),
+        "postxid": trade.position or order_fields.NO_POSITION,
+        "price": codec.average(pair, sum(fill.price * fill.qty for fill in fills), qty),
         "time": codec.seconds(fills[-1].time_ns),
         "type": "buy" if trade.buy else "sell",
         "vol": codec.volume(pair, qty),

@@ -34,6 +34,7 @@ class Publisher:
         self.sessions: dict[Listener, None] = {}
         """Everybody who is connected: who hears of the venue's status."""
         venue.listen(self.hear)
+        venue.advisories.listen(self._advised)
 
     def channel_id(self, key: FeedKey) -> int:
         """Return the number of a channel: always the same for a pair and channel."""
@@ -100,10 +101,21 @@ class Publisher:
                 feed.broadcast(payload)
 
     def _status_changed(self, event: StatusChanged) -> None:
-        for session in list(self.sessions):
-            session.send(codec.system_status(event.status.value, None))
-            if event.status is TradingStatus.MAINTENANCE:
+        self._tell_status()
+        if event.status is TradingStatus.MAINTENANCE:
+            for session in list(self.sessions):
                 session.end(GOING_AWAY)
+
+    def _tell_status(self) -> None:
+        """Tell everybody how the venue is, and what is announced."""
+        told = self._venue.told(codec.ADVISORY_DECIMALS)
+        frame = codec.system_status(self._venue.engine.system.value, None, told)
+        for session in list(self.sessions):
+            session.send(frame)
+
+    def _advised(self) -> None:
+        if self._venue.wires.status_advisories == "on":
+            self._tell_status()
 
     def _make(self, key: FeedKey) -> feeds.V1Feed:
         channel, pair, detail = key

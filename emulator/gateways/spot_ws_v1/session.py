@@ -51,7 +51,8 @@ class Session:
         self.post = outlet.post
         self.end = outlet.close
         self._trader = Trader(self.venue, self.send, self.key)
-        self.send(codec.system_status(self.venue.engine.system.value, connection_id))
+        told = self.venue.told(codec.ADVISORY_DECIMALS)
+        self.send(codec.system_status(self.venue.engine.system.value, connection_id, told))
         gateway.publisher.sessions[self] = None
 
     @property
@@ -69,8 +70,8 @@ class Session:
         event = message.get("event")
         if event is None:
             self._fail(message, "Event(s) not found")
-        elif not isinstance(event, str):
-            self._fail(message, "Unsupported event")
+        elif type(event) is not str:  # a number with a fraction is text too, but of another type
+            self._fail(message, "Event field must be a string")
         elif event in _REQUESTS:
             _REQUESTS[event](self, message)
         elif event not in METHODS:
@@ -143,7 +144,7 @@ class Session:
             return []
         if pairs is None or pairs == []:
             raise VenueError("Pair(s) not found")
-        if not isinstance(pairs, list) or not all(isinstance(pair, str) for pair in pairs):
+        if not isinstance(pairs, list) or not all(type(pair) is str for pair in pairs):
             raise VenueError("Pair field must be an array")
         if len(pairs) > MOST_PAIRS:
             raise VenueError(EXCEEDED)

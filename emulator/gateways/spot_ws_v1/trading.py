@@ -1,12 +1,15 @@
 """Trading events of WebSocket v1: event to handler, a table (``METHODS`` at the end)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import msgspec
 
 from emulator.engine import commands, rules
 from emulator.engine.accounts import Account
 from emulator.engine.events import Accepted, Amended, CancelAfterSet, CancelledAll, Event
 from emulator.engine.instruments import Instrument
+from emulator.engine.orders import OrderType
 from emulator.gateways import descriptions, ordering
 from emulator.gateways.errors import BAD_ARGUMENTS, PERMISSION_DENIED, VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
@@ -34,22 +37,29 @@ class Trader:
     def receive(self, event: str, message: dict[str, Any]) -> None:
         """Carry out one event and answer it."""
         method = METHODS[event]
-        for name in message:
-            if name not in method.fields and name not in _COMMON:
-                self._unsupported(event, method.words, name, message)
+        for name, value in message.items():
+            kind = method.fields.get(name)
+            if kind is None:
+                if name not in _COMMON:
+                    self._reject(event, f"Unsupported field: '{name[:64]}' {method.where}", message)
+                    return
+            elif type(value) not in kind.types:
+                self._reject(event, f"{name.capitalize()} field must be {kind.name}", message)
                 return
         try:
             key = self._key(message)
             if method.permissions.isdisjoint(key.permissions):
                 raise VenueError(PERMISSION_DENIED)
+            for name in method.needs:
+                if message.get(name) in (None, ""):
+                    raise missing(name)
             method.call(self, key, message)
         except VenueError as error:
             self.fail(message, str(error))
 
-    def _unsupported(self, event: str, words: str, name: str, message: dict[str, Any]) -> None:
-        """Refuse an unknown field: recorded with the pair and without the request's number."""
-        error = f"Unsupported field: '{name[:64]}' for the given msg type: {words}"
-        pair = {"pair": message["pair"]} if isinstance(message.get("pair"), str) else {}
+    def _reject(self, event: str, error: str, message: dict[str, Any]) -> None:
+        """Refuse an unknown field, or one of another JSON type: recorded with the pair, without ``reqid``."""
+        pair = {"pair": message["pair"]} if type(message.get("pair")) is str else {}
         self._send(codec.control(f"{event}Status", {}, errorMessage=error, status="error", **pair))
 
     def succeed(self, message: dict[str, Any], **fields: Any) -> None:
@@ -91,13 +101,30 @@ def _params(message: dict[str, Any]) -> Params:
     return Params({name: value for name, value in message.items() if name not in _COMMON})
 
 
+def missing(name: str) -> VenueError:
+    """Return the refusal of a request without a field (recorded of pairs, of events, of v2's prices)."""
+    return VenueError(f"{name.capitalize()}(s) not found")
+
+
+_PRICES = {
+    str(type_): ("price", "price2")[: 1 + (type_.triggered and type_.limited)]
+    for type_ in OrderType
+    if type_.triggered or type_.limited
+}
+"""Prices that an order of a type must have."""
+
+
 def add_order(trader: Trader, key: ApiKey, message: dict[str, Any]) -> None:
     """``addOrder``."""
     params, venue = _params(message), trader.venue
-    pair = trader.pair(params)
-    if params.get("ordertype") == "iceberg":
+    pair, kind = trader.pair(params), message["ordertype"]
+    if kind == "iceberg":
         raise bad_argument("ordertype")
-    command = place_order(venue, key, pair, params, deadline(venue, params))
+    for name in _PRICES.get(kind, ()):
+        if params.get(name) is None:
+            raise missing(name)
+    deadline_ns = deadline(venue, params)
+    command = place_order(venue, key, pair, params, deadline_ns, margin=params.flag("margin"))
     if params.flag("validate"):
         ordering.check(venue.engine, command, venue.clock.now_ns())
         trader.succeed(message, descr=descriptions.of_command(pair, command))
@@ -177,13 +204,16 @@ def cancel_order(trader: Trader, key: ApiKey, message: dict[str, Any]) -> None:
     if not 0 < len(named) <= ordering.MOST_CANCELS:
         raise VenueError(BAD_ARGUMENTS)
     for value, kind in named:
+        if type(value) is not str:
+            raise VenueError(f"{kind.capitalize()} field must be {ARRAY.name}")
+    for value, kind in named:
         if kind == "cl_ord_id":
-            order = account.by_cl_ord_id.get(value) if isinstance(value, str) else None
+            order = account.by_cl_ord_id.get(value)
             found = [] if order is None else [order]
         else:
-            found = ordering.named_orders(account, value) if type(value) in (str, int) else []
+            found = ordering.named_orders(account, value)
         if not found:
-            is_txid = kind == "txid" and isinstance(value, str) and not ordering.is_userref(value)
+            is_txid = kind == "txid" and not ordering.is_userref(value)
             trader.fail(message, str(ordering.unknown_order(value if is_txid else None)))
         for order in found:
             command = commands.CancelOrder(account=account.name, txid=order.txid)
@@ -218,10 +248,30 @@ def _whole(time_ns: int) -> str:
     return rfc3339(-(-time_ns // 10**9) * 10**9, 0)
 
 
-class Method:
-    """One trading event: its handler, its fields, and the permissions of which one is needed."""
+class Kind(msgspec.Struct, frozen=True):
+    """JSON type of a field, and its name in refusals (``a string`` is recorded)."""
 
-    __slots__ = ("call", "fields", "permissions", "words")
+    name: str
+    types: tuple[type, ...]
+
+
+STRING = Kind("a string", (str,))
+INTEGER = Kind("an integer", (int,))
+ARRAY = Kind("an array", (list,))
+_REFERENCE = Kind("a string", (str, int))
+_FLAG = Kind("a string", (str, bool))
+_KINDS = {
+    "timeout": INTEGER,
+    **dict.fromkeys(("userref", "newuserref", "leverage"), _REFERENCE),
+    **dict.fromkeys(("validate", "margin", "reduce_only", "post_only"), _FLAG),
+}
+"""Fields that are not just strings: of these, clients send both."""
+
+
+class Method:
+    """One trading event: its handler, fields, those it must have, permissions of which one is needed."""
+
+    __slots__ = ("call", "fields", "needs", "permissions", "where")
 
     def __init__(
         self,
@@ -229,11 +279,14 @@ class Method:
         words: str,
         permissions: frozenset[str],
         fields: str,
+        needs: tuple[str, ...] = (),
+        kinds: Mapping[str, Kind] = _KINDS,
     ) -> None:
         self.call = call
-        self.words = words
+        self.where = f"for the given msg type: {words}"
         self.permissions = permissions
-        self.fields = frozenset(fields.split())
+        self.needs = needs
+        self.fields = {name: kinds.get(name, STRING) for name in fields.split()}
 
 
 METHODS = {
@@ -242,14 +295,16 @@ METHODS = {
         "add order",
         _MODIFY,
         "ordertype type pair volume price price2 leverage margin reduce_only oflags starttm expiretm "
-        "deadline userref cl_ord_id stp_type timeinforce trigger close "
+        "deadline userref cl_ord_id stp_type timeinforce trigger "
         "close[ordertype] close[price] close[price2] validate sender_sub_id",
+        ("ordertype", "type", "pair", "volume"),
     ),
     "editOrder": Method(
         edit_order,
         "edit order",
         _MODIFY,
         "orderid pair volume price price2 oflags newuserref deadline validate",
+        ("orderid", "pair"),
     ),
     "amendOrder": Method(
         amend_order,
@@ -257,7 +312,13 @@ METHODS = {
         _CANCEL,
         "txid cl_ord_id volume display_volume limit_price trigger_price post_only pair deadline",
     ),
-    "cancelOrder": Method(cancel_order, "cancel order", _CANCEL, "txid cl_ord_id"),
+    "cancelOrder": Method(
+        cancel_order,
+        *("cancel order", _CANCEL, "txid cl_ord_id"),
+        kinds={"txid": ARRAY, "cl_ord_id": ARRAY},
+    ),
     "cancelAll": Method(cancel_all, "cancel all", _CANCEL, ""),
-    "cancelAllOrdersAfter": Method(cancel_all_orders_after, "cancel all orders after", _CANCEL, "timeout"),
+    "cancelAllOrdersAfter": Method(
+        cancel_all_orders_after, "cancel all orders after", _CANCEL, "timeout", ("timeout",)
+    ),
 }

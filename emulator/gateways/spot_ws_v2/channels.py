@@ -9,7 +9,7 @@ from emulator.engine.limits import LIMITS, AccountTier
 from emulator.gateways.errors import PERMISSION_DENIED, VenueError
 from emulator.gateways.spot_ws_v2 import codec, level3
 from emulator.gateways.spot_ws_v2.codec import Request
-from emulator.gateways.spot_ws_v2.params import BOOL, INTEGER, STRING, Spec
+from emulator.gateways.spot_ws_v2.params import BOOL, INTEGER, STRING, Spec, missing
 from emulator.gateways.spot_ws_v2.private import Subscription
 from emulator.gateways.tape import INTERVALS
 
@@ -48,12 +48,13 @@ class Channel(msgspec.Struct, frozen=True):
 
 
 def _symbols(params: dict[str, Any]) -> list[str]:
-    """Return the symbols of a request; clients that replay an ack send a single string."""
-    symbols = params.get("symbol")
-    if type(symbols) is str:  # a number with a fraction is text too, but of another type
-        symbols = [symbols]
-    if not isinstance(symbols, list) or not symbols or not all(type(s) is str for s in symbols):
-        raise VenueError("Symbol(s) not found")
+    """Return the symbols of a request."""
+    symbols = params.get("symbol", ())
+    if not symbols and isinstance(symbols, list | tuple):
+        raise missing("symbol")
+    # A number with a fraction is text too, but of another type.
+    if not isinstance(symbols, list) or not all(type(s) is str for s in symbols):
+        raise VenueError("Symbol field must be an array")
     if len(symbols) > MOST_SYMBOLS:
         raise VenueError("Exceeded msg rate")
     return list(dict.fromkeys(symbols))

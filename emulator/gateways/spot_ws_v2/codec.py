@@ -1,18 +1,32 @@
 """Wire form of WebSocket v2's envelope: requests in, replies out.  Pure functions."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
-from emulator.gateways.numbers import rfc3339
+from emulator.gateways.numbers import rfc3339, without_exponent
 
 LARGEST_REQ_ID = (1 << 63) - 1
+NO_METHOD = "error"
+"""``method`` of the answer to what names none that can be read (recorded in January 2026)."""
+FIELDS = frozenset({"method", "params", "req_id"})
+"""What a request may have at its top level."""
 
 
 class Number(str):
-    """A JSON number that is not an integer literal, with its digits as they were sent."""
+    """A JSON number that is not an integer literal, with its digits as they were sent.
+
+    One with an exponent is written out: JSON's own writers use it (Python's for 0.00005), so it means no
+    more here than the number itself; over REST, where numbers are text, it is refused.
+    """
 
     __slots__ = ()
+
+
+def _number(token: str) -> Number:
+    """Return a number of a request.  JSON's grammar has exponents, so they are taken here, unlike in text."""
+    return Number(without_exponent(token) if "e" in token or "E" in token else token)
 
 
 class MalformedError(ValueError):
@@ -25,10 +39,13 @@ class Request(msgspec.Struct, frozen=True):
     method: str
     params: dict[str, Any]
     req_id: int | None
-    has_params: bool
+    fault: str = ""
+    """What is wrong with its top level, in Kraken's words."""
+    symbol: str | None = None
+    """The pair that a request with such a fault names there."""
 
 
-_decode = msgspec.json.Decoder(float_hook=Number).decode
+_decode = msgspec.json.Decoder(float_hook=_number).decode
 _quoted = msgspec.json.Encoder().encode
 
 
@@ -41,14 +58,31 @@ def decode(data: bytes | str) -> Request:
     if not isinstance(message, dict):
         raise MalformedError
     method, params, req_id = message.get("method"), message.get("params"), message.get("req_id")
+    fields = 2 if req_id is None else 3
     if type(req_id) is not int or not 0 <= req_id <= LARGEST_REQ_ID:
         req_id = None
-    return Request(
-        method if isinstance(method, str) else "",
-        params if isinstance(params, dict) else {},
-        req_id,
-        "params" in message,
-    )
+    # As many fields as were found: there are no others.
+    if type(params) is dict and type(method) is str and len(message) == fields and method != "ping":
+        return Request(method, params, req_id)
+    return _faulty(message, method, params, req_id)
+
+
+def _faulty(message: dict[str, Any], method: Any, params: Any, req_id: int | None) -> Request:
+    """Return a request whose top level is not most's: without ``params``, or with what it may not have."""
+    if method is None:
+        return Request(NO_METHOD, {}, req_id, "Method(s) not found")
+    if type(method) is not str:  # a number with a fraction is text too, but of another type
+        return Request(NO_METHOD, {}, req_id, "Method field must be a string")
+    allowed = FIELDS - {"params"} if method == "ping" else FIELDS
+    for field in message:
+        if field not in allowed:
+            where = f"for the given msg type: {method.replace('_', ' ')}"
+            symbol = message.get("symbol")
+            pair = symbol if type(symbol) is str else None
+            return Request(method, {}, req_id, f"Unsupported field: '{field[:64]}' {where}", pair)
+    if "params" in message and not isinstance(params, dict):
+        return Request(method, {}, req_id, "Params field must be an object")
+    return Request(method, params or {}, req_id)
 
 
 def string(value: str) -> str:
@@ -72,13 +106,12 @@ def success(method: str, req_id: int | None, result: str, in_ns: int, out_ns: in
 
 
 def failure(
-    method: str | None, req_id: int | None, error: str, in_ns: int, out_ns: int, symbol: str | None = None
+    method: str, req_id: int | None, error: str, in_ns: int, out_ns: int, symbol: str | None = None
 ) -> bytes:
     """Return a failure reply; ``symbol`` stands at top level when the error concerns one symbol."""
-    name = "" if method is None else f'"method":{string(method)},'
     pair = "" if symbol is None else f'"symbol":{string(symbol)},'
     return (
-        f'{{"error":{string(error)},{name}{_req_id(req_id)}"success":false,{pair}'
+        f'{{"error":{string(error)},"method":{string(method)},{_req_id(req_id)}"success":false,{pair}'
         f'"time_in":"{rfc3339(in_ns)}","time_out":"{rfc3339(out_ns)}"}}'
     ).encode()
 
@@ -88,6 +121,14 @@ def invalid_session(channel: str, req_id: int | None, in_ns: int, out_ns: int) -
     return (
         f'{{"channel":"{channel}","error":"ESession:Invalid session","method":"subscribe",{_req_id(req_id)}'
         f'"status":"error","success":false,"time_in":"{rfc3339(in_ns)}","time_out":"{rfc3339(out_ns)}"}}'
+    ).encode()
+
+
+def partly(method: str, req_id: int | None, result: str, in_ns: int, out_ns: int) -> bytes:
+    """Return the reply to a batch of which something was refused: no success, but a result."""
+    return (
+        f'{{"method":"{method}",{_req_id(req_id)}"result":{result},"success":false,'
+        f'"time_in":"{rfc3339(in_ns)}","time_out":"{rfc3339(out_ns)}"}}'
     ).encode()
 
 
@@ -108,19 +149,21 @@ def batch_cancelled(req_id: int | None, count: int, in_ns: int, out_ns: int) -> 
 VERSION = "2.0.10"
 
 
-def status(system: str, connection_id: int) -> bytes:
-    """Return the first frame of every connection."""
+ADVISORY_DECIMALS = 6
+"""Decimals of times in advisories (recorded in October 2026)."""
+_by_the_alphabet = msgspec.json.Encoder(order="sorted").encode
+
+
+def status(system: str, connection_id: int | None, advisories: Mapping[str, Any]) -> bytes:
+    """Return the first frame of every connection; without an id what all are told when something changes.
+
+    Each advisory has its keys in alphabetical order (recorded in October 2026).
+    """
+    known = "" if connection_id is None else f',"connection_id":{connection_id}'
+    told = "".join(f',"{name}":{_by_the_alphabet(rows).decode()}' for name, rows in advisories.items())
     return (
         f'{{"channel":"status","type":"update","data":[{{"version":"{VERSION}","system":"{system}",'
-        f'"api_version":"v2","connection_id":{connection_id}}}]}}'
-    ).encode()
-
-
-def status_changed(system: str) -> bytes:
-    """Return what all connections are told when the venue's status changes (recorded without an id)."""
-    return (
-        f'{{"channel":"status","data":[{{"api_version":"v2","system":"{system}","version":"{VERSION}"}}],'
-        '"type":"update"}'
+        f'"api_version":"v2"{known}{told}}}]}}'
     ).encode()
 
 

@@ -1,6 +1,8 @@
 """Public feeds: one state per channel and pair; each update is encoded once for all subscribers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+from itertools import islice
 
 from emulator.engine.events import BookChanged, Traded
 from emulator.engine.instruments import Instrument
@@ -12,9 +14,11 @@ from emulator.gateways.depth_view import View
 from emulator.gateways.feed import Feed
 from emulator.gateways.numbers import rfc3339, text
 from emulator.gateways.spot_ws_v2 import rows
-from emulator.gateways.tape import Candle, PairTape
+from emulator.gateways.tape import Candle, PairTape, Statistics
 
 SNAPSHOT_TRADES = 50
+SNAPSHOT_CANDLES = 10
+"""Candles in the snapshot of ``ohlc``, the running one counted even when it has had no trade yet."""
 
 
 class BookFeed(Feed):
@@ -92,14 +96,20 @@ class TradeFeed(Feed):
 
 
 class TickerFeed(Feed):
-    """``ticker`` of one pair; with trigger ``bbo`` on each change of the top, else on each trade."""
+    """``ticker`` of one pair; with trigger ``bbo`` on each change of the top, else on each trade.
 
-    __slots__ = ("_market", "_tape", "_top")
+    ``in_usd`` gives the quote asset's price in USD, for the wire that tells ``volume_usd`` for ``trades``.
+    """
 
-    def __init__(self, market: Market, tape: PairTape) -> None:
+    __slots__ = ("_in_usd", "_market", "_tape", "_top")
+
+    def __init__(
+        self, market: Market, tape: PairTape, in_usd: Callable[[], Fraction | None] | None = None
+    ) -> None:
         super().__init__()
         self._market = market
         self._tape = tape
+        self._in_usd = in_usd
         self._top = self._best()
 
     def top_moved(self) -> bool:
@@ -125,8 +135,15 @@ class TickerFeed(Feed):
             f'"ask":{text(ask, price)},"ask_qty":{text(ask_qty, size)},"last":{text(last, price)},'
             f'"volume":{text(day.volume, size)},"vwap":{text(vwap, price)},"low":{text(day.low, price)},'
             f'"high":{text(day.high, price)},"change":{text(change, price)},"change_pct":{text(percent, 2)},'
-            f'"trades":{day.trades},"timestamp":"{rfc3339(now_ns)}"}}]}}'
+            f'{self._activity(day, last)},"timestamp":"{rfc3339(now_ns)}"}}]}}'
         ).encode()
+
+    def _activity(self, day: Statistics, last: int) -> str:
+        """Return how many trades there were, or what the volume is worth now."""
+        if self._in_usd is None:
+            return f'"trades":{day.trades}'
+        cents = Fraction(day.volume * last, 10 ** (self._market.instrument.exact_decimals - 2))
+        return f'"volume_usd":{text(round(cents * (self._in_usd() or 0)), 2)}'
 
     def _best(self) -> tuple[int, int, int, int]:
         bid, ask = self._market.book.bids.best(), self._market.book.asks.best()
@@ -148,7 +165,14 @@ class OhlcFeed(Feed):
 
     def snapshot(self, now_ns: int) -> bytes:
         """Return the last candles that had trades, oldest first."""
-        return self._message("snapshot", self._tape.candles(self._interval), now_ns)
+        last = list(islice(self._traded(), SNAPSHOT_CANDLES))
+        if last and (last[0].start_s + 60 * self._interval) * 10**9 <= now_ns:
+            del last[SNAPSHOT_CANDLES - 1 :]  # the running one is counted, though it is not told
+        return self._message("snapshot", last[::-1], now_ns)
+
+    def _traded(self) -> Iterator[Candle]:
+        """Give the candles that had trades, newest first."""
+        return (candle for candle in reversed(self._tape.candles(self._interval)) if candle.trades)
 
     def update(self, now_ns: int) -> bytes | None:
         """Return the running candle."""
@@ -156,8 +180,7 @@ class OhlcFeed(Feed):
         return None if candle is None else self._message("update", [candle], now_ns)
 
     def _message(self, kind: str, candles: Sequence[Candle], now_ns: int) -> bytes:
-        traded = (candle for candle in candles if candle.trades)
-        data = b",".join(self._rows.rows(rows.candle_row, self._pair, self._interval, traded))
+        data = b",".join(self._rows.rows(rows.candle_row, self._pair, self._interval, candles))
         head = f'{{"channel":"ohlc","type":"{kind}","timestamp":"{rfc3339(now_ns, 9)}","data":['
         return head.encode() + data + b"]}"
 
@@ -166,16 +189,23 @@ def instrument_snapshot(engine: SpotEngine) -> bytes:
     """Return the ``instrument`` snapshot: all assets and pairs (``data`` is an object here)."""
     assets = ",".join(
         f'{{"id":"{asset.name}","status":"{asset.status}","precision":{asset.decimals},'
-        f'"precision_display":{asset.display_decimals},"multiplier":1.0,'
+        f'"precision_display":{asset.display_decimals},'
         f'"borrowable":{"true" if asset.margin_rate else "false"},'
-        f'"collateral_value":{asset.collateral_value or "0.0"}'
-        f'{f""","margin_rate":{asset.margin_rate}""" if asset.margin_rate else ""}}}'
+        f'"collateral_value":{_padded(asset.collateral_value or "0", 3)},"class":"currency"'
+        f'{f""","margin_rate":{_padded(asset.margin_rate, 6)}""" if asset.margin_rate else ""}}}'
         for asset in engine.catalogue.assets.values()
     )
     pairs = ",".join(_instrument_row(market) for market in engine.markets.values())
     return (
         f'{{"channel":"instrument","type":"snapshot","data":{{"assets":[{assets}],"pairs":[{pairs}]}}}}'
     ).encode()
+
+
+def _padded(value: str, decimals: int) -> str:
+    """Return a number of the catalogue with this many decimals at least."""
+    whole, _, fraction = value.partition(".")
+    fraction = fraction.ljust(decimals, "0")
+    return f"{whole}.{fraction}" if fraction else whole
 
 
 def instrument_update(market: Market) -> bytes:
@@ -188,9 +218,9 @@ def _instrument_row(market: Market) -> str:
     pair, margin = market.instrument, ""
     has_index = "true" if market.index_price else "false"
     if pair.leverage_buy:
-        initial = 10_000 // max(pair.leverage_buy)
+        initial = 100 // max(pair.leverage_buy)
         margin = (
-            f'"margin_initial":{text(initial, 4)},"position_limit_long":{pair.long_position_limit or 0},'
+            f'"margin_initial":{text(initial, 2)},"position_limit_long":{pair.long_position_limit or 0},'
             f'"position_limit_short":{pair.short_position_limit or 0},'
         )
     return (
@@ -199,6 +229,8 @@ def _instrument_row(market: Market) -> str:
         f'"qty_precision":{pair.lot_decimals},"qty_increment":{text(1, pair.lot_decimals)},'
         f'"price_precision":{pair.price_decimals},"cost_precision":{pair.cost_decimals},'
         f'"marginable":{"true" if pair.leverage_buy else "false"},"has_index":{has_index},'
-        f'"cost_min":{pair.cost_min_text},{margin}"tick_size":{pair.tick_text},'
+        f'"ws_display_price_precision":{pair.price_decimals},'
+        f'"cost_min":{_padded(pair.cost_min_text, pair.quote.display_decimals)},{margin}'
+        f'"tick_size":{pair.tick_text},'
         f'"price_increment":{pair.tick_text},"qty_min":{text(pair.order_min, pair.lot_decimals)}}}'
     )

@@ -9,7 +9,17 @@ from emulator.engine.triggers import Offset, Reference
 from emulator.gateways import order_fields
 from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument
 from emulator.gateways.numbers import parse_rfc3339, units
-from emulator.gateways.spot_ws_v2.params import BOOL, INTEGER, NUMBER, OBJECT, STRING, Spec, check, required
+from emulator.gateways.spot_ws_v2.params import (
+    BOOL,
+    INTEGER,
+    NUMBER,
+    OBJECT,
+    STRING,
+    Spec,
+    check,
+    missing,
+    required,
+)
 
 ORDER: Spec = {
     "order_type": STRING,
@@ -74,8 +84,8 @@ def trigger(params: dict[str, Any], pair: Instrument, type_: OrderType) -> tuple
     given = params.get("triggers") or {}
     check(given, _TRIGGERS, "for the given msg type: add order")
     value = given.get("price", params.get("stop_price"))
-    if value is None:
-        raise bad_argument("price")
+    if value is None:  # SDK: the words differ by whether there are ``triggers`` at all
+        raise missing("price" if "triggers" in params else "stop_price")
     kind = given.get("price_type", "quote" if type_.trails else "static")
     reference = given.get("reference", params.get("trigger", "last"))
     return (
@@ -88,9 +98,7 @@ def limit(params: dict[str, Any], pair: Instrument, type_: OrderType) -> int | O
     """Return the limit price; that of a trailing order is a distance from the trigger's price."""
     if not type_.limited:
         return None
-    value = params.get("limit_price")
-    if value is None:
-        raise bad_argument("price")
+    value = required(params, "limit_price")
     kind = params.get("limit_price_type", "quote" if type_.trails else "static")
     if type_.trails and kind == "static":
         raise bad_argument("limit_price_type")
@@ -108,7 +116,7 @@ def _close(params: dict[str, Any], pair: Instrument, reference: Reference) -> co
     if type_.triggered:
         value = given.get("trigger_price", given.get("stop_price"))
         if value is None:
-            raise bad_argument("close")
+            raise missing("trigger_price")
         kind = given.get("trigger_price_type", "quote" if type_.trails else "static")
         waits_for = price(value, kind, pair, "trigger_price", trails=type_.trails)
     return commands.Close(type=type_, price=limit(given, pair, type_), trigger=waits_for, reference=reference)
@@ -171,8 +179,7 @@ def place_order(
     order_type = order_fields.word(order_fields.ORDER_TYPES, required(params, "order_type"), "ordertype")
     side = order_fields.word(order_fields.SIDES, required(params, "side"), "type")
     cl_ord_id, userref = params.get("cl_ord_id"), params.get("order_userref")
-    if cl_ord_id is not None and (userref is not None or params.get("conditional") is not None):
-        raise VenueError(BAD_ARGUMENTS)
+    order_fields.check_identifiers(cl_ord_id, userref, closes=params.get("conditional") is not None)
     rare = {}
     if order_type.triggered or not _RARE.isdisjoint(params):
         rare = _rare_fields(params, pair, order_type, side)

@@ -24,7 +24,7 @@ from emulator.gateways.tokens import Token
 from emulator.gateways.venue import Venue
 
 SNAPSHOT_TRADES = 50
-USD = "ZUSD"
+USD = rows.USD
 
 
 class Subscription:
@@ -172,8 +172,8 @@ class PrivateChannels:
         return [(rows.execution_refilled(event), False)]
 
     def _fee_usd(self, order: Order, fee: int) -> str:
-        """Return ``fee`` (at the order's fee decimals) in USD, at the pair's cost decimals."""
-        decimals = order.instrument.cost_decimals
+        """Return ``fee`` (at the order's fee decimals) in USD."""
+        decimals = rows.usd_decimals(order.instrument)
         if order.fee_asset == USD:
             return text(fee, decimals)
         rate = self._venue.engine.valuation.rate(order.fee_asset, USD) or 0

@@ -10,6 +10,7 @@ from emulator.gateways.market_events import gather
 from emulator.gateways.outlet import Listener
 from emulator.gateways.spot_ws_v2 import codec, feeds
 from emulator.gateways.spot_ws_v2.level3 import Level3Feed
+from emulator.gateways.spot_ws_v2.private import USD
 from emulator.gateways.venue import Venue
 
 GOING_AWAY = 1001
@@ -41,6 +42,7 @@ class Publisher:
         self.sessions: dict[Listener, None] = {}
         """Everybody who is connected: who hears of the venue's status."""
         venue.listen(self.hear)
+        venue.advisories.listen(self._advised)
 
     def join(self, key: FeedKey, subscriber: Subscriber, *, snapshot: bool) -> bytes | None:
         """Subscribe; return the snapshot's payload when one was asked for."""
@@ -116,10 +118,21 @@ class Publisher:
             market = self._venue.engine.markets[event.pair]
             self._instruments.broadcast(feeds.instrument_update(market))
             return
-        for session in list(self.sessions):
-            session.send(codec.status_changed(event.status.value))
-            if event.status is TradingStatus.MAINTENANCE:
+        self._tell_status()
+        if event.status is TradingStatus.MAINTENANCE:
+            for session in list(self.sessions):
                 session.end(GOING_AWAY)
+
+    def _tell_status(self) -> None:
+        """Tell everybody how the venue is, and what is announced."""
+        told = self._venue.told(codec.ADVISORY_DECIMALS)
+        frame = codec.status(self._venue.engine.system.value, None, told)
+        for session in list(self.sessions):
+            session.send(frame)
+
+    def _advised(self) -> None:
+        if self._venue.wires.status_advisories == "on":
+            self._tell_status()
 
     def _feed(self, key: FeedKey) -> Feed:
         channel, pair, detail = key
@@ -153,7 +166,13 @@ class Publisher:
         return feeds.TradeFeed(self._venue.engine.catalogue.pairs[pair])
 
     def _make_ticker(self, pair: str, _: str) -> Feed:
-        return feeds.TickerFeed(self._venue.engine.markets[pair], self._venue.tape.pairs[pair])
+        venue, market = self._venue, self._venue.engine.markets[pair]
+        if venue.wires.ticker == "volume_usd":
+            quote = market.instrument.quote.id
+            return feeds.TickerFeed(
+                market, venue.tape.pairs[pair], lambda: venue.engine.valuation.rate(quote, USD)
+            )
+        return feeds.TickerFeed(market, venue.tape.pairs[pair])
 
     def _make_ohlc(self, pair: str, interval: int) -> Feed:
         instrument = self._venue.engine.catalogue.pairs[pair]

@@ -15,6 +15,17 @@ from emulator.gateways.order_fields import PERCENT_DECIMALS
 from emulator.gateways.spot_ws_v2.codec import string
 from emulator.gateways.tape import Candle
 
+USD = "ZUSD"
+_USD_DECIMALS = 4
+
+
+def usd_decimals(pair: Instrument) -> int:
+    """Return the decimals of ``fee_usd_equiv``: the cost's in pairs quoted in USD, else those of USD itself.
+
+    Recorded of both (BTC/USD, FET/USD, ADX/USD in 2024; BTC/USDT in 2026).
+    """
+    return pair.cost_decimals if pair.quote.id == USD else _USD_DECIMALS
+
 
 def _qty(pair: Instrument, quantity: int) -> str:
     return text(quantity, pair.lot_decimals)
@@ -40,34 +51,35 @@ def _limit(order: Order) -> str:
     """Return what an order row tells of prices."""
     pair = order.instrument
     limit, _ = descriptions.terms(order)
-    row = ""
+    kind = price = shown = ""
     if limit is not None:
-        row = f'"limit_price_type":"{_kind(limit)}","limit_price":{_price_of(pair, limit)},'
+        kind, price = f'"limit_price_type":"{_kind(limit)}",', f'"limit_price":{_price_of(pair, limit)},'
     if order.type is OrderType.ICEBERG:
-        row += f'"display_qty":{_qty(pair, order.display)},'
+        shown = f'"display_qty":{_qty(pair, order.display)},'
     if order.trigger is None:
-        return row + f'"stop_price":{_price(pair, 0)},'
+        return f'{kind}{price}{shown}"stop_price":{_price(pair, 0)},'
     stop, reference = _price(pair, order.trigger.price), order.trigger.reference.value
-    return row + f'"stop_price":{stop},"trigger":"{reference}",{_triggers(order)},'
+    return f'{kind}{_triggers(order)},"stop_price":{stop},{price}"trigger":"{reference}",'
 
 
 def _triggers(order: Order) -> str:
-    """Return the object ``triggers``."""
+    """Return the object ``triggers``: keys by the alphabet, ``actual_price`` where it is not ``price``."""
     trigger, pair = order.trigger, order.instrument
     assert trigger is not None  # noqa: S101 - asked for orders with a trigger only
     given = trigger.offset or trigger.price
-    parts = [
-        f'"reference":"{trigger.reference.value}"',
-        f'"price":{_price_of(pair, given)}',
-        f'"price_type":"{_kind(given)}"',
-        f'"actual_price":{_price(pair, trigger.price)}',
-    ]
-    if trigger.trails:
-        parts.append(f'"peak_price":{_price(pair, trigger.peak)}')
+    parts = [] if isinstance(given, int) else [f'"actual_price":{_price(pair, trigger.price)}']
     if trigger.fired_ns:
         parts.append(f'"last_price":{_price(pair, trigger.fired_price)}')
+    if trigger.trails:
+        parts.append(f'"peak_price":{_price(pair, trigger.peak)}')
+    parts += [
+        f'"price":{_price_of(pair, given)}',
+        f'"price_type":"{_kind(given)}"',
+        f'"reference":"{trigger.reference.value}"',
+        f'"status":"{"triggered" if trigger.fired_ns else "untriggered"}"',
+    ]
+    if trigger.fired_ns:
         parts.append(f'"timestamp":"{rfc3339(trigger.fired_ns)}"')
-    parts.append(f'"status":"{"triggered" if trigger.fired_ns else "untriggered"}"')
     return f'"triggers":{{{",".join(parts)}}}'
 
 
@@ -138,7 +150,7 @@ def _order_row(order: Order, exec_type: str, state: str, cost: int, fee_usd: str
     if order.cash:
         cash = text(pair.reported_cost(order.cash), pair.cost_decimals)
         size = f'"cash_order_qty":{cash}'
-    fee = text(0, pair.cost_decimals) if fee_usd == 0 else fee_usd
+    fee = text(0, usd_decimals(pair)) if fee_usd == 0 else fee_usd
     return (
         f'{{"order_id":"{order.txid}","symbol":"{pair.symbol}",{size},'
         f'"cum_cost":{_cost(order, cost)},"time_in_force":"{order.tif.value}","exec_type":"{exec_type}",'
@@ -173,29 +185,32 @@ def execution_status(order: Order, time_ns: int) -> str:
 def execution_trade(event: Filled, fee_usd: str, fee_asset: Asset) -> str:
     """Row ``trade``: one fill, with the order's totals after it."""
     order, trade = event.order, event.trade
-    totals = (
+    state = (
+        f'"order_type":"{order.type.value}","timestamp":"{rfc3339(trade.time_ns)}",'
         f'"order_status":"partially_filled","cum_qty":{_qty(order.instrument, trade.cum_qty)},'
         f'"cum_cost":{_cost(order, trade.cum_cost)},'
         f'"avg_price":{_average(order, trade.cum_cost, trade.cum_qty)},'
     )
-    return _trade_row(order, trade, totals, fee_usd, fee_asset)
+    return _trade_row(order, trade, state, fee_usd, fee_asset)
 
 
 def execution_past_trade(order: Order, trade: TradeRecord, fee_usd: str, fee_asset: Asset) -> str:
     """Row of a fill in the snapshot: without the order's totals."""
-    return _trade_row(order, trade, '"order_status":"filled",', fee_usd, fee_asset)
+    state = (
+        f'"order_status":"filled","order_type":"{order.type.value}","timestamp":"{rfc3339(trade.time_ns)}",'
+    )
+    return _trade_row(order, trade, state, fee_usd, fee_asset)
 
 
-def _trade_row(order: Order, trade: TradeRecord, totals: str, fee_usd: str, fee_asset: Asset) -> str:
+def _trade_row(order: Order, trade: TradeRecord, state: str, fee_usd: str, fee_asset: Asset) -> str:
     pair = order.instrument
     fee = text(trade.fee, order.fee_decimals)
     return (
         f'{{"order_id":"{order.txid}",{_ids(order)},"exec_id":"{trade.exec_id}","exec_type":"trade",'
         f'"trade_id":{trade.trade_id},"symbol":"{pair.symbol}","side":"{order.side.value}",'
         f'"last_qty":{_qty(pair, trade.qty)},"last_price":{_price(pair, trade.price)},'
-        f'"liquidity_ind":"{"m" if trade.maker else "t"}","cost":{_cost(order, trade.cost)},'
-        f'"order_type":"{order.type.value}","timestamp":"{rfc3339(trade.time_ns)}",{totals}'
-        f'"fee_usd_equiv":{fee_usd},{_margin(order, trade)}'
+        f'"liquidity_ind":"{"m" if trade.maker else "t"}",{_margin(order, trade)}'
+        f'"cost":{_cost(order, trade.cost)},{state}"fee_usd_equiv":{fee_usd},'
         f'"fees":[{{"asset":"{fee_asset.name}","qty":{fee}}}]}}'
     )
 
@@ -264,17 +279,35 @@ def balance_row(asset: Asset, balance: int) -> str:
     """Row of the balances snapshot."""
     amount = text(balance, asset.decimals)
     return (
-        f'{{"asset":"{asset.name}","asset_class":"currency","balance":{amount},'
-        f'"wallets":[{{"type":"spot","id":"main","balance":{amount}}}]}}'
+        f'{{"asset":"{asset.name}","asset_class":"currency",'
+        f'"wallets":[{{"type":"spot","id":"main","balance":{amount}}}],"balance":{amount}}}'
     )
+
+
+_CATEGORIES = {
+    "margin": "margin-trade",
+    "rollover": "marginrollover",
+    "settled": "margin-settle",
+    "staking": "staking-rewards",
+}
+"""Categories that are not the type's own word."""
+_SUBTYPES = frozenset(
+    {
+        *("spotfromfutures", "spottofutures", "stakingfromspot", "spotfromstaking"),
+        *("stakingtospot", "spottostaking"),
+    }
+)
+"""Those that Kraken documents for this channel."""
 
 
 def ledger_row(entry: LedgerEntry, asset: Asset) -> str:
     """Row of a balances update: one ledger entry."""
     decimals = asset.decimals
+    subtype = f'"subtype":"{entry.subtype}",' if entry.subtype in _SUBTYPES else ""
     return (
         f'{{"ledger_id":"{entry.id}","ref_id":"{entry.refid}","timestamp":"{rfc3339(entry.time_ns)}",'
-        f'"type":"{entry.type}","asset":"{asset.name}","asset_class":"currency","category":"{entry.type}",'
+        f'"type":"{entry.type}",{subtype}"asset":"{asset.name}","asset_class":"currency",'
+        f'"category":"{_CATEGORIES.get(entry.type, entry.type)}",'
         f'"wallet_type":"spot","wallet_id":"main","amount":{text(entry.amount, decimals)},'
         f'"fee":{text(entry.fee, decimals)},"balance":{text(entry.balance, decimals)}}}'
     )

@@ -16,7 +16,7 @@ from emulator.gateways.roles import PRIVATE_ELSEWHERE, PUBLIC_ELSEWHERE, Role
 from emulator.gateways.spot_ws_v2 import codec
 from emulator.gateways.spot_ws_v2.channels import CHANNELS, Channel
 from emulator.gateways.spot_ws_v2.codec import Request
-from emulator.gateways.spot_ws_v2.params import check
+from emulator.gateways.spot_ws_v2.params import check, missing
 from emulator.gateways.spot_ws_v2.private import PrivateChannels, Subscription
 from emulator.gateways.spot_ws_v2.publisher import FeedKey, Publisher
 from emulator.gateways.spot_ws_v2.trading import METHODS
@@ -63,7 +63,8 @@ class Session:
         self.send = outlet.send
         self.post = outlet.post
         self.end = outlet.close
-        self.send(codec.status(self.venue.engine.system.value, connection_id))
+        told = self.venue.told(codec.ADVISORY_DECIMALS)
+        self.send(codec.status(self.venue.engine.system.value, connection_id, told))
         gateway.publisher.sessions[self] = None
 
     def receive(self, data: bytes | str) -> None:
@@ -72,18 +73,26 @@ class Session:
         try:
             request = codec.decode(data)
         except codec.MalformedError:
-            self.send(codec.failure(None, None, "Malformed request", in_ns, self.venue.clock.now_ns()))
+            out_ns = self.venue.clock.now_ns()
+            self.send(codec.failure(codec.NO_METHOD, None, "Malformed request", in_ns, out_ns))
             return
         handler = _REQUESTS.get(request.method)
         try:
-            if handler is None:
-                request = msgspec.structs.replace(request, method="subscribe")
-                raise VenueError("Unsupported event")
+            if handler is None or request.fault:
+                self._refuse_faulty(request, in_ns)
+                return
             if not self._trades and request.method in METHODS:
                 raise VenueError(PRIVATE_ELSEWHERE)
             handler(self, request, in_ns)
         except VenueError as error:
             self.fail(request, str(error), in_ns)
+
+    def _refuse_faulty(self, request: Request, in_ns: int) -> None:
+        """Refuse a request that names no method there is, or that has what none may have at its top level."""
+        if request.method in _REQUESTS or (request.method == codec.NO_METHOD and request.fault):
+            self.fail(request, request.fault, in_ns, request.symbol)
+        else:
+            self.fail(msgspec.structs.replace(request, method="subscribe"), "Unsupported event", in_ns)
 
     @property
     def busy(self) -> bool:
@@ -197,9 +206,13 @@ class Session:
         """Return the channel of a subscribe or unsubscribe request, its parameters checked."""
         params = request.params
         name = params.get("channel")
+        if name is None:
+            raise missing("channel")
+        if type(name) is not str:
+            raise VenueError("Channel field must be a string")
         if name == "status":
             raise VenueError("Symbol(s) not found")
-        channel = CHANNELS.get(name) if isinstance(name, str) else None
+        channel = CHANNELS.get(name)
         if channel is None:
             raise VenueError("Subscription name invalid")
         level3 = channel.name == "level3"
@@ -224,8 +237,6 @@ def _unsubscribe(session: Session, request: Request, in_ns: int) -> None:
 
 
 def _ping(session: Session, request: Request, in_ns: int) -> None:
-    if request.has_params:
-        raise VenueError("Unsupported field: 'params' for the given msg type: ping")
     session.send(codec.pong(request.req_id, in_ns, session.venue.clock.now_ns()))
 
 

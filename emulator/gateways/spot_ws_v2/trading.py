@@ -8,7 +8,7 @@ from emulator.engine.accounts import Account
 from emulator.engine.events import Accepted, Amended, CancelAfterSet, CancelledAll, Event
 from emulator.engine.instruments import Instrument
 from emulator.engine.orders import Order
-from emulator.engine.spot import BATCH
+from emulator.engine.spot import BATCH, SpotEngine
 from emulator.gateways import order_fields, ordering
 from emulator.gateways.errors import BAD_ARGUMENTS, PERMISSION_DENIED, VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
@@ -24,6 +24,7 @@ from emulator.gateways.spot_ws_v2.params import (
     STRING,
     Spec,
     check,
+    elements,
     required,
 )
 
@@ -96,13 +97,13 @@ def _checked(session: "Session", request: Request, spec: Spec, permissions: froz
     return key
 
 
-def _ids(order: Order) -> str:
-    """Return the identifiers of a new order for a reply."""
+def _ids(order: Order | commands.PlaceOrder, txid: str) -> str:
+    """Return the identifiers of a new order for a reply, in alphabetical order; no id for a mere check."""
     if order.cl_ord_id is not None:
-        return f'{{"order_id":"{order.txid}","cl_ord_id":{codec.string(order.cl_ord_id)}}}'
+        return f'{{"cl_ord_id":{codec.string(order.cl_ord_id)},"order_id":"{txid}"}}'
     if order.userref is not None:
-        return f'{{"order_id":"{order.txid}","order_userref":{order.userref}}}'
-    return f'{{"order_id":"{order.txid}"}}'
+        return f'{{"order_id":"{txid}","order_userref":{order.userref}}}'
+    return f'{{"order_id":"{txid}"}}'
 
 
 _ADD: Spec = {**orders.ORDER, **_REQUEST}
@@ -115,19 +116,19 @@ def add_order(session: "Session", request: Request, in_ns: int) -> None:
     command = orders.place_order(params, _pair(session, params), key.account, _deadline(session, params))
     if params.get("validate"):
         ordering.check(session.venue.engine, command, session.venue.clock.now_ns())
-        session.succeed(request, '{"order_id":""}', in_ns)
+        session.succeed(request, _ids(command, ""), in_ns)
         return
 
     def reply(events: list[Event]) -> None:
         accepted = ordering.answer(events)
         assert isinstance(accepted, Accepted)  # noqa: S101 - the only answer to a PlaceOrder
-        session.succeed(request, _ids(accepted.order), in_ns)
+        session.succeed(request, _ids(accepted.order, accepted.order.txid), in_ns)
 
     session.execute(command, request, in_ns, reply)
 
 
 def batch_add(session: "Session", request: Request, in_ns: int) -> None:
-    """``batch_add``: the batch is validated as a whole, then each order lives or fails by itself."""
+    """``batch_add``: what cannot be read refuses the whole batch; else each order fails by itself."""
     spec: Spec = {**_REQUEST, "orders": ARRAY}
     key = _checked(session, request, spec, _MODIFY)
     params, venue = request.params, session.venue
@@ -139,26 +140,43 @@ def batch_add(session: "Session", request: Request, in_ns: int) -> None:
     for row in rows:
         check(row, orders.ORDER, _WHERE[request.method])
         batch.append(orders.place_order(row, pair, key.account, deadline_ns, len(rows)))
-    ordering.check_batch(venue.engine, batch, venue.clock.now_ns())
+
+    def reply(rows: list[tuple[str, bool]]) -> None:
+        result = f"[{','.join(row for row, _ in rows)}]"
+        if all(good for _, good in rows):
+            session.succeed(request, result, in_ns)
+        else:
+            out_ns = venue.clock.now_ns()
+            session.send(codec.partly(request.method, request.req_id, result, in_ns, out_ns))
+
     if params.get("validate"):
-        session.succeed(request, "[" + ",".join(['{"order_id":""}'] * len(batch)) + "]", in_ns)
-        return
-
-    def reply(outcomes: list[list[Event]]) -> None:
-        session.succeed(request, f"[{','.join(map(_outcome, batch, outcomes))}]", in_ns)
-
-    venue.execute_all(batch, reply)
+        now_ns = venue.clock.now_ns()
+        reply([_checked_row(venue.engine, command, now_ns) for command in batch])
+    else:
+        venue.execute_all(batch, lambda outcomes: reply([_placed_row(events) for events in outcomes]))
 
 
-def _outcome(command: commands.PlaceOrder, events: list[Event]) -> str:
+def _checked_row(engine: SpotEngine, command: commands.PlaceOrder, now_ns: int) -> tuple[str, bool]:
+    """Return an order's row of the reply to a batch that is only validated, and whether it is sound."""
+    try:
+        ordering.check(engine, command, now_ns)
+    except VenueError as error:
+        return _refused_row(error), False
+    return '{"validation":"Validated Successfully"}', True
+
+
+def _placed_row(events: list[Event]) -> tuple[str, bool]:
+    """Return an order's row of the reply to a batch, and whether it was placed."""
     try:
         accepted = ordering.answer(events)
     except VenueError as error:
-        ids = "" if command.cl_ord_id is None else f',"cl_ord_id":{codec.string(command.cl_ord_id)}'
-        ids += "" if command.userref is None else f',"order_userref":{command.userref}'
-        return f'{{"error":{codec.string(str(error))}{ids}}}'
+        return _refused_row(error), False
     assert isinstance(accepted, Accepted)  # noqa: S101 - the only answer to a PlaceOrder
-    return _ids(accepted.order)
+    return _ids(accepted.order, accepted.order.txid), True
+
+
+def _refused_row(error: VenueError) -> str:
+    return f'{{"error":{codec.string(str(error))}}}'
 
 
 def amend_order(session: "Session", request: Request, in_ns: int) -> None:
@@ -222,6 +240,7 @@ def edit_order(session: "Session", request: Request, in_ns: int) -> None:
     session.execute(command, request, in_ns, reply)
 
 
+_NAMED_BY = {"order_id": STRING, "cl_ord_id": STRING, "order_userref": INTEGER}
 _CANCEL_ORDER: Spec = {"order_id": ARRAY, "cl_ord_id": ARRAY, "order_userref": ARRAY, "token": STRING}
 
 
@@ -229,17 +248,14 @@ def cancel_order(session: "Session", request: Request, in_ns: int) -> None:
     """``cancel_order``: one reply per order."""
     key = _checked(session, request, _CANCEL_ORDER, _CANCEL)
     params = request.params
-    targets = [
-        (name, value) for name in ("order_id", "cl_ord_id", "order_userref") for value in params.get(name, ())
-    ]
+    targets = [(name, value) for name, kind in _NAMED_BY.items() for value in elements(params, name, kind)]
     if not 0 < len(targets) <= ordering.MOST_CANCELS:
         raise VenueError(BAD_ARGUMENTS)
     account = session.venue.engine.accounts[key.account]
     for name, value in targets:
         for command, result in _cancels(account, name, value):
             if command is None:
-                text = value if isinstance(value, str) else ""
-                unknown = ordering.unknown_order(text if name == "order_id" else None)
+                unknown = ordering.unknown_order(value if name == "order_id" else None)
                 session.fail(request, str(unknown), in_ns)
                 continue
 
@@ -253,13 +269,13 @@ def cancel_order(session: "Session", request: Request, in_ns: int) -> None:
 def _cancels(account: Account, name: str, value: Any) -> list[tuple[commands.CancelOrder | None, str]]:
     """Return a command and the reply's result for each order that ``name``: ``value`` means."""
     if name == "order_userref":
-        found = ordering.named_orders(account, value) if type(value) is int else []
+        found = ordering.named_orders(account, value)
         return [
             (commands.CancelOrder(account=account.name, txid=o.txid), f'{{"order_id":"{o.txid}"}}')
             for o in found
         ] or [(None, "")]
     known = account.open if name == "order_id" else account.by_cl_ord_id
-    if not isinstance(value, str) or value not in known:
+    if value not in known:
         return [(None, "")]
     command = commands.CancelOrder(
         account=account.name,
@@ -273,10 +289,9 @@ def batch_cancel(session: "Session", request: Request, in_ns: int) -> None:
     """``batch_cancel``: by order id, userref (as text) or client id; the count of those that were open."""
     spec: Spec = {"orders": ARRAY, "cl_ord_id": ARRAY, "token": STRING}
     key = _checked(session, request, spec, _CANCEL)
-    ids, cl_ord_ids = request.params.get("orders", []), request.params.get("cl_ord_id", [])
+    ids = elements(request.params, "orders", STRING)
+    cl_ord_ids = elements(request.params, "cl_ord_id", STRING)
     if not 2 <= len(ids) + len(cl_ord_ids) <= ordering.MOST_CANCELS:
-        raise bad_argument("orders")
-    if not all(type(value) in (str, int) for value in (*ids, *cl_ord_ids)):
         raise bad_argument("orders")
     account, venue = session.venue.engine.accounts[key.account], session.venue
     found = {order.txid: None for value in ids for order in ordering.named_orders(account, value)}
