@@ -100,7 +100,7 @@ class Doors:
         When its time is up it is aborted, or ``overdue`` is called.
         """
         visit = Visit(self, transport, overdue or transport.abort, limit_s)
-        share = self.most if visit.address.startswith(_LOOPBACK) else max(1, int(self.most * SHARE))
+        share = inf if visit.address.startswith(_LOOPBACK) else max(1, int(self.most * SHARE))
         of_this = self._of.get(visit.address, 0)
         if of_this >= share or (len(self._inside) >= self.most and not self._make_room()):
             self._refuse(visit, of_this)

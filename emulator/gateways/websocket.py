@@ -123,7 +123,7 @@ class Connection(asyncio.Protocol):
         self._id = connection_id
         self._buffer = bytearray()
         self._needed = 0
-        """Bytes that the frame at the start of the buffer needs to be whole, as far as is known."""
+        """Bytes at which to look at the buffer again: its first frame is whole then, or that one's header."""
         self._shaking = True
         """Whether the handshake is still to come."""
         self._open = False
@@ -199,11 +199,11 @@ class Connection(asyncio.Protocol):
 
     def _keep(self, data: bytes, start: int, payload: int, end: int) -> None:
         """Keep the beginning of a frame until there is more, unless it is wrong already."""
-        size = len(data)
-        if payload <= size:
+        header_is_whole = payload <= len(data)
+        if header_is_whole:
             self._check(data[start], data[start + 1], end - payload)
         self._buffer += data[start:] if start else data
-        self._needed = end - start
+        self._needed = (end if header_is_whole else payload) - start
         self._look_ahead()
 
     def _look_ahead(self) -> None:
