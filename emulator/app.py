@@ -463,7 +463,7 @@ async def _run(app: App, *, as_json: bool) -> None:
     loop, stopped = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopped.set)
-    file = EndpointsFile(app.settings.endpoints_file)
+    file = EndpointsFile(app.settings.endpoints_file, app.settings.trust_folder)
     try:
         await app.start()
         endpoints = app.endpoints_json()

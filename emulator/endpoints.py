@@ -130,7 +130,7 @@ def place(host: str, port: int) -> str:
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
-    """Write a file whole: a reader sees all of it or nothing.  What is left of ``mode`` is up to the umask."""
+    """Write a file whole: a reader sees all of it or nothing.  The umask takes from ``mode``."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         partial.unlink(missing_ok=True)  # or it would keep its mode
@@ -145,7 +145,7 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
 class EndpointsFile:
     """The endpoints file: there while everything answers, if one is wanted at all.
 
-    It has the accounts' keys, so it is for its owner only, but in ``shared``: a folder for clients of other users.
+    It has the accounts' keys, so it is its owner's only, but in ``shared``: a folder for other users' clients.
     Making one removes what an earlier run left, which would be taken for this one's; SettingsError where no
     file can be written.
     """

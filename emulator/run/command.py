@@ -78,7 +78,7 @@ def _run(
     )
     settings, passed_over = _chosen(load(arguments, os.environ, config), shared=shared)
     app = App(settings, kraken_ports=True)
-    kept = EndpointsFile(settings.endpoints_file)
+    kept = EndpointsFile(settings.endpoints_file, settings.trust_folder)
 
     def say(text: str) -> None:
         if not quiet:

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from emulator.gateways import outflow, tls
+from emulator.gateways import doors, outflow, tls
 from emulator.gateways.fix import server, wire
 from tests.fix.messages import new_id
 from tests.fix.served import Served, serving
@@ -40,6 +40,32 @@ def test_a_tls_handshake_that_takes_too_long_is_cut_off(inside, monkeypatch, sai
         end.sendall(said)
         with contextlib.suppress(ConnectionResetError):
             assert end.recv(100) == b""
+
+
+def test_fix_connections_count_with_all_others_and_leave_once(served):
+    counted = served.server.doors
+    ends = [plain(served) for _ in range(3)]
+    ends[1].sendall(b"8")
+    ends[2].sendall(b"\x16\x03\x01\x02")
+    wait_until(lambda: len(counted) == 3, 10, "all are counted")
+    client = served.client()
+    client.logon()
+    assert len(counted) == 4
+    for end in ends:
+        end.close()
+    client.logout()
+    wait_until(lambda: not len(counted), 10, "all are counted out")
+
+
+def test_who_does_not_close_after_the_logout_is_let_go(served, monkeypatch):
+    monkeypatch.setattr(doors, "LOOK_S", 0.01)
+    monkeypatch.setattr(server, "CLOSE_S", 0.05)
+    monkeypatch.setattr(outflow, "MOST_UNSENT", 1 << 30)
+    client = served.client()
+    client.logon()
+    word = "x" * 60_000
+    client.raw(b"".join(client.message("1", (112, word)) for _ in range(400)) + client.message("5"))
+    wait_until(lambda: not served.server.connections, 20, "it has not read, and is gone all the same")
 
 
 def test_who_has_logged_on_in_time_stays(served, monkeypatch):

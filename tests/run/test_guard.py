@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -236,3 +237,34 @@ def test_one_look_up_is_one_time_however_many_kinds_of_record_it_asks_for():
         tally.add("name example.com", kind)
     assert str(tally) == "name example.com (2 times)"
     assert str(Tally(print)) == ""
+
+
+# What it is not: a wall against a command that wants out
+
+NETWORK = "readlink /proc/self/ns/net"
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("nsenter"), reason="needs root and nsenter")
+def test_root_can_leave_on_purpose_and_the_page_says_so():
+    try:
+        outside = os.readlink("/proc/1/ns/net")
+    except OSError:
+        pytest.skip("the first process is not to be looked at")
+    inside, entered = run("sh", "-c", f"{NETWORK}; nsenter --net=/proc/1/ns/net {NETWORK}").stdout.split()
+    assert inside != outside
+    assert entered == outside
+    assert "nsenter" in (ROOT / "docs/run.md").read_text()
+
+
+def test_sockets_that_are_files_lead_out_and_the_page_says_so(tmp_path):
+    place = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(place)
+        listener.listen()
+        code = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect({place!r}); s.send(b'x')"
+        assert run(sys.executable, "-c", code).returncode == 0
+        listener.settimeout(30)
+        end, _ = listener.accept()
+        with end:
+            assert end.recv(1) == b"x"
+    assert "docker.sock" in (ROOT / "docs/run.md").read_text()
