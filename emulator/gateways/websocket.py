@@ -49,6 +49,8 @@ HEARTBEAT_S = 1.0
 FIRST_HEARTBEAT_S = 0.5
 IDLE_S = 60.0
 """A connection without subscriptions is closed after this long without a whole message, ping or pong."""
+MOST_IGNORED = 1 << 20
+"""Bytes that a client may still send after the end of its session; more are not read."""
 FRAMES_AT_ONCE = 64
 """Frames of one connection that are answered before others get a turn."""
 FLUSH_CHUNK = 16
@@ -130,6 +132,8 @@ class Connection(asyncio.Protocol):
         """Whether messages are taken and sent."""
         self._reading = False
         """Whether frames are read: while it is open, and then until the client's Close."""
+        self._ignored = 0
+        """Bytes that came after the end."""
         self._fragments = Fragments()
         self._session: Session | None = None
         self._posted: list[bytes] = []
@@ -168,8 +172,16 @@ class Connection(asyncio.Protocol):
                 self._frames(data)
             elif self._shaking:
                 self._shake_hands(data)
+            else:
+                self._ignore(len(data))
         except FaultError as fault:
             self._fail(fault)
+
+    def _ignore(self, size: int) -> None:
+        """Leave what comes after the end; one who sends without end is not read, and soon cut off."""
+        self._ignored += size
+        if self._ignored > MOST_IGNORED:
+            self._transport.pause_reading()
 
     def _frames(self, data: bytes) -> None:
         position, size = 0, len(data)
