@@ -4,13 +4,14 @@ VENV   ?= .venv
 BIN     = $(VENV)/bin
 TIER   ?= local
 ARGS   ?=
+PYTHON2 ?= python2
 
 # Containers: docker with its compose, else podman with podman-compose.
 ENGINE  ?= $(shell command -v docker >/dev/null && docker info >/dev/null 2>&1 && echo docker || command -v podman)
 COMPOSE ?= $(shell if [ "$(ENGINE)" = docker ] && docker compose version >/dev/null 2>&1; then echo docker compose; else command -v podman-compose; fi)
 BUILD   ?= $(if $(findstring podman,$(ENGINE)),--format docker)
 
-.PHONY: help emulate test netem style types bench demo containers dist setup clean
+.PHONY: help emulate test netem style types bench autobahn demo containers dist setup clean
 
 help:      ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -37,6 +38,9 @@ types: setup   ## mypy --strict
 bench: setup   ## order→ack beside the bare stack, as ratios
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
+autobahn: setup   ## the test suite of RFC 6455, which needs an old Python: make autobahn PYTHON2=python2.7
+	$(BIN)/python -m tests.autobahn $(PYTHON2) .autobahn
+
 demo:      ## ccxt, python-kraken-sdk and QuickFIX in containers at three tiers; Ctrl-C ends it
 	@[ -n "$(COMPOSE)" ] || { echo "make demo needs docker compose or podman-compose (make emulate needs neither)"; exit 1; }
 	@trap : INT; $(DEMO) up --build; $(DEMO) down --volumes
@@ -55,7 +59,7 @@ dist: setup   ## the wheel and the source archive, into dist/
 setup: $(VENV)/.dev   ## the virtual environment, with what the tests need
 
 clean:     ## remove what was set up
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache dist
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .autobahn dist
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

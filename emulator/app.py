@@ -29,6 +29,7 @@ from emulator.engine.commands import Deposit
 from emulator.engine.spot import SpotEngine
 from emulator.gateways.access import Entrance, Network, guarded
 from emulator.gateways.authority import WILDCARDS, Authority, Certificate
+from emulator.gateways.doors import Doors, ask_for_descriptors
 from emulator.gateways.front import proxy
 from emulator.gateways.front import server as front
 from emulator.gateways.front.targets import Place
@@ -118,6 +119,8 @@ class App:
         self._deposits: list[Deposit] = []
         """What the profile gives to the accounts."""
         self._front: front.Server | None = None
+        self._doors = Doors()
+        """Everybody who is connected to a port of the venue."""
         self._fix: FixServer | None = None
         self._fix_state = self.state.folder / "fix" if settings.state and settings.fix == "on" else None
         self.goes_on = self._fix_state is not None and any(self._fix_state.glob("*"))
@@ -154,7 +157,7 @@ class App:
 
     def _build_for_good(self, queue: DueQueue) -> Venue:
         """Build what lives as long as the process, and keep the collector from walking it in a busy hour."""
-        front.ask_for_descriptors()
+        ask_for_descriptors()
         gc.disable()
         try:
             venue = self._build(queue)
@@ -169,7 +172,8 @@ class App:
         """Build the venue and its gateways."""
         venue = self._build_venue()
         first_id = int.from_bytes(os.urandom(7), "big") << 8
-        self._front = front.Server(venue, first_id, queue.until, self._tap)
+        self._doors = Doors()  # now, as it depends on the limit of open files
+        self._front = front.Server(venue, first_id, queue.until, self._tap, self._doors)
         if self.settings.fix == "on":
             self._fix = self._fix_server(venue)
             self._fix.start()
@@ -220,6 +224,7 @@ class App:
                 self.tls.contexts,
                 self._fix_protocols if self._fix is not None else None,
                 self._proxy_protocols if self.settings.proxy else None,
+                doors=self._doors,
                 kraken_ports=self._kraken_ports,
             )
             if measured:
@@ -264,7 +269,7 @@ class App:
             )
         except OSError as error:
             raise SettingsError(f"cannot keep FIX sessions (--state): {error}") from None
-        return Server(gateway, tls_only=settings.fix_tls == "only", tap=self._tap)
+        return Server(gateway, tls_only=settings.fix_tls == "only", tap=self._tap, doors=self._doors)
 
     async def _open_control(self, venue: Venue) -> None:
         """Open the port by which links are changed while clients are connected."""

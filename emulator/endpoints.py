@@ -136,11 +136,13 @@ def place(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole: a reader sees all of it or nothing."""
+def write_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Write a file whole: a reader sees all of it or nothing.  The umask takes from ``mode``."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        partial.write_bytes(content)
+        partial.unlink(missing_ok=True)  # or it would keep its mode
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(content)
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
@@ -150,12 +152,16 @@ def write_atomically(path: Path, content: bytes) -> None:
 class EndpointsFile:
     """The endpoints file: there while everything answers, if one is wanted at all.
 
+    It has the accounts' keys: its owner reads it, and everybody in ``shared``, a folder for others' clients.
     Making one removes what an earlier run left, which would be taken for this one's; SettingsError where no
     file can be written.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, shared: str = "") -> None:
         self._path = Path(path) if path else None
+        self._mode = 0o600
+        if self._path is not None and shared and self._path.parent.resolve() == Path(shared).resolve():
+            self._mode = 0o644
         self._written = b""
         if self._path is not None:
             try:
@@ -168,7 +174,7 @@ class EndpointsFile:
         """Say that everything answers, and where."""
         if self._path is not None:
             self._written = msgspec.json.encode(endpoints)
-            write_atomically(self._path, self._written)
+            write_atomically(self._path, self._written, self._mode)
 
     def withdraw(self) -> None:
         """Remove it; one that says something else by now is another emulator's."""

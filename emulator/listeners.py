@@ -14,6 +14,7 @@ from emulator.addresses import apart
 from emulator.calibration import Calibration
 from emulator.endpoints import Endpoint
 from emulator.gateways.authority import WILDCARDS, Certificate
+from emulator.gateways.doors import Doors
 from emulator.gateways.fix.services import SERVICES, Service
 from emulator.gateways.front.proxy import ESTABLISHED, FIX_PORT, PLAIN_PORT, TLS_PORT, places
 from emulator.gateways.front.targets import Place
@@ -65,14 +66,16 @@ class Listeners:
         fix: Callable[[Tier, Service, ContextSource], ProtocolFactory] | None = None,
         proxy: Callable[[Tier, Mapping[Place, ProtocolFactory]], ProtocolFactory] | None = None,
         *,
+        doors: Doors | None = None,
         kraken_ports: bool = False,
     ) -> None:
         """Open the ports of all tiers; SettingsError for a port that cannot be had.
 
         ``plain`` gives each tier's protocols, ``guard`` puts below them what looks at a connection before all
         else, ``contexts`` gives TLS contexts from a version on, ``fix`` the protocols of a FIX service,
-        ``proxy`` those of an HTTP proxy to the places that it is given.  With ``kraken_ports`` each address
-        also listens on the ports that Kraken has; without its plain port where that cannot be had.
+        ``proxy`` those of an HTTP proxy to the places that it is given; ``doors`` counts TLS
+        handshakes.  With ``kraken_ports`` each address also listens on the ports that Kraken has; without its
+        plain port where that cannot be had.
         """
         settings = self._settings
         ways_in = [(t, p, tier, path) for t, tier in enumerate(tiers) for p, path in enumerate(tier.paths)]
@@ -85,7 +88,7 @@ class Listeners:
         tls, fix_tls = (contexts(hosts, least) for least in (LEAST_TLS, LEAST_FIX_TLS))
         rows = []
         for step, plain_at, (t, p, tier, path) in zip(steps, opened, ways_in, strict=True):
-            secure = over_tls(plain(tier), tls)
+            secure = over_tls(plain(tier), tls, doors)
             tls_at = await self._listen(tier, path, guard(tier, secure), settings.tls_port + step)
             as_kraken = kraken_ports and (self._apart or (t, p) == (0, 0))
             if as_kraken:

@@ -17,6 +17,8 @@ from emulator.control.managed import ManagedControl
 from emulator.control.rules import RuleError, Rules
 from emulator.control.tls import TlsControl, TlsError
 from emulator.control.venue import VenueControl, VenueError
+from emulator.gateways.doors import Doors
+from emulator.gateways.http_connection import BodyError, HttpConnection, read_body
 from emulator.link.listener import LinkError
 from emulator.link.live import ChangeError, Live, Path
 from emulator.link.schedule import LARGEST_BYTES, Schedule, ScheduleError, Trace, read_schedule, read_trace
@@ -28,6 +30,8 @@ PRIVATE_DOMAINS = (".test", ".internal", ".local", ".localhost")
 SHUTDOWN_S = 0.2
 DESCRIPTION = FilePath(__file__).with_name("openapi.json")
 """OpenAPI 3.1, held true by tests/control/test_openapi.py."""
+MOST_CONNECTIONS = 128
+"""Of the control API; they are beside those of the venue."""
 JSON, TOML, CSV = "application/json", "application/toml", "text/csv"
 _log = logging.getLogger(__name__)
 
@@ -107,11 +111,15 @@ class Server:
         self._schedules = schedules
         self._endpoints = endpoints
         self._names = names
-        self._http = web.Server(self._answer, access_log=None)
+        self._http = web.Server(self._answer)
+        self._doors = Doors(MOST_CONNECTIONS)
 
     async def listen(self, host: str, port: int) -> asyncio.Server:
         """Open the port; OSError when it cannot be had."""
-        return await asyncio.get_running_loop().create_server(self._http, host, port)
+        return await asyncio.get_running_loop().create_server(self._connection, host, port)
+
+    def _connection(self) -> HttpConnection:
+        return HttpConnection(self._doors, self._http)
 
     async def close(self) -> None:
         """End what is under way."""
@@ -335,11 +343,12 @@ def _own_type(request: web.BaseRequest) -> str:
 
 
 async def _text(request: web.BaseRequest) -> str:
-    body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > LARGEST_BYTES:
-            raise Refused(413, f"the body is larger than {LARGEST_BYTES >> 20} MiB")
+    try:
+        body = await read_body(request, LARGEST_BYTES)
+    except BodyError:
+        raise Refused(400, "the body is not whole, or not what its head says") from None
+    if len(body) > LARGEST_BYTES:
+        raise Refused(413, f"the body is larger than {LARGEST_BYTES >> 20} MiB")
     try:
         return body.decode()
     except UnicodeDecodeError:

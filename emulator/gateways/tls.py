@@ -7,11 +7,15 @@ import time
 from asyncio import sslproto
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import cast
 
 from emulator.gateways.authority import Authority, AuthorityError, Certificate
+from emulator.gateways.doors import CLOSE_S, Doors, Visit
 
 ContextSource = Callable[[], ssl.SSLContext]
 """Gives the TLS context of a connection that begins now; raises nothing."""
+HANDSHAKE_S = 10
+"""How long a handshake may take."""
 TRY_AGAIN_S = 3600.0
 """How long a running venue waits when its certificate ends soon and cannot be renewed."""
 _BY_NAME = {certificate.host: certificate for certificate in Certificate}
@@ -113,10 +117,35 @@ class Tls:
 
 
 class _Protocol(sslproto.SSLProtocol):
-    """asyncio's, except that a client whose handshake is refused hears the alert that says why."""
+    """asyncio's, except that a client whose handshake is refused hears the alert that says why.
+
+    While it shakes hands the connection counts as one that waits; after that its protocol has it counted.
+    """
 
     _app_state: sslproto.AppProtocolState
     _outgoing: ssl.MemoryBIO
+
+    visit: Visit | None = None
+    doors: Doors | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        if self.doors is not None:
+            self.visit = self.doors.enter(cast(asyncio.Transport, transport))
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._leave()
+        super().connection_lost(cast("Exception | None", exc))
+
+    def _on_handshake_complete(self, handshake_exc: BaseException | None) -> None:
+        if handshake_exc is None:
+            self._leave()
+        super()._on_handshake_complete(handshake_exc)
+
+    def _leave(self) -> None:
+        if self.visit is not None:
+            self.visit.leave()
+            self.visit = None
 
     def _fatal_error(self, exc: BaseException, message: str = "Fatal error on transport") -> None:
         refused = self._app_state is sslproto.AppProtocolState.STATE_INIT and isinstance(exc, ssl.SSLError)
@@ -128,23 +157,26 @@ class _Protocol(sslproto.SSLProtocol):
 
 
 def over_tls(
-    factory: Callable[[], asyncio.BaseProtocol], contexts: ContextSource, handshake_s: int | None = None
+    factory: Callable[[], asyncio.BaseProtocol], contexts: ContextSource, doors: Doors | None = None
 ) -> Callable[[], asyncio.BaseProtocol]:
     """Return a factory whose protocols speak TLS below those of ``factory``.
 
-    It stands above the link, so that TLS handshakes take the tier's round trips.  ``handshake_s`` bounds how
-    long these may take; asyncio's own bound is a minute.
+    It stands above the link, so that TLS handshakes take the tier's round trips.  ``doors`` counts who
+    has not shaken hands yet.
     """
 
     def protocol() -> asyncio.BaseProtocol:
-        return _Protocol(
+        made = _Protocol(
             asyncio.get_running_loop(),
             factory(),
             contexts(),
             None,  # type: ignore[arg-type]  # nobody waits for the handshake
             server_side=True,
             call_connection_made=True,
-            ssl_handshake_timeout=handshake_s,
+            ssl_handshake_timeout=HANDSHAKE_S,
+            ssl_shutdown_timeout=CLOSE_S,
         )
+        made.doors = doors
+        return made
 
     return protocol

@@ -1,8 +1,8 @@
-"""WebSocket connections: the websockets library's sans-I/O core, with a straight road for orders.
+"""WebSocket connections: frames in, messages out, with a straight road for orders.
 
-A whole, unfragmented text frame is unmasked and answered inside ``data_received``: no task, no
-queue.  Everything else (handshake, control frames, fragments, oversize, errors) goes through the
-library's protocol object, which is only ever fed whole frames.
+The handshake is the websockets library's. A whole, unfragmented text frame is unmasked and answered
+inside ``data_received``: no task, no queue. Everything else (control frames, fragments, what is wrong) takes
+the other road, through ``_other_frame``.
 """
 
 import asyncio
@@ -11,33 +11,55 @@ from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
-from websockets.frames import Frame, Opcode
 from websockets.http11 import Request as Handshake
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from emulator.gateways.framing import text_frame
+from emulator.gateways.doors import CLOSE_S, Doors, Visit
+from emulator.gateways.fragments import LARGEST_MESSAGE, Fragments
+from emulator.gateways.framing import (
+    CLOSE,
+    CONTROL,
+    GOING_AWAY,
+    INTERNAL_ERROR,
+    INVALID_DATA,
+    NORMAL,
+    PING,
+    PONG,
+    TEXT,
+    FaultError,
+    check_close,
+    check_header,
+    close_frame,
+    control_frame,
+    frame_bounds,
+    is_text,
+    text_frame,
+)
+from emulator.gateways.outflow import Outflow
 
 try:
     from websockets.speedups import apply_mask
 except ImportError:  # no compiled wheel for this platform: 5 us a frame slower
     from websockets.utils import apply_mask
 
-LARGEST_MESSAGE = 1 << 20
-"""Bytes; a larger message closes the connection with code 1009."""
-MOST_UNSENT = 16 << 20
-"""Bytes that may wait for a slow client before it is cut off."""
+HANDSHAKE_S = 20.0
+"""How long a handshake's head may take that does not come whole."""
 HEARTBEAT_S = 1.0
 FIRST_HEARTBEAT_S = 0.5
 IDLE_S = 60.0
-"""A connection without subscriptions is closed after this long without a message."""
-CLOSE_S = 2.0
-"""How long a peer may take to answer a close."""
+"""A connection without subscriptions is closed after this long without a whole message, ping or pong."""
+MOST_IGNORED = 1 << 20
+"""Bytes that a client may still send after the end of its session; more are not read."""
 FRAMES_AT_ONCE = 64
 """Frames of one connection that are answered before others get a turn."""
 FLUSH_CHUNK = 16
 """Connections written to before the loop gets a turn."""
 
+_PLAIN_TEXT = 0x80 | TEXT
+_LONGEST_HEADER = 14
+_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_END = b"\r\n\r\n"
 _log = logging.getLogger(__name__)
 
 
@@ -58,8 +80,9 @@ class Session(Protocol):
 class Server:
     """Makes connections, keeps count of them, and joins the market data of one moment into one write."""
 
-    def __init__(self, heartbeat: bytes, first_connection_id: int) -> None:
+    def __init__(self, heartbeat: bytes, first_connection_id: int, doors: Doors | None = None) -> None:
         self.heartbeat = heartbeat
+        self.doors = doors or Doors()
         self.connections: set[Connection] = set()
         self._next_id = first_connection_id
         self._waiting: deque[Connection] = deque()
@@ -88,7 +111,7 @@ class Server:
     def close(self) -> None:
         """Close every connection as the protocol says: going away."""
         for connection in list(self.connections):
-            connection.close(1001)
+            connection.close(GOING_AWAY)
 
 
 class Connection(asyncio.Protocol):
@@ -100,21 +123,25 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._make_session = session
         self._id = connection_id
-        self._core = ServerProtocol(max_size=LARGEST_MESSAGE, logger=_quiet)
         self._buffer = bytearray()
         self._needed = 0
-        """Bytes that the frame at the start of the buffer needs to be whole, as far as is known."""
+        """Bytes at which to look at the buffer again: its first frame is whole then, or that one's header."""
+        self._shaking = True
+        """Whether the handshake is still to come."""
         self._open = False
-        self._fragmented = False
-        self._parts: list[bytes] = []
+        """Whether messages are taken and sent."""
+        self._reading = False
+        """Whether frames are read: while it is open, and then until the client's Close."""
+        self._ignored = 0
+        """Bytes that came after the end."""
+        self._fragments = Fragments()
         self._session: Session | None = None
         self._posted: list[bytes] = []
         self._waiting = False
         self._heartbeat: asyncio.TimerHandle | None = None
-        self._idle: asyncio.TimerHandle | None = None
-        self._active = False
         self._transport: asyncio.Transport
-        self._write: Callable[[bytes], None]
+        self._visit: Visit
+        self._out: Outflow
 
     # -- the transport's side ---------------------------------------------------------------------
 
@@ -122,119 +149,200 @@ class Connection(asyncio.Protocol):
         """Start with a transport that may already carry a request (the front hands it over)."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101
         self._transport = transport
-        self._write = transport.write
+        doors = self._server.doors
+        self._out = Outflow(transport, doors, lambda: f"connection {self._id}", self._end_session)
+        visit = doors.enter(transport, HANDSHAKE_S, self._overdue)
+        if visit is None:
+            self._shaking = False
+            return
+        self._visit = visit
         self._server.connections.add(self)
-        self._watch_idle()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in; whole text frames are answered at once."""
-        if self._buffer:
-            self._buffer += data
-            if len(self._buffer) < self._needed:
-                return
-            data = bytes(self._buffer)
-            self._buffer.clear()
-        if not self._open:
-            self._feed(data)
-            return
-        self._active = True
+        try:
+            if self._buffer:
+                self._buffer += data
+                if len(self._buffer) < self._needed:
+                    self._look_ahead()
+                    return
+                data = bytes(self._buffer)
+                self._buffer.clear()
+            if self._reading:
+                self._frames(data)
+            elif self._shaking:
+                self._shake_hands(data)
+            else:
+                self._ignore(len(data))
+        except FaultError as fault:
+            self._fail(fault)
+
+    def _ignore(self, size: int) -> None:
+        """Leave what comes after the end; one who sends without end is not read, and soon cut off."""
+        self._ignored += size
+        if self._ignored > MOST_IGNORED:
+            self._transport.pause_reading()
+
+    def _frames(self, data: bytes) -> None:
         position, size = 0, len(data)
         for _ in range(FRAMES_AT_ONCE):
-            if not self._open:
+            payload, end = frame_bounds(data, position, size)
+            if end > size:
+                self._keep(data, position, payload, end)
                 break
-            payload, end = _frame_bounds(data, position, size)
-            if end > size and end - payload <= LARGEST_MESSAGE:
-                break
-            # A frame that announces too much goes to the library as it is: it refuses the header.
             self._frame(data, position, payload, end)
-            position = min(end, size)
-            if position == size:  # as after nearly every message
+            position = end
+            if position == size or not self._reading:  # the first, after nearly every message
                 break
         else:  # more frames may be there: go on in the next turn
             self._transport.pause_reading()
             asyncio.get_running_loop().call_soon(self._go_on)
-        rest = data[position:]
-        if self._open:
-            self._buffer += rest
-            self._needed = max(end - position, 0)
-        elif rest:
-            self._feed(rest)
+            self._buffer += data[position:]
+            self._needed = 0
+        if self._posted and not self._waiting:  # pongs
+            self._write_posted()
 
     def _go_on(self) -> None:
         """Answer what was left over for this turn of the loop."""
         if not self._transport.is_closing():
             self._transport.resume_reading()
-        if self._open:
+        if self._reading:
             self.data_received(b"")
 
+    def _keep(self, data: bytes, start: int, payload: int, end: int) -> None:
+        """Keep the beginning of a frame until there is more, unless it is wrong already."""
+        header_is_whole = payload <= len(data)
+        if header_is_whole:
+            self._check(data[start], data[start + 1], end - payload)
+        self._buffer += data[start:] if start else data
+        self._needed = (end if header_is_whole else payload) - start
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        """Look at what there is of a frame: what can be no UTF-8 any more need not become whole."""
+        head = bytes(self._buffer[:_LONGEST_HEADER])
+        payload, _ = frame_bounds(head, 0, len(head))
+        seen = self._fragments.unseen(head[0] & 0x0F, len(self._buffer) - payload) if head else None
+        if seen is not None and self._reading:
+            mask, turn = head[payload - 4 : payload], seen & 3
+            part = bytes(self._buffer[payload + seen :])
+            self._fragments.look(apply_mask(part, mask[turn:] + mask[:turn]))
+
     def eof_received(self) -> None:
-        """Let the library answer the end of the stream."""
-        if self._core.state is not State.CLOSED:
-            self._core.receive_eof()
-            self._send_core()
+        """The client has said all: so have we when what is written is out."""
+        self._end_session()
+        self._out.end()
+
+    def pause_writing(self) -> None:
+        """The client does not read as fast as we write."""
+        self._out.pause()
+
+    def resume_writing(self) -> None:
+        """The client has read on."""
+        self._out.resume()
 
     def connection_lost(self, _: Exception | None) -> None:
         """Forget the client."""
         self._end_session()
+        self._out.drop()
         self._server.connections.discard(self)
-        for timer in (self._heartbeat, self._idle):
-            if timer is not None:
-                timer.cancel()
+        if hasattr(self, "_visit"):
+            self._visit.leave()
 
     def _end_session(self) -> None:
-        """Nothing more is sent from now on, but what the library has to say."""
+        """Nothing more is sent from now on, but a Close."""
         self._open = False
         self._posted.clear()
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
         if self._session is not None:
             self._session.close()
             self._session = None
+
+    def _hang_up(self) -> None:
+        """End the connection when all is written; its client may take a moment to do so too."""
+        self._end_session()
+        self._shaking = self._reading = False
+        self._buffer.clear()
+        self._fragments.forget()
+        self._out.end(half=True)
+        self._visit.within(CLOSE_S)
+
+    def _overdue(self) -> None:
+        """End what takes too long; a connection without subscriptions that says nothing is closed."""
+        if not self._open:
+            self._transport.abort()
+        elif self._session is not None and self._session.busy:
+            self._visit.within(IDLE_S)
+        else:
+            self.close(NORMAL)
+
+    # -- the handshake ----------------------------------------------------------------------------
+
+    def _shake_hands(self, data: bytes) -> None:
+        head, end, rest = data.partition(_END)
+        if not end:  # the front gives it whole
+            self._buffer += data
+            self._needed = 0
+            return
+        core = ServerProtocol(logger=_quiet)
+        core.receive_data(head + end)
+        for event in core.events_received():
+            assert isinstance(event, Handshake)  # noqa: S101 - it was given nothing else
+            core.send_response(core.accept(event))
+        self._out.write(b"".join(core.data_to_send()) or _BAD_REQUEST)
+        self._shaking = False
+        if core.state is not State.OPEN:
+            self._hang_up()
+            return
+        self._open = self._reading = True
+        self._visit.within(IDLE_S)
+        self._session = self._make_session(self, self._id)
+        if rest:
+            self.data_received(rest)
 
     # -- frames -----------------------------------------------------------------------------------
 
     def _frame(self, data: bytes, start: int, payload: int, end: int) -> None:
         """Handle one whole frame whose payload starts at ``payload``."""
-        first = data[start]
-        plain_text = first == 0x81 and data[start + 1] & 0x80 and not self._fragmented
+        first, second = data[start], data[start + 1]
+        fragments = self._fragments
+        plain_text = first == _PLAIN_TEXT and second & 0x80 and not fragments.opcode
         if plain_text and end - payload <= LARGEST_MESSAGE:
-            self._message(apply_mask(data[payload:end], data[payload - 4 : payload]))
-            return
-        if first & 0x0F < 0x08:
-            self._fragmented = not first & 0x80
-        self._feed(data[start:end])
-
-    def _feed(self, data: bytes) -> None:
-        """Let the library handle ``data`` and carry out what it says."""
-        core = self._core
-        core.receive_data(data)
-        for event in core.events_received():
-            if isinstance(event, Handshake):
-                self._accept(event)
-            else:
-                self._library_frame(event)
-        self._send_core()
-        if self._open and core.state is not State.OPEN:
-            self._end_session()
-
-    def _accept(self, handshake: Handshake) -> None:
-        response = self._core.accept(handshake)
-        self._core.send_response(response)
-        self._send_core()
-        if self._core.state is State.OPEN:
-            self._open = True
-            self._session = self._make_session(self, self._id)
-
-    def _library_frame(self, frame: object) -> None:
-        """Collect a message from frames that took the library's road."""
-        assert isinstance(frame, Frame)  # noqa: S101 - the only other event there is
-        if frame.opcode not in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-            return
-        self._parts.append(bytes(frame.data))
-        if frame.fin:
-            message = b"".join(self._parts)
-            self._parts.clear()
+            message = apply_mask(data[payload:end], data[payload - 4 : payload])
+            if not is_text(message):
+                raise FaultError(INVALID_DATA, "invalid UTF-8 in a text message")
+            fragments.whole()
+            self._visit.since_s = 0.0
             self._message(message)
+            return
+        self._check(first, second, end - payload)
+        self._other_frame(first, apply_mask(data[payload:end], data[payload - 4 : payload]))
 
-    def _message(self, payload: bytes) -> None:
+    def _check(self, first: int, second: int, length: int) -> None:
+        """Check a frame, by its header and what was before it.  FaultError."""
+        check_header(first, second, length, continues=bool(self._fragments.opcode))
+        if not first & CONTROL:
+            self._fragments.admit(length)
+
+    def _other_frame(self, first: int, payload: bytes) -> None:
+        """Handle a sound frame that is not a whole text message."""
+        opcode = first & 0x0F
+        if opcode == CLOSE:
+            self._goodbye(payload)
+        elif opcode in (PING, PONG):
+            self._visit.since_s = 0.0
+            if opcode == PING and self._open:
+                self._posted.append(control_frame(PONG, payload))
+        else:
+            message = self._fragments.add(opcode, payload, final=bool(first & 0x80))
+            if message is not None:
+                opcode = self._fragments.opcode
+                self._fragments.forget()
+                self._visit.since_s = 0.0
+                self._message(message, opcode)
+
+    def _message(self, payload: bytes, opcode: int = TEXT) -> None:
         session = self._session
         if session is None:
             return
@@ -242,19 +350,20 @@ class Connection(asyncio.Protocol):
             session.receive(payload)
         except Exception:
             _log.exception("connection %d: a request failed", self._id)
-            self.close(1011)
+            self.close(INTERNAL_ERROR)
 
-    def _send_core(self) -> None:
-        """Write what the library wants written; close when it says so."""
-        for chunk in self._core.data_to_send():
-            if chunk:
-                self._write(chunk)
-            elif self._transport.can_write_eof():
-                self._transport.write_eof()
-            else:  # TLS has no half-close
-                self._transport.close()
-        if self._core.close_expected():
-            asyncio.get_running_loop().call_later(CLOSE_S, self._transport.abort)
+    def _goodbye(self, payload: bytes) -> None:
+        """Answer the client's Close with its own, unless it answers ours, and end the connection."""
+        check_close(payload)
+        if self._open:
+            self._write_last(control_frame(CLOSE, payload))
+        self._hang_up()
+
+    def _fail(self, fault: FaultError) -> None:
+        """Fail the connection (RFC 6455, 7.1.7): nothing more is read."""
+        if self._open:
+            self._write_last(close_frame(fault.code, str(fault)))
+        self._hang_up()
 
     # -- the session's side -----------------------------------------------------------------------
 
@@ -282,9 +391,12 @@ class Connection(asyncio.Protocol):
 
     def _write_posted(self) -> None:
         frames, self._posted = self._posted, []
-        self._write(frames[0] if len(frames) == 1 else b"".join(frames))
-        if self._transport.get_write_buffer_size() > MOST_UNSENT:
-            self._cut_off()
+        self._out.write(frames[0] if len(frames) == 1 else b"".join(frames))
+
+    def _write_last(self, frame: bytes) -> None:
+        """Write a Close behind what was posted; nothing comes after it."""
+        self._posted.append(frame)
+        self._write_posted()
 
     def subscribed(self) -> None:
         """Start the heartbeat: one a second from the first subscribe request on."""
@@ -302,57 +414,19 @@ class Connection(asyncio.Protocol):
         asyncio.get_running_loop().call_soon(call)
 
     def close(self, code: int, reason: str = "") -> None:
-        """Close the connection as the protocol says."""
-        if self._core.state is State.OPEN:
-            self._core.send_close(code, reason)
+        """Close the connection as the protocol says: the client's Close is waited for."""
+        if self._open:
+            self._write_last(close_frame(code, reason))
             self._end_session()
-            self._send_core()
-        elif self._core.state is State.CONNECTING:
+            self._fragments.forget()
+            self._visit.within(CLOSE_S)
+        elif self._shaking:
             self._transport.close()
-
-    def _cut_off(self) -> None:
-        _log.warning("connection %d cut off: more than %d bytes unsent", self._id, MOST_UNSENT)
-        self._end_session()
-        self._transport.abort()
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._open:
             self.send(self._server.heartbeat)
             self._heartbeat = loop.call_later(HEARTBEAT_S, self._beat, loop)
-
-    def _watch_idle(self) -> None:
-        """Close a connection that neither subscribes nor says anything."""
-        loop = asyncio.get_running_loop()
-        self._active = False
-
-        def look() -> None:
-            session = self._session
-            if session is None:
-                self._transport.close()
-            elif self._active or session.busy:
-                self._watch_idle()
-            else:
-                self.close(1000)
-
-        self._idle = loop.call_later(IDLE_S, look)
-
-
-def _frame_bounds(data: bytes, start: int, size: int) -> tuple[int, int]:
-    """Return where the payload of the frame at ``start`` begins and ends.
-
-    While the header is not all there, both are where it ends as far as is known: beyond ``size``.
-    """
-    if size - start < 2:
-        return start + 2, start + 2
-    second = data[start + 1]
-    length, header = second & 0x7F, 2
-    if length >= 126:
-        header = 4 if length == 126 else 10
-        if size - start < header:
-            return start + header, start + header
-        length = int.from_bytes(data[start + 2 : start + header], "big")
-    payload = start + header + (4 if second & 0x80 else 0)
-    return payload, payload + length
 
 
 _quiet = logging.getLogger(f"{__name__}.core")

@@ -21,8 +21,8 @@ from emulator.link.delay import LOST_NS, Direction, StreamPath
 from emulator.link.shape import Shape, Ways, ways
 from emulator.link.tiers import Tier
 from emulator.link.timer import DueQueue
+from emulator.link.transport import CHUNK_BYTES, LineTransport
 from emulator.link.transport import Bytes as Bytes
-from emulator.link.transport import LineTransport
 
 ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 
@@ -146,7 +146,7 @@ class DelayLine(asyncio.Protocol):
         self._hold(arrived_ns, data)
         if self._path.spin:
             self._queue.stay_awake()
-        self._held_bytes += len(data)
+        self._held_bytes += len(data) + CHUNK_BYTES
         if self._held_bytes > HELD_LIMIT_BYTES and not self._real_paused:
             self._real_paused = True
             self._real.pause_reading()
@@ -249,7 +249,7 @@ class DelayLine(asyncio.Protocol):
         if self.paused or not self._held:
             return
         due_ns, data = self._held.popleft()
-        self._held_bytes -= len(data)
+        self._held_bytes -= len(data) + CHUNK_BYTES if data else 0
         if self._held_bytes < HELD_LIMIT_BYTES // 2:
             self._resume_real()
         self._arm()

@@ -18,6 +18,10 @@ logger = logging.getLogger(__name__)
 
 UNSENT_LIMIT_BYTES = 64 * 1024 * 1024
 _HIGH_WATER_BYTES = 64 * 1024
+CHUNK_BYTES = 256
+"""What holding a chunk takes beside its bytes: many small ones are bounded too."""
+_MOST_CHUNKS = 16_384
+"""Chunks that may be on the way before the protocol is told to pause, however small."""
 _LINE_BYTES_PER_S = 125_000_000  # 1 Gbit/s: what may be on the way without counting as a slow reader
 _NS_PER_S = 1_000_000_000
 
@@ -66,8 +70,15 @@ class LineTransport(asyncio.Transport):
     # What a protocol calls
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Give what the real transport knows; under "delay_line", from above TLS too, this transport."""
-        return self if name == "delay_line" else self._real.get_extra_info(name, default)
+        """Give what the real transport knows; under "delay_line", from above TLS too, this transport.
+
+        The socket is not there any more when the real transport is gone, while what came before is delivered.
+        """
+        if name == "delay_line":
+            return self
+        if name == "socket" and self._gone:
+            return default
+        return self._real.get_extra_info(name, default)
 
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Deliver to another protocol from the next chunk on."""
@@ -162,7 +173,11 @@ class LineTransport(asyncio.Transport):
 
     def resume_writing_if_low(self) -> None:
         """Tell the protocol to go on when few enough bytes are left."""
-        if self._writing_paused and self.get_write_buffer_size() <= self._low:
+        if (
+            self._writing_paused
+            and len(self._held) <= _MOST_CHUNKS // 4
+            and self.get_write_buffer_size() <= self._low
+        ):
             self._writing_paused = False
             self._tell("resume_writing")
 
@@ -242,8 +257,8 @@ class LineTransport(asyncio.Transport):
             self._real.abort()
 
     def _pause_writing_if_high(self) -> None:
-        unsent = self.get_write_buffer_size()
-        if unsent > UNSENT_LIMIT_BYTES:
+        unsent, chunks = self.get_write_buffer_size(), len(self._held)
+        if unsent + chunks * CHUNK_BYTES > UNSENT_LIMIT_BYTES:
             logger.warning(
                 "connection from %s aborted: it left more than %d MiB unread behind tier %s",
                 self.get_extra_info("peername"),
@@ -251,7 +266,7 @@ class LineTransport(asyncio.Transport):
                 self._path.tier_name,
             )
             self.abort()
-        elif unsent > self._high and not self._writing_paused:
+        elif (unsent > self._high or chunks > _MOST_CHUNKS) and not self._writing_paused:
             self._writing_paused = True
             self._tell("pause_writing")
 

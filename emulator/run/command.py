@@ -65,7 +65,7 @@ def _run(child: Child, command: Sequence[str], settings: Settings, *, shared: bo
     to_stderr("critical" if quiet else settings.log_level or "warning", "%(levelname)s %(name)s: %(message)s")
     settings, passed_over = _chosen(settings, shared=shared)
     app = App(settings, kraken_ports=True)
-    kept = EndpointsFile(settings.endpoints_file)
+    kept = EndpointsFile(settings.endpoints_file, settings.trust_folder)
 
     def say(text: str) -> None:
         if not quiet:

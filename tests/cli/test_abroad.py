@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import ssl
 import subprocess
@@ -206,3 +207,25 @@ def test_an_endpoints_file_that_another_venue_wrote_meanwhile_stays(tmp_path):
     path.write_bytes(b"another's")
     file.withdraw()
     assert path.read_bytes() == b"another's"
+
+
+def mode(path):
+    return path.stat().st_mode & 0o777
+
+
+def test_files_with_keys_are_their_owners_only_but_where_clients_of_others_look(tmp_path):
+    path = tmp_path / "endpoints.json"
+    path.write_bytes(b"of an earlier version")
+    path.chmod(0o666)
+    before = os.umask(0)
+    try:
+        EndpointsFile(str(path)).write({})
+        assert mode(path) == 0o600
+        partial = path.with_name(f".{path.name}.{os.getpid()}")  # left by one that was killed
+        partial.write_bytes(b"")
+        EndpointsFile(str(path), str(tmp_path / "elsewhere")).write({})
+        assert mode(path) == 0o600
+        EndpointsFile(str(path), str(tmp_path)).write({})
+        assert mode(path) == 0o644
+    finally:
+        os.umask(before)

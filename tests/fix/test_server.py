@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from emulator.gateways import doors, outflow, tls
 from emulator.gateways.fix import server, wire
 from tests.fix.messages import new_id
 from tests.fix.served import Served, serving
@@ -34,11 +35,37 @@ def test_who_does_not_log_on_in_time_is_cut_off(served, monkeypatch, said):
 
 @pytest.mark.parametrize("said", [b"\x16", b"\x16\x03\x01\x02\x00"])
 def test_a_tls_handshake_that_takes_too_long_is_cut_off(inside, monkeypatch, said):
-    monkeypatch.setattr(server, "LOGON_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(tls, "HANDSHAKE_S", 0.1)
     with serving(inside) as served, plain(served) as end:
         end.sendall(said)
         with contextlib.suppress(ConnectionResetError):
             assert end.recv(100) == b""
+
+
+def test_fix_connections_count_with_all_others_and_leave_once(served):
+    counted = served.server.doors
+    ends = [plain(served) for _ in range(3)]
+    ends[1].sendall(b"8")
+    ends[2].sendall(b"\x16\x03\x01\x02")
+    wait_until(lambda: len(counted) == 3, 10, "all are counted")
+    client = served.client()
+    client.logon()
+    assert len(counted) == 4
+    for end in ends:
+        end.close()
+    client.logout()
+    wait_until(lambda: not len(counted), 10, "all are counted out")
+
+
+def test_who_does_not_close_after_the_logout_is_let_go(served, monkeypatch):
+    monkeypatch.setattr(doors, "LOOK_S", 0.01)
+    monkeypatch.setattr(server, "CLOSE_S", 0.05)
+    monkeypatch.setattr(outflow, "MOST_UNSENT", 1 << 30)
+    client = served.client()
+    client.logon()
+    word = "x" * 60_000
+    client.raw(b"".join(client.message("1", (112, word)) for _ in range(400)) + client.message("5"))
+    wait_until(lambda: not served.server.connections, 20, "it has not read, and is gone all the same")
 
 
 def test_who_has_logged_on_in_time_stays(served, monkeypatch):
@@ -65,7 +92,7 @@ def test_connections_beyond_the_most_are_refused_until_one_leaves(served, monkey
 
 
 def test_a_client_that_never_reads_is_cut_off_and_its_orders_are_cancelled(served, monkeypatch):
-    monkeypatch.setattr(server, "MOST_UNSENT", 100_000)
+    monkeypatch.setattr(outflow, "MOST_UNSENT", 100_000)
     client = served.client()
     client.logon()
     client.order()
@@ -86,7 +113,7 @@ def test_a_client_that_never_reads_is_cut_off_and_its_orders_are_cancelled(serve
 
 
 def test_resends_without_end_to_one_that_does_not_read_end_it(served, monkeypatch):
-    monkeypatch.setattr(server, "MOST_UNSENT", 1_000_000)
+    monkeypatch.setattr(outflow, "MOST_UNSENT", 1_000_000)
     client = served.client()
     client.logon()
     for _ in range(1000):

@@ -10,6 +10,7 @@ import aiohttp
 import pytest
 from websockets.asyncio.client import connect
 
+from emulator.gateways import doors, outflow
 from emulator.gateways import websocket as ws_server
 from emulator.gateways.keys import demo_credentials, sign
 from tests.gateways.sockets import GET_TIME, PING, PING_REQUEST, PONG, TEXT, UPGRADE, masked, serving
@@ -220,6 +221,7 @@ def test_heartbeats_begin_after_a_subscription_and_silence_is_ended(kraken, monk
     monkeypatch.setattr(ws_server, "FIRST_HEARTBEAT_S", 0.005)
     monkeypatch.setattr(ws_server, "HEARTBEAT_S", 0.01)
     monkeypatch.setattr(ws_server, "IDLE_S", 0.1)
+    monkeypatch.setattr(doors, "LOOK_S", 0.01)
 
     async def run():
         async with serving(kraken) as served:
@@ -246,7 +248,7 @@ async def test_small_answers_are_never_delayed_by_the_socket(kraken):
 
 
 def test_slow_consumer_is_cut_off_and_others_are_not(kraken, monkeypatch, caplog):
-    monkeypatch.setattr(ws_server, "MOST_UNSENT", 100_000)
+    monkeypatch.setattr(outflow, "MOST_UNSENT", 100_000)
 
     async def run():
         async with serving(kraken) as served:

@@ -11,11 +11,12 @@ from contextlib import asynccontextmanager
 import pytest
 import trustme
 
+from emulator.gateways import doors, http_connection
 from emulator.gateways.access import OPEN
 from emulator.gateways.front import proxy
-from emulator.gateways.front import server as front
 from emulator.gateways.front.targets import absolute, authority
 from emulator.gateways.hosts import FIX_HOSTNAME, HOSTNAMES
+from emulator.gateways.http_requests import LARGEST_HEAD
 from emulator.gateways.tls import over_tls
 from emulator.link import stream
 from tests.gateways.sockets import GET_TIME, UPGRADE, Peer, Served, serving
@@ -282,8 +283,8 @@ BAD = {
     "garbage": bytes(range(256)),
     "TLS": bytes.fromhex("160301020001000001fc0303") + bytes(500),
     "SOCKS": b"\x05\x01\x00",
-    "a long head": b"CONNECT api.kraken.com:443 HTTP/1.1\r\nX: " + b"x" * (front.LARGEST_HEAD + 1),
-    "a long plain head": b"GET http://api.kraken.com/ HTTP/1.1\r\nX: " + b"x" * (front.LARGEST_HEAD + 1),
+    "a long head": b"CONNECT api.kraken.com:443 HTTP/1.1\r\nX: " + b"x" * (LARGEST_HEAD + 1),
+    "a long plain head": b"GET http://api.kraken.com/ HTTP/1.1\r\nX: " + b"x" * (LARGEST_HEAD + 1),
 }
 
 
@@ -298,8 +299,9 @@ def test_bad_requests_get_400_and_harm_nobody(request_):
 
 
 def test_half_a_request_is_ended_in_time(monkeypatch):
-    monkeypatch.setattr(proxy, "HEAD_TIMEOUT_S", 0.05)
-    monkeypatch.setattr(front, "HEAD_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(proxy, "HEAD_S", 0.05)
+    monkeypatch.setattr(http_connection, "HEAD_S", 0.05)
+    monkeypatch.setattr(doors, "LOOK_S", 0.01)
 
     async def talk(served):
         rests = []
@@ -314,14 +316,14 @@ def test_half_a_request_is_ended_in_time(monkeypatch):
 
 def test_connections_that_wait_count_and_one_too_many_is_refused():
     async def talk(served):
-        served.front.most_connections = 3
+        served.front.doors.most = 3
         waiting = [await served.connect() for _ in range(2)]
         tunnels = [await tunnel(served, "api.kraken.com:80")]
         late = await served.connect()
         assert await late.rest() == b""
         for peer in (*waiting, *tunnels):
             await peer.close()
-        await served.settle(lambda: served.front.connections() == 0)
+        await served.settle(lambda: len(served.front.doors) == 0)
         return (await (await tunnel(served, "api.kraken.com:80")).get("/0/public/Time"))["error"]
 
     assert through_proxy(talk) == []
@@ -331,7 +333,7 @@ def test_connections_that_wait_end_with_the_venue():
     async def talk(served):
         peer = await served.connect()
         peer.send(b"CONNECT api")
-        await served.settle(lambda: served.front.connections() == 1)
+        await served.settle(lambda: len(served.front.doors) == 1)
         await served.front.close()
         return await peer.rest()
 
@@ -347,7 +349,7 @@ def test_hundreds_of_tunnels_open_and_close():
             await peer.close()
 
         await asyncio.gather(*(one(number) for number in range(300)))
-        await served.settle(lambda: served.front.connections() == 0)
+        await served.settle(lambda: len(served.front.doors) == 0)
 
     through_proxy(talk)
 

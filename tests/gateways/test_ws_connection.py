@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from emulator.gateways.roles import Role
 from emulator.gateways.spot_ws_v2.server import Server
+from emulator.gateways.websocket import MOST_IGNORED
 from tests.gateways.sockets import CLOSE, CONTINUATION, PING, PING_REQUEST, TEXT, UPGRADE, masked
 from tests.gateways.venue import Kraken, in_loop
 
@@ -202,4 +203,19 @@ async def test_snapshots_of_many_pairs_come_one_a_turn_each_before_its_updates(k
         await asyncio.sleep(0)
     rest = [(message["data"][0]["symbol"], message["type"]) for message in peer.messages()]
     assert sorted(rest) == [("BTC/USD", "update"), ("ETH/USD", "snapshot"), ("SOL/USD", "snapshot")]
+    peer.close()
+
+
+@in_loop
+async def test_who_goes_on_sending_after_the_end_is_not_read(kraken):
+    peer = Connected(kraken)
+    peer.connection.data_received(masked(b"x", 3))
+    [(opcode, _)] = peer.frames()
+    assert opcode == CLOSE
+    peer.wire.paused = False
+    peer.connection.data_received(bytes(MOST_IGNORED))
+    assert not peer.wire.paused
+    peer.connection.data_received(b"x")
+    assert peer.wire.paused
+    assert peer.frames() == []
     peer.close()

@@ -401,3 +401,28 @@ def test_a_path_that_is_cut_resets_its_connections_and_refuses_new_ones():
     assert real.calls == ["close", "close"]
     assert refused.events == []
     assert not line._path.connections
+
+
+def test_chunks_of_no_size_are_bounded_too_in_both_directions():
+    """What holding a chunk takes is more than its bytes."""
+    clock, line, real = connected(TIER, inner := Recorder())
+    for _ in range(stream.HELD_LIMIT_BYTES // transport.CHUNK_BYTES):
+        line.data_received(b"x")
+    assert real.calls[-1:] == ["pause_reading"]
+    clock.run()
+    assert real.calls[-1:] == ["resume_reading"]
+    for _ in range(20_000):
+        inner.transport.write(b"x")
+    assert inner.events[-1] == "pause"
+    clock.run()
+    assert inner.events[-1] == "resume"
+    assert len(real.sent) == 20_000
+
+
+def test_a_protocol_that_goes_on_writing_crumbs_is_cut_off(caplog):
+    clock, _, real = connected(TIER, inner := Recorder())
+    for _ in range(transport.UNSENT_LIMIT_BYTES // transport.CHUNK_BYTES):
+        inner.transport.write(b"x")
+    clock.run()
+    assert len(real.sent) < 20
+    assert "unread behind tier" in caplog.text

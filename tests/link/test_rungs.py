@@ -231,7 +231,7 @@ def test_losses_come_in_bursts(rung):
         client = await connect()
         took_s = await asyncio.to_thread(lambda: [client.call_s() for _ in range(120)])
         late = sum(s > 0.15 for s in took_s)
-        # One request in ten begins a burst of two packets: 12 requests, of which none is as likely as 1 in 300,000.
+        # One request in ten begins a burst of two packets: that none does is as likely as 1 in 300,000.
         assert 1 <= late <= 40
 
     over(rung, tier, test)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -236,3 +237,33 @@ def test_one_look_up_is_one_time_however_many_kinds_of_record_it_asks_for():
         tally.add("name example.com", kind)
     assert str(tally) == "name example.com (2 times)"
     assert str(Tally(print)) == ""
+
+
+# What it is not: a wall against a command that wants out
+
+NETWORK = "readlink /proc/self/ns/net"
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("nsenter"), reason="needs root and nsenter")
+def test_root_can_leave_on_purpose_and_the_page_says_so():
+    ours = f"/proc/{os.getpid()}/ns/net"
+    done = run("sh", "-c", f"{NETWORK}; nsenter --net={ours} {NETWORK}")
+    if "Operation not permitted" in done.stderr or "Permission denied" in done.stderr:
+        pytest.skip("this is root of a user namespace only, or may not look at other processes")
+    inside, entered = done.stdout.split()
+    assert inside != entered == os.readlink(ours)
+    assert "nsenter" in (ROOT / "docs/run.md").read_text()
+
+
+def test_sockets_that_are_files_lead_out_and_the_page_says_so(tmp_path):
+    place = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(place)
+        listener.listen()
+        code = f"import socket; s = socket.socket(socket.AF_UNIX); s.connect({place!r}); s.send(b'x')"
+        assert run(sys.executable, "-c", code).returncode == 0
+        listener.settimeout(30)
+        end, _ = listener.accept()
+        with end:
+            assert end.recv(1) == b"x"
+    assert "docker.sock" in (ROOT / "docs/run.md").read_text()

@@ -3,26 +3,25 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from math import inf
 from typing import cast
 
 from emulator.gateways.access import Entrance
+from emulator.gateways.doors import CLOSE_S, Doors, Visit
 from emulator.gateways.fix import wire
 from emulator.gateways.fix.gateway import Gateway
 from emulator.gateways.fix.services import Service
 from emulator.gateways.fix.session import Session
 from emulator.gateways.handover import hand_over
+from emulator.gateways.outflow import Outflow
 from emulator.gateways.tap import Tap, tapped
 from emulator.gateways.tls import ContextSource, over_tls
 
 LOGON_TIMEOUT_S = 10
 """How long a client may take to log on; before that, to say its first word, and for TLS."""
 MOST_CONNECTIONS = 1_024
-MOST_UNSENT = 16 << 20
-"""Bytes that may wait for a slow client before it is cut off."""
 MESSAGES_AT_ONCE = 64
 """Messages of one connection that are answered before others get a turn."""
-CLOSE_S = 2.0
-"""How long a connection may take to end."""
 TICK_S = 1.0
 _TLS_HANDSHAKE = 0x16
 _ALERT_PROTOCOL_VERSION = b"\x15\x03\x03\x00\x02\x02\x46"
@@ -33,12 +32,21 @@ class Server:
     """What all FIX connections share; ``protocols`` gives a factory of them for each way in and service.
 
     Clients may come over TLS or without, on the same port: the first byte tells.  With ``tls_only`` those
-    without get an alert, as at Kraken.  ``tap`` hears all connections, above TLS.
+    without get an alert, as at Kraken.  ``tap`` hears all connections, above TLS; ``doors`` counts
+    them.
     """
 
-    def __init__(self, gateway: Gateway, *, tls_only: bool = False, tap: Tap | None = None) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        *,
+        tls_only: bool = False,
+        tap: Tap | None = None,
+        doors: Doors | None = None,
+    ) -> None:
         self.gateway = gateway
         self.tls_only = tls_only
+        self.doors = doors or Doors()
         self.connections: set[Connection] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._tap = tap
@@ -49,8 +57,8 @@ class Server:
         """Return a factory of protocols for connections to ``service`` that come in by ``entrance``."""
 
         connection = tapped(lambda: Connection(self, service, entrance), self._tap, "fix")
-        secure = over_tls(connection, contexts, LOGON_TIMEOUT_S)
-        return lambda: Door(None if self.tls_only else connection, secure)
+        secure = over_tls(connection, contexts, self.doors)
+        return lambda: Door(self.doors, None if self.tls_only else connection, secure)
 
     def start(self) -> None:
         """Look at all sessions once a second from now on."""
@@ -76,34 +84,37 @@ class Door(asyncio.Protocol):
 
     def __init__(
         self,
+        doors: Doors,
         plain: Callable[[], asyncio.BaseProtocol] | None,
         over_tls: Callable[[], asyncio.BaseProtocol],
     ) -> None:
+        self._doors = doors
         self._plain = plain
         self._over_tls = over_tls
-        self._timer: asyncio.TimerHandle | None = None
+        self._visit: Visit | None = None
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first byte, within bounds."""
         self._transport = cast(asyncio.Transport, transport)
-        self._timer = asyncio.get_running_loop().call_later(LOGON_TIMEOUT_S, self._transport.abort)
+        self._visit = self._doors.enter(self._transport, LOGON_TIMEOUT_S)
 
     def data_received(self, data: bytes) -> None:
         """Choose."""
-        assert self._timer is not None  # noqa: S101 - set with the transport
-        self._timer.cancel()
+        if self._visit is None:
+            return
         make = self._over_tls if data[0] == _TLS_HANDSHAKE else self._plain
         if make is None:
             self._transport.write(_ALERT_PROTOCOL_VERSION)
             self._transport.close()
             return
+        self._visit.leave()
         hand_over(self._transport, make(), data)
 
     def connection_lost(self, _: Exception | None) -> None:
         """Nobody came in."""
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._visit is not None:
+            self._visit.leave()
 
 
 class Connection(asyncio.Protocol):
@@ -117,8 +128,9 @@ class Connection(asyncio.Protocol):
         self._session: Session | None = None
         self._left: list[bytes] = []
         self._closing = False
-        self._timer: asyncio.TimerHandle | None = None
+        self._visit: Visit | None = None
         self._transport: asyncio.Transport
+        self._out: Outflow
 
     # -- the transport's side ---------------------------------------------------------------------
 
@@ -126,14 +138,18 @@ class Connection(asyncio.Protocol):
         """Wait for a Logon, within bounds."""
         self._transport = cast(asyncio.Transport, transport)
         server = self._server
+        self._out = Outflow(self._transport, server.doors, lambda: f"FIX {self._session}", self._cut_off)
         if len(server.connections) >= MOST_CONNECTIONS or not self._entrance.offers("fix"):
             _log.warning("FIX connection refused")
             self._closing = True  # what it has said already is not heard
             self._transport.abort()
             return
+        self._visit = server.doors.enter(self._transport, LOGON_TIMEOUT_S, self.close)
+        if self._visit is None:
+            self._closing = True
+            return
         server.connections.add(self)
         self._entrance.serve(self._transport, "fix")
-        self._timer = asyncio.get_running_loop().call_later(LOGON_TIMEOUT_S, self.close)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes in; whole messages are answered at once."""
@@ -186,20 +202,29 @@ class Connection(asyncio.Protocol):
         )
         if session is not None:
             self._session = session
-            if self._timer is not None:
-                self._timer.cancel()
+            if self._visit is not None:
+                self._visit.within(inf)
             _log.info("FIX %s: logged on", session)
         return session
 
     def eof_received(self) -> None:
         """The client has said all: the transport closes."""
 
+    def pause_writing(self) -> None:
+        """The client does not read as fast as we write."""
+        self._out.pause()
+
+    def resume_writing(self) -> None:
+        """The client has read on."""
+        self._out.resume()
+
     def connection_lost(self, _: Exception | None) -> None:
         """Forget the client."""
         self._closing = True
+        self._out.drop()
         self._server.connections.discard(self)
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._visit is not None:
+            self._visit.leave()
         self._leave()
 
     def _leave(self) -> None:
@@ -213,18 +238,18 @@ class Connection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send whole messages at once."""
-        self._transport.write(data)
-        if self._transport.get_write_buffer_size() > MOST_UNSENT:
-            _log.warning("FIX %s cut off: more than %d bytes unsent", self._session, MOST_UNSENT)
-            self._closing = True
-            self._transport.abort()
+        self._out.write(data)
+
+    def _cut_off(self) -> None:
+        """Hear nothing more from a client that does not read."""
+        self._closing = True
 
     def close(self) -> None:
         """End the connection when all that was written is out, but do not wait for that for long."""
         if not self._closing:
             self._closing = True
             self._leave()  # over TLS the end of the connection itself waits for the client
-            self._transport.close()
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_later(CLOSE_S, self._transport.abort)
+            self._out.end()
+            if self._visit is not None:
+                self._visit.overdue = self._transport.abort
+                self._visit.within(CLOSE_S)

@@ -12,10 +12,13 @@ from typing import cast
 
 from emulator.gateways.access import Entrance
 from emulator.gateways.authority import TEST_HOSTS
-from emulator.gateways.front.server import HEAD_TIMEOUT_S, LARGEST_HEAD, Server
+from emulator.gateways.doors import Visit
+from emulator.gateways.front.server import Server
 from emulator.gateways.front.targets import Place, Refusal, absolute, authority
 from emulator.gateways.handover import hand_over
 from emulator.gateways.hosts import FIX_HOSTNAME, HOSTNAMES
+from emulator.gateways.http_connection import HEAD_S
+from emulator.gateways.http_requests import LARGEST_HEAD
 
 PLAIN_PORT, TLS_PORT, FIX_PORT = 80, 443, 4000
 """Kraken's ports; FIX services count up from theirs."""
@@ -60,14 +63,14 @@ class Connection(asyncio.Protocol):
         self._table = table
         self._plain = plain
         self._head = b""
-        self._timer: asyncio.TimerHandle | None = None
+        self._visit: Visit | None = None
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for a request, within bounds."""
         self._transport = cast(asyncio.Transport, transport)
-        if self._server.enter(self, self._transport):
-            self._timer = asyncio.get_running_loop().call_later(HEAD_TIMEOUT_S, self._transport.abort)
+        self._visit = self._server.doors.enter(self._transport, HEAD_S)
+        self._server.fronts.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Open a tunnel once its request is whole; plain HTTP is for the venue's own front to read."""
@@ -119,8 +122,8 @@ class Connection(asyncio.Protocol):
 
     def _forget(self) -> None:
         self._server.fronts.discard(self)
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._visit is not None:
+            self._visit.leave()
 
 
 def _refusal(table: Mapping[Place, Factory], method: str, target: str) -> Refusal | None:

@@ -1,23 +1,24 @@
 """The protocol that every HTTP connection starts with.
 
-It reads the first request's head and hands the connection to aiohttp (REST) or to a WebSocket
-gateway.  A later upgrade on a connection that REST has used is handed over as well: pooled clients
-do that when everything is on one port.
+Requests go to aiohttp (REST); one that asks for a WebSocket takes the connection to that gateway, be it the
+first or a later one: pooled clients do that when everything is on one port.
 """
 
 import asyncio
 import logging
 import re
-import resource
+import secrets
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 from aiohttp import web
 
 from emulator.gateways.access import Entrance
+from emulator.gateways.doors import Doors
 from emulator.gateways.front.targets import Refusal, absolute
 from emulator.gateways.hosts import websocket_role
+from emulator.gateways.http_connection import Handler, HttpConnection
 from emulator.gateways.roles import Role
 from emulator.gateways.spot_rest import server as spot_rest
 from emulator.gateways.spot_ws_v1 import server as spot_ws_v1
@@ -27,12 +28,6 @@ from emulator.gateways.spot_ws_v2 import session as v2
 from emulator.gateways.tap import Tap, tapped
 from emulator.gateways.venue import Venue
 
-HEAD_TIMEOUT_S = 20.0
-"""How long a client may take to send its first request's head."""
-LARGEST_HEAD = 16 << 10
-MOST_CONNECTIONS = 4_096
-SPARE_DESCRIPTORS = 64
-"""File descriptors left for everything but clients."""
 SHUTDOWN_S = 0.2
 """How long answers that are being written may take when the venue stops."""
 
@@ -40,14 +35,15 @@ _UPGRADE = re.compile(rb"^upgrade:[ \t]*websocket[ \t]*\r?$", re.IGNORECASE | re
 _HOST = re.compile(rb"^host:[ \t]*([^\r\n]*?)[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _FORBIDDEN = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _TOO_MANY = b"HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
-_END = b"\r\n\r\n"
+_TURN = f"/{secrets.token_hex(16)}"
+"""The target of the request that stands for an upgrade in aiohttp's queue."""
 Refuse = Callable[[str, str], Refusal | None]
 """Says why a request (its method and target) is not one for us, None when it is."""
 _log = logging.getLogger(__name__)
 
 
 class Open(Protocol):
-    """A connection that counts, and is closed with the venue."""
+    """A connection that is closed with the venue."""
 
     def close(self) -> None:
         """End the connection."""
@@ -56,7 +52,8 @@ class Open(Protocol):
 class Server:
     """What all connections of the front share; ``protocols`` gives a factory of them for each way in.
 
-    ``until`` waits for a moment of the monotonic clock, in nanoseconds; ``tap`` hears all connections.
+    ``until`` waits for a moment of the monotonic clock, in nanoseconds; ``tap`` hears all connections,
+    ``doors`` counts them.
     """
 
     def __init__(
@@ -65,13 +62,15 @@ class Server:
         first_connection_id: int,
         until: Callable[[int], Awaitable[None]],
         tap: Tap | None = None,
+        doors: Doors | None = None,
     ) -> None:
         self.venue = venue
+        self.doors = doors or Doors()
         self._until = until
         self._tap = tap
         self._rest = spot_rest.Server(venue)
-        self.ws_v1 = spot_ws_v1.Server(v1.Gateway(venue), first_connection_id)
-        self.ws_v2 = spot_ws_v2.Server(v2.Gateway(venue), first_connection_id)
+        self.ws_v1 = spot_ws_v1.Server(v1.Gateway(venue), first_connection_id, self.doors)
+        self.ws_v2 = spot_ws_v2.Server(v2.Gateway(venue), first_connection_id, self.doors)
         self._websockets: dict[bytes, Callable[[Role, Entrance], asyncio.Protocol]] = {
             b"": self.ws_v1.connection,
             b"/v2": self.ws_v2.connection,
@@ -79,46 +78,31 @@ class Server:
         self._sockets = (self.ws_v1, self.ws_v2)
         self._https: list[web.Server] = []
         self.fronts: set[Open] = set()
-        descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self.most_connections = min(MOST_CONNECTIONS, descriptors - SPARE_DESCRIPTORS)
 
     def protocols(self, entrance: Entrance) -> Callable[[], asyncio.BaseProtocol]:
         """Return a factory of protocols for connections that come in by ``entrance``."""
-        http = web.Server(partial(self._handle, entrance), access_log=None, logger=_quiet)
+        http = web.Server(partial(self._handle, entrance))
         self._https.append(http)
         return tapped(lambda: Front(self, entrance, http), self._tap, "http")
 
     def proxied(self, entrance: Entrance, refuse: Refuse) -> Callable[[], asyncio.BaseProtocol]:
         """Return such a factory for clients to whom we are an HTTP proxy: each request's target is judged."""
-        http = web.Server(partial(self._handle_proxied, entrance, refuse), access_log=None, logger=_quiet)
+        http = web.Server(partial(self._handle_proxied, entrance, refuse))
         self._https.append(http)
         return tapped(lambda: Front(self, entrance, http, refuse), self._tap, "http")
-
-    def enter(self, connection: Open, transport: asyncio.Transport) -> bool:
-        """Count a connection in; one too many is aborted."""
-        if self.connections() >= self.most_connections:
-            _log.warning("connection refused: %d are open", self.most_connections)
-            transport.abort()
-            return False
-        self.fronts.add(connection)
-        return True
-
-    def connections(self) -> int:
-        """Return how many clients are connected."""
-        return len(self.fronts) + sum(len(version.connections) for version in self._sockets)
 
     def admits(self, address: str) -> bool:
         """Count an address's attempt to open a WebSocket; tell whether it may."""
         return self.venue.limits.connects(address, self.venue.clock.now_ns())
 
-    def websocket(self, head: bytes, entrance: Entrance) -> asyncio.Protocol | None:
-        """Return the protocol of the WebSocket gateway that ``head`` asks for, None when there is none."""
-        target, header = head.split(b" ", 2)[1], _HOST.search(head)
+    def websocket(self, head: bytes) -> Callable[[Entrance], asyncio.Protocol] | None:
+        """Return how to make a connection of the gateway that ``head`` asks for, None when there is none."""
+        target, header = _target(head), _HOST.search(head)
         host = header[1].decode("latin-1") if header else ""
         if (whole := absolute(target.decode("latin-1"))) is not None:  # it counts, whatever Host says
             host, target = whole.host, whole.path.encode("latin-1")
         make = self._websockets.get(target.partition(b"?")[0].rstrip(b"/"))
-        return None if make is None else make(websocket_role(host), entrance)
+        return None if make is None else partial(make, websocket_role(host))
 
     async def close(self) -> None:
         """Say goodbye to every client: close frames to WebSockets, the end of the stream to others."""
@@ -130,6 +114,9 @@ class Server:
 
     async def _handle(self, entrance: Entrance, request: web.BaseRequest) -> web.StreamResponse:
         if not request.path.startswith((spot_rest.PUBLIC_PATH, spot_rest.PRIVATE_PATH)):
+            if request.path == _TURN:
+                cast(Front, cast(Handler, request.protocol).connection).upgrade()
+                return _NoAnswer()
             return web.Response(status=404, text="Not Found\n")
         if not entrance.offers("rest"):
             return web.Response(status=403, text="Forbidden\n")
@@ -138,7 +125,7 @@ class Server:
     async def _handle_proxied(
         self, entrance: Entrance, refuse: Refuse, request: web.BaseRequest
     ) -> web.StreamResponse:
-        if (refusal := refuse(request.method, request.raw_path)) is None:
+        if request.path == _TURN or (refusal := refuse(request.method, request.raw_path)) is None:
             return await self._handle(entrance, request)
         _log.warning("refused: %s", refusal.reason)
         answer = web.Response(status=refusal.status, text=f"{refusal.reason}\n")
@@ -146,114 +133,110 @@ class Server:
         return answer
 
 
-class Front(asyncio.Protocol):
-    """A connection whose protocol is not known yet; later, the way in for its REST requests."""
+class _NoAnswer(web.StreamResponse):
+    """What a request is answered with whose connection has been handed over: nothing."""
+
+    async def prepare(self, request: web.BaseRequest) -> None:
+        """Begin nothing."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        """End nothing."""
+
+
+class Front(HttpConnection):
+    """A connection whose requests are REST's, until one asks for a WebSocket."""
 
     def __init__(
         self, server: Server, entrance: Entrance, http: web.Server, refuse: Refuse | None = None
     ) -> None:
+        super().__init__(server.doors, http)
         self._server = server
         self._entrance = entrance
-        self._http = http
         self._refuse = refuse
-        self._head = b""
-        self._inner: asyncio.Protocol | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._transport: asyncio.Transport
+        self._upgrade: tuple[bytes, bytes] | None = None
+        """The request for a WebSocket and what came after it, from when it is there."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first request, within bounds."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101
-        self._transport = transport
-        if not self._server.enter(self, transport):
-            return
-        self._timer = asyncio.get_running_loop().call_later(HEAD_TIMEOUT_S, transport.close)
+        super().connection_made(transport)
+        self._server.fronts.add(self)
+        self._serve("rest")
 
     def data_received(self, data: bytes) -> None:
-        """Find out what the client wants, or pass its bytes on."""
-        if self._inner is not None:
-            if data.startswith(b"GET ") and _END in data and _UPGRADE.search(data):
-                if isinstance(self._inner, web.RequestHandler):
-                    self._inner.transport = None  # or it would close the connection, which goes on
-                self._inner.connection_lost(None)
-                self._choose(data)
-            else:
-                self._inner.data_received(data)
+        """Pass requests on; what comes after one for a WebSocket waits with it."""
+        if self._upgrade is None:
+            super().data_received(data)
             return
-        self._head += data
-        if _END in self._head or len(self._head) > LARGEST_HEAD or not _looks_like_http(self._head):
-            head, self._head = self._head, b""
-            self._choose(head)
+        head, rest = self._upgrade
+        self._upgrade = head, rest + data
+        self._transport.pause_reading()
 
-    def _choose(self, head: bytes) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        upgrade = head.startswith(b"GET ") and bool(_UPGRADE.search(head.partition(_END)[0] + b"\r\n"))
-        if upgrade and self._refuse is not None:
-            upgrade = self._refuse("GET", head.split(b" ", 2)[1].decode("latin-1")) is None
-        websocket = None
-        if upgrade:
-            if not self._entrance.offers("websocket"):
-                self._transport.write(_FORBIDDEN)
-                self._transport.close()
-                return
-            peer = self._transport.get_extra_info("peername")
-            if not self._server.admits(peer[0] if peer else ""):
-                self._transport.write(_TOO_MANY)
-                self._transport.close()
-                return
-            websocket = self._server.websocket(head, self._entrance)
-        line = self._entrance.serve(self._transport, "rest" if websocket is None else "websocket")
-        if line is not None:
-            line.answers_later = websocket is None
-        if websocket is not None:
-            self._server.fronts.discard(self)
-            self._transport.set_protocol(websocket)
-        self._inner = websocket or self._http()
-        self._inner.connection_made(self._transport)
-        self._inner.data_received(head)
+    def takes(self, head: bytes) -> bool:
+        """Tell whether a request is one for a WebSocket that there is."""
+        if not head.startswith(b"GET ") or _UPGRADE.search(head) is None:
+            return False
+        if self._refuse is not None and self._refuse("GET", _target(head).decode("latin-1")) is not None:
+            return False
+        return self._server.websocket(head) is not None
 
-    def close(self) -> None:
-        """End the connection."""
-        self._transport.close()
+    def taken(self, head: bytes, rest: bytes) -> None:
+        """Hand the connection over, after what aiohttp still has to answer."""
+        self._upgrade = head, rest
+        if self._inner is None:
+            self.upgrade()
+            return
+        self._transport.pause_reading()
+        self.pass_on(f"GET {_TURN} HTTP/1.1\r\nHost: {_TURN[1:]}\r\n\r\n".encode())
 
-    def eof_received(self) -> bool | None:
-        """Pass the end of the client's stream on."""
-        return None if self._inner is None else self._inner.eof_received()
+    def upgrade(self) -> None:
+        """Give the connection to the WebSocket gateway, unless it may not have it."""
+        assert self._upgrade is not None  # noqa: S101 - it is what this was called for
+        (head, rest), transport = self._upgrade, self._transport
+        if transport.is_closing():
+            return
+        refusal = self._refusal()
+        make = self._server.websocket(head)
+        if refusal or make is None:
+            transport.write(refusal)
+            transport.close()
+            return
+        self._leave_aiohttp()
+        self._server.fronts.discard(self)
+        self.leave()
+        self._serve("websocket")
+        websocket = make(self._entrance)
+        transport.set_protocol(websocket)
+        websocket.connection_made(transport)
+        if self._unread:
+            websocket.pause_writing()
+        else:
+            transport.resume_reading()
+        websocket.data_received(head + rest)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
         self._server.fronts.discard(self)
-        if self._timer is not None:
-            self._timer.cancel()
+        super().connection_lost(exc)
+
+    def _refusal(self) -> bytes:
+        """Return the answer to a request for a WebSocket that is refused here, or nothing."""
+        if not self._entrance.offers("websocket"):
+            return _FORBIDDEN
+        peer = self._transport.get_extra_info("peername")
+        return b"" if self._server.admits(peer[0] if peer else "") else _TOO_MANY
+
+    def _leave_aiohttp(self) -> None:
         if self._inner is not None:
-            self._inner.connection_lost(exc)
+            self._inner.transport = None  # or it would close the connection, which goes on
+            self._inner.connection_lost(None)
+            self._inner = None
 
-    def pause_writing(self) -> None:
-        """Pass the transport's back-pressure on."""
-        if self._inner is not None:
-            self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        """Pass the end of the transport's back-pressure on."""
-        if self._inner is not None:
-            self._inner.resume_writing()
+    def _serve(self, api: str) -> None:
+        """Tell the links below that an API's answers come from now on; those from aiohttp come later."""
+        line = self._entrance.serve(self._transport, api)
+        if line is not None:
+            line.answers_later = api == "rest"
 
 
-def ask_for_descriptors() -> None:
-    """Let this process have as many descriptors open as most connections need, as far as that is allowed."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_CONNECTIONS + SPARE_DESCRIPTORS
-    if soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
-def _looks_like_http(head: bytes) -> bool:
-    """Tell whether a request line may still come of ``head``: garbage is answered at once."""
-    return head[:1].isalpha() or not head
-
-
-_quiet = logging.getLogger(f"{__name__}.http")
-_quiet.addHandler(logging.NullHandler())
-_quiet.propagate = False
+def _target(head: bytes) -> bytes:
+    return head.split(b" ", 2)[1]

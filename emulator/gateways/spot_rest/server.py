@@ -10,6 +10,7 @@ from aiohttp import web
 
 from emulator.gateways.access import Entrance
 from emulator.gateways.errors import BAD_ARGUMENTS, INTERNAL, VenueError, check_state
+from emulator.gateways.http_connection import BodyError, read_body
 from emulator.gateways.parameters import Params
 from emulator.gateways.permissions import allow
 from emulator.gateways.spot_rest import codec
@@ -49,10 +50,10 @@ class Server:
                     body = request.content.read_nowait()
                 else:
                     async with asyncio.timeout(BODY_TIMEOUT_S):
-                        body = await _read(request)
+                        body = await read_body(request, LARGEST_BODY)
             except TimeoutError:
                 return web.Response(status=408)
-            except web.RequestPayloadError:
+            except (BodyError, web.RequestPayloadError):
                 return web.Response(body=codec.errors(BAD_ARGUMENTS), headers=_HEADERS)
             if len(body) > LARGEST_BODY:
                 return web.Response(status=413)
@@ -106,16 +107,6 @@ class Server:
         limits.private(key.key, account.tier, private.cost, now_ns)
         check_state(account.state, trades=private.trades)
         return private.call(venue, key, params)
-
-
-async def _read(request: web.BaseRequest) -> bytes:
-    """Return the body, or a little more of it than is allowed."""
-    body = bytearray()
-    async for chunk in request.content.iter_any():
-        body += chunk
-        if len(body) > LARGEST_BODY:
-            break
-    return bytes(body)
 
 
 def _params(request: web.BaseRequest, body: bytes) -> Params:

@@ -2,6 +2,7 @@
 
 from emulator.gateways import websocket
 from emulator.gateways.access import OPEN, Entrance
+from emulator.gateways.doors import Doors
 from emulator.gateways.roles import Role
 from emulator.gateways.spot_ws_v1 import codec
 from emulator.gateways.spot_ws_v1.session import Gateway, Session
@@ -10,8 +11,8 @@ from emulator.gateways.spot_ws_v1.session import Gateway, Session
 class Server(websocket.Server):
     """Makes connections that speak version 1."""
 
-    def __init__(self, gateway: Gateway, first_connection_id: int) -> None:
-        super().__init__(codec.HEARTBEAT, first_connection_id)
+    def __init__(self, gateway: Gateway, first_connection_id: int, doors: Doors | None = None) -> None:
+        super().__init__(codec.HEARTBEAT, first_connection_id, doors)
         self.gateway = gateway
 
     def connection(self, role: Role, entrance: Entrance = OPEN) -> websocket.Connection:

@@ -1,0 +1,118 @@
+"""Where requests begin and end in a stream of bytes (RFC 9112, sections 2, 6 and 7).
+
+aiohttp reads requests. This only tells their bodies from their heads, so that nothing depends on how a
+client, or TCP, has cut them into pieces.
+"""
+
+import re
+from enum import Enum, auto
+
+END = b"\r\n\r\n"
+LARGEST_HEAD = 16 << 10
+_LONGEST_LINE = 4 << 10
+"""Of a chunk's size with its extensions, and of a trailer."""
+_MOST_DIGITS = 16
+_LENGTH, _CODED = b"\r\ncontent-length:", b"\r\ntransfer-encoding:"
+_CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n")
+_HEX = frozenset(b"0123456789abcdefABCDEF")
+
+
+class _Part(Enum):
+    HEAD = auto()
+    BODY = auto()
+    SIZE = auto()
+    """The line that says how long a chunk is."""
+    CHUNK = auto()
+    TRAILER = auto()
+    UNKNOWN = auto()
+    """Nothing is known any more: the request is wrong, and the connection ends with its answer."""
+
+
+class Requests:
+    """The requests of one connection."""
+
+    __slots__ = ("_left", "_line", "_part")
+
+    def __init__(self) -> None:
+        self._part = _Part.HEAD
+        self._left = 0
+        self._line = b""
+
+    @property
+    def in_body(self) -> bool:
+        """Whether what comes next belongs to a request whose head is over."""
+        return self._part is not _Part.HEAD
+
+    @property
+    def in_chunks(self) -> bool:
+        """Whether a body in chunks begins."""
+        return self._part is _Part.SIZE
+
+    @property
+    def lost(self) -> bool:
+        """Whether a request was wrong: nothing that comes is one any more."""
+        return self._part is _Part.UNKNOWN
+
+    def give_up(self) -> None:
+        """Take nothing more for a request."""
+        self._part = _Part.UNKNOWN
+
+    def begin(self, head: bytes) -> None:
+        """Take a whole head: what comes next is its body, if it has one."""
+        lower = head.lower()
+        at = lower.find(_LENGTH)
+        if _CODED in lower:
+            whole = _CHUNKED.search(lower) and lower.count(_CODED) == 1 and at < 0
+            self._part, self._line = (_Part.SIZE if whole else _Part.UNKNOWN), b""
+        elif at >= 0:
+            end = lower.find(b"\r\n", at + 2)
+            length = lower[at + len(_LENGTH) : end].strip(b" \t")
+            if not length.isdigit() or len(length) > _MOST_DIGITS or lower.find(_LENGTH, end) >= 0:
+                self.give_up()
+            elif self._set_left(int(length)):
+                self._part = _Part.BODY
+
+    def skip(self, data: bytes, at: int) -> int:
+        """Return where in ``data`` the body ends that goes on at ``at``: its end when it goes on beyond."""
+        part, size = self._part, len(data)
+        while at < size and part is not _Part.HEAD:
+            if part is _Part.UNKNOWN:
+                return size
+            if part in (_Part.BODY, _Part.CHUNK):
+                taken = min(self._left, size - at)
+                at += taken
+                self._left -= taken
+                if not self._left:
+                    self._part = _Part.HEAD if part is _Part.BODY else _Part.SIZE
+            else:
+                at = self._skip_line(data, at)
+            part = self._part
+        return at
+
+    def _set_left(self, left: int) -> bool:
+        self._left = left
+        return left > 0
+
+    def _skip_line(self, data: bytes, at: int) -> int:
+        end = data.find(b"\n", at)
+        self._line += data[at : len(data) if end < 0 else end + 1]
+        if len(self._line) > _LONGEST_LINE:
+            self.give_up()
+        if end < 0:
+            return len(data)
+        line, self._line = self._line.rstrip(b"\r\n"), b""
+        if self._part is _Part.TRAILER:
+            if not line:
+                self._part = _Part.HEAD
+        elif self._part is _Part.SIZE:
+            self._chunk(line.partition(b";")[0].strip())
+        return end + 1
+
+    def _chunk(self, digits: bytes) -> None:
+        if not digits or len(digits) > _MOST_DIGITS or not _HEX.issuperset(digits):
+            self.give_up()
+        elif self._set_left(int(digits, 16)):
+            self._left += 2  # the end of its last line
+            self._part = _Part.CHUNK
+        else:
+            self._part = _Part.TRAILER

@@ -1,0 +1,1 @@
+"""Autobahn's test suite of RFC 6455, against the gateways' own connection class."""
