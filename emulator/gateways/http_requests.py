@@ -6,6 +6,7 @@ client, or TCP, has cut them into pieces.
 
 import re
 from enum import Enum, auto
+from typing import Final
 
 END = b"\r\n\r\n"
 LARGEST_HEAD = 16 << 10
@@ -28,34 +29,43 @@ class _Part(Enum):
     """Nothing is known any more: the request is wrong, and the connection ends with its answer."""
 
 
+# Looked up for each request: a member of an Enum takes longer to find than a global.
+_HEAD: Final = _Part.HEAD
+_BODY: Final = _Part.BODY
+_SIZE: Final = _Part.SIZE
+_CHUNK: Final = _Part.CHUNK
+_TRAILER: Final = _Part.TRAILER
+_UNKNOWN: Final = _Part.UNKNOWN
+
+
 class Requests:
     """The requests of one connection."""
 
     __slots__ = ("_left", "_line", "_part")
 
     def __init__(self) -> None:
-        self._part = _Part.HEAD
+        self._part = _HEAD
         self._left = 0
         self._line = b""
 
     @property
     def in_body(self) -> bool:
         """Whether what comes next belongs to a request whose head is over."""
-        return self._part is not _Part.HEAD
+        return self._part is not _HEAD
 
     @property
     def in_chunks(self) -> bool:
         """Whether a body in chunks begins."""
-        return self._part is _Part.SIZE
+        return self._part is _SIZE
 
     @property
     def lost(self) -> bool:
         """Whether a request was wrong: nothing that comes is one any more."""
-        return self._part is _Part.UNKNOWN
+        return self._part is _UNKNOWN
 
     def give_up(self) -> None:
         """Take nothing more for a request."""
-        self._part = _Part.UNKNOWN
+        self._part = _UNKNOWN
 
     def begin(self, head: bytes) -> None:
         """Take a whole head: what comes next is its body, if it has one."""
@@ -63,27 +73,27 @@ class Requests:
         at = lower.find(_LENGTH)
         if _CODED in lower:
             whole = _CHUNKED.search(lower) and lower.count(_CODED) == 1 and at < 0
-            self._part, self._line = (_Part.SIZE if whole else _Part.UNKNOWN), b""
+            self._part, self._line = (_SIZE if whole else _UNKNOWN), b""
         elif at >= 0:
             end = lower.find(b"\r\n", at + 2)
             length = lower[at + len(_LENGTH) : end].strip(b" \t")
             if not length.isdigit() or len(length) > _MOST_DIGITS or lower.find(_LENGTH, end) >= 0:
                 self.give_up()
             elif self._set_left(int(length)):
-                self._part = _Part.BODY
+                self._part = _BODY
 
     def skip(self, data: bytes, at: int) -> int:
         """Return where in ``data`` the body ends that goes on at ``at``: its end when it goes on beyond."""
         part, size = self._part, len(data)
-        while at < size and part is not _Part.HEAD:
-            if part is _Part.UNKNOWN:
+        while at < size and part is not _HEAD:
+            if part is _UNKNOWN:
                 return size
-            if part in (_Part.BODY, _Part.CHUNK):
+            if part in (_BODY, _CHUNK):
                 taken = min(self._left, size - at)
                 at += taken
                 self._left -= taken
                 if not self._left:
-                    self._part = _Part.HEAD if part is _Part.BODY else _Part.SIZE
+                    self._part = _HEAD if part is _BODY else _SIZE
             else:
                 at = self._skip_line(data, at)
             part = self._part
@@ -101,10 +111,10 @@ class Requests:
         if end < 0:
             return len(data)
         line, self._line = self._line.rstrip(b"\r\n"), b""
-        if self._part is _Part.TRAILER:
+        if self._part is _TRAILER:
             if not line:
-                self._part = _Part.HEAD
-        elif self._part is _Part.SIZE:
+                self._part = _HEAD
+        elif self._part is _SIZE:
             self._chunk(line.partition(b";")[0].strip())
         return end + 1
 
@@ -113,6 +123,6 @@ class Requests:
             self.give_up()
         elif self._set_left(int(digits, 16)):
             self._left += 2  # the end of its last line
-            self._part = _Part.CHUNK
+            self._part = _CHUNK
         else:
-            self._part = _Part.TRAILER
+            self._part = _TRAILER
