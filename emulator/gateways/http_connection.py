@@ -48,6 +48,8 @@ class HttpConnection(asyncio.Protocol):
         self._inner: Handler | None = None
         self.body: StreamReader | None = None
         """The body that is being read."""
+        self.rest: bytes | None = None
+        """What came after a request that was taken; None when none was."""
         self._visit: Visit | None = None
         self._unread = False
         self._transport: asyncio.Transport
@@ -62,13 +64,21 @@ class HttpConnection(asyncio.Protocol):
         """Tell whether a request is not one for aiohttp; ``taken`` gets it then."""
         return False
 
-    def taken(self, head: bytes, rest: bytes) -> None:
-        """Get a request that this takes, and what follows it; all before is in aiohttp's hands."""
+    def taken(self, head: bytes) -> None:
+        """Get a request that this takes; all before is in aiohttp's hands, what follows is in ``rest``."""
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what is whole; keep the beginning of a head."""
+        """Pass on what is whole; keep the beginning of a head, and what comes after a request that was taken."""
         visit = self._visit
         if visit is None:
+            return
+        if self.rest is not None:
+            self.rest += data
+            self._transport.pause_reading()
+            return
+        if self._inner is not None and not self._head and self._requests.is_one(data):
+            visit.within(IDLE_S, waits=True)
+            self._inner.data_received(data)
             return
         if goes_on := bool(self._head):
             data = self._head + data
@@ -106,7 +116,8 @@ class HttpConnection(asyncio.Protocol):
             return size, size
         end = at + len(head)
         if self.takes(head.lstrip(_EMPTY_LINE)):
-            self.taken(head.lstrip(_EMPTY_LINE), data[end:])
+            self.rest = data[end:]
+            self.taken(head.lstrip(_EMPTY_LINE))
             return size, size
         self._requests.begin(head)
         if self._requests.in_chunks or self._requests.lost:  # may be wrong, or is: in either case by itself

@@ -13,6 +13,7 @@ LARGEST_HEAD = 16 << 10
 _LONGEST_LINE = 4 << 10
 """Of a chunk's size with its extensions, and of a trailer."""
 _MOST_DIGITS = 16
+_POST = b"POST "
 _LENGTH, _CODED = b"\r\ncontent-length:", b"\r\ntransfer-encoding:"
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n")
 _HEX = frozenset(b"0123456789abcdefABCDEF")
@@ -62,6 +63,22 @@ class Requests:
     def lost(self) -> bool:
         """Whether a request was wrong: nothing that comes is one any more."""
         return self._part is _UNKNOWN
+
+    def is_one(self, data: bytes) -> bool:
+        """Tell whether this is one whole POST with nothing before or after it: nearly all that comes is."""
+        end = data.find(END) + len(END)
+        if self._part is not _HEAD or not len(END) <= end <= LARGEST_HEAD or not data.startswith(_POST):
+            return False
+        before, _, after = data[:end].lower().partition(_LENGTH)
+        length = after[: after.find(b"\r\n")].strip(b" \t")
+        return (
+            length.isdigit()
+            and len(length) <= _MOST_DIGITS
+            and int(length) == len(data) - end
+            and _LENGTH not in after
+            and _CODED not in before
+            and _CODED not in after
+        )
 
     def give_up(self) -> None:
         """Take nothing more for a request."""

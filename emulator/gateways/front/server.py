@@ -153,23 +153,14 @@ class Front(HttpConnection):
         self._server = server
         self._entrance = entrance
         self._refuse = refuse
-        self._upgrade: tuple[bytes, bytes] | None = None
-        """The request for a WebSocket and what came after it, from when it is there."""
+        self._asked = b""
+        """The head of the request for a WebSocket, when it is there."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the first request, within bounds."""
         super().connection_made(transport)
         self._server.fronts.add(self)
         self._serve("rest")
-
-    def data_received(self, data: bytes) -> None:
-        """Pass requests on; what comes after one for a WebSocket waits with it."""
-        if self._upgrade is None:
-            super().data_received(data)
-            return
-        head, rest = self._upgrade
-        self._upgrade = head, rest + data
-        self._transport.pause_reading()
 
     def takes(self, head: bytes) -> bool:
         """Tell whether a request is one for a WebSocket that there is."""
@@ -179,9 +170,9 @@ class Front(HttpConnection):
             return False
         return self._server.websocket(head) is not None
 
-    def taken(self, head: bytes, rest: bytes) -> None:
+    def taken(self, head: bytes) -> None:
         """Hand the connection over, after what aiohttp still has to answer."""
-        self._upgrade = head, rest
+        self._asked = head
         if self._inner is None:
             self.upgrade()
             return
@@ -190,8 +181,8 @@ class Front(HttpConnection):
 
     def upgrade(self) -> None:
         """Give the connection to the WebSocket gateway, unless it may not have it."""
-        assert self._upgrade is not None  # noqa: S101 - it is what this was called for
-        (head, rest), transport = self._upgrade, self._transport
+        assert self.rest is not None  # noqa: S101 - there is a request that was taken
+        head, transport = self._asked, self._transport
         if transport.is_closing():
             return
         refusal = self._refusal()
@@ -211,7 +202,7 @@ class Front(HttpConnection):
             websocket.pause_writing()
         else:
             transport.resume_reading()
-        websocket.data_received(head + rest)
+        websocket.data_received(head + self.rest)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the client."""
