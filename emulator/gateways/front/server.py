@@ -33,6 +33,7 @@ LARGEST_HEAD = 16 << 10
 MOST_CONNECTIONS = 4_096
 SPARE_DESCRIPTORS = 64
 """File descriptors left for everything but clients."""
+WHAT_THERE_IS = "there are REST below /0/public/ and /0/private/, WebSocket v1 at / and v2 at /v2"
 SHUTDOWN_S = 0.2
 """How long answers that are being written may take when the venue stops."""
 
@@ -130,8 +131,10 @@ class Server:
 
     async def _handle(self, entrance: Entrance, request: web.BaseRequest) -> web.StreamResponse:
         if not request.path.startswith((spot_rest.PUBLIC_PATH, spot_rest.PRIVATE_PATH)):
+            _log.debug("%.100r of %s refused: 404 (%s)", request.path, request.remote, WHAT_THERE_IS)
             return web.Response(status=404, text="Not Found\n")
         if not entrance.offers("rest"):
+            _log.debug("%.100r of %s refused: 403 (no REST at this tier)", request.path, request.remote)
             return web.Response(status=403, text="Forbidden\n")
         return await self._rest.handle(request, entrance, self._until)
 
@@ -194,11 +197,13 @@ class Front(asyncio.Protocol):
         websocket = None
         if upgrade:
             if not self._entrance.offers("websocket"):
+                _log.debug("a WebSocket refused: 403 (there is none at this tier)")
                 self._transport.write(_FORBIDDEN)
                 self._transport.close()
                 return
             peer = self._transport.get_extra_info("peername")
             if not self._server.admits(peer[0] if peer else ""):
+                _log.debug("a WebSocket of %s refused: 429 (it opened too many)", peer and peer[0])
                 self._transport.write(_TOO_MANY)
                 self._transport.close()
                 return

@@ -6,7 +6,7 @@ from typing import Any
 from emulator.engine.accounts import Account
 from emulator.engine.ledger import TradeRecord
 from emulator.engine.orders import Order
-from emulator.gateways import order_fields
+from emulator.gateways import order_fields, reasons
 from emulator.gateways.errors import PERMISSION_DENIED, VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.order_params import time_ns
@@ -157,8 +157,10 @@ def query_orders(venue: Venue, key: ApiKey, params: Params) -> Any:
     found = [order for order in map(account.find, asked) if order is not None]
     if not found:
         raise VenueError("EOrder:Unknown order")
-    if not {_NEEDED[order.txid in account.open] for order in found} <= key.permissions:
-        raise VenueError(PERMISSION_DENIED)
+    needed = {_NEEDED[order.txid in account.open] for order in found}
+    if not needed <= key.permissions:
+        groups = tuple(frozenset({permission}) for permission in sorted(needed))
+        raise VenueError(PERMISSION_DENIED, reasons.of_permissions, key, groups)
     return {o.txid: codec.order_object(o, trades=trades, queried=True) for o in _wanted(found, params)}
 
 

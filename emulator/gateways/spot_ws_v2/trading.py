@@ -10,7 +10,7 @@ from emulator.engine.instruments import Instrument
 from emulator.engine.orders import Order
 from emulator.engine.spot import BATCH, SpotEngine
 from emulator.gateways import order_fields, ordering
-from emulator.gateways.errors import BAD_ARGUMENTS, PERMISSION_DENIED, VenueError, bad_argument
+from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import rfc3339
 from emulator.gateways.spot_ws_v2 import codec, orders
@@ -27,6 +27,7 @@ from emulator.gateways.spot_ws_v2.params import (
     elements,
     required,
 )
+from emulator.gateways.token_use import permit
 
 if TYPE_CHECKING:
     from emulator.gateways.spot_ws_v2.session import Session
@@ -84,16 +85,15 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-_MODIFY = frozenset({"modify-trades"})
-_CANCEL = frozenset({"modify-trades", "close-trades"})
+_MODIFY = ("modify-trades",)
+_CANCEL = ("modify-trades", "close-trades")
 
 
-def _checked(session: "Session", request: Request, spec: Spec, permissions: frozenset[str]) -> ApiKey:
+def _checked(session: "Session", request: Request, spec: Spec, permissions: tuple[str, ...]) -> ApiKey:
     """Check a request's parameters and token; one of ``permissions`` is needed."""
     check(request.params, spec, _WHERE[request.method])
     key = session.key(request.params)
-    if permissions.isdisjoint(key.permissions):
-        raise VenueError(PERMISSION_DENIED)
+    permit(key, *permissions)
     return key
 
 
@@ -256,7 +256,7 @@ def cancel_order(session: "Session", request: Request, in_ns: int) -> None:
         for command, result in _cancels(account, name, value):
             if command is None:
                 unknown = ordering.unknown_order(value if name == "order_id" else None)
-                session.fail(request, str(unknown), in_ns)
+                session.fail(request, unknown, in_ns)
                 continue
 
             def reply(events: list[Event], result: str = result) -> None:
