@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from math import exp, floor, log, log10
 from pathlib import Path
@@ -51,6 +51,8 @@ HEADINGS: Row = (
 )
 """The error is the median's; over the published value are p50 / p99 / p99.9, as tiers state their jitter.
 Early are samples below what the tier's fixed delays alone take; there are to be none."""
+OWN = HEADINGS.index("probe")
+"""Where a row's own columns begin; those before are the same for a whole tier."""
 
 
 def time_text(microseconds: float | None) -> str:
@@ -130,12 +132,7 @@ def as_text(measurement: Measurement) -> str:
         ]
         budget = [r for tier in rung.tiers for r in budget_rows(tier)]
         lines += [*_aligned([BUDGET_HEADINGS, *budget]), ""]
-        lines += [
-            f"{name_of(tier)}: this machine takes {time_text(tier.floor_us)} for an order with nothing held, "
-            f"so the nearest it can be is {time_text(tier.reachable_us)}"
-            for tier in rung.tiers
-            if tier.reachable_us > tier.rtt_us
-        ]
+        lines += [_too_far(tier) for tier in rung.tiers if tier.reachable_us > tier.rtt_us]
     return "\n".join(lines)
 
 
@@ -164,29 +161,49 @@ def as_html(measurement: Measurement) -> str:
         f"<p>{' · '.join(escape(str(fact)) for fact in facts)}. Published figures are Kraken's typical "
         f"application-level round trips; jitter is this project's estimate. {REST_NOTE}</p>"
     ]
-    for rung in measurement.rungs:
-        parts.append(f"<h2>Link {escape(rung.rung)}{NOTES.get(rung.rung, '')}</h2>")
-        if rung.reason is not None:
-            parts.append(f"<p>Not measured: {escape(rung.reason)}</p>")
-            continue
-        parts.append(_table([HEADINGS, *(r for tier in rung.tiers for r in rows(tier))]))
-        parts.append("<h3>First answers, TCP and TLS 1.3 included</h3>")
-        parts.append(_table([BUDGET_HEADINGS, *(r for tier in rung.tiers for r in budget_rows(tier))]))
     by_name: dict[str, list[tuple[str, Measured]]] = {}
     for rung in measurement.rungs:
         for tier in rung.tiers:
             by_name.setdefault(name_of(tier), []).append((rung.rung, tier))
-    for name, series in by_name.items():
-        parts.append(_of_tier(name, series))
+    parts += [_of_tier(name, series) for name, series in by_name.items()]
+    for rung in measurement.rungs:
+        parts.append(f"<h2>Link {escape(rung.rung)}: all figures{NOTES.get(rung.rung, '')}</h2>")
+        if rung.reason is not None:
+            parts.append(f"<p>Not measured: {escape(rung.reason)}</p>")
+            continue
+        parts.append(_table(HEADINGS[OWN:], [(_titled(tier), rows(tier)) for tier in rung.tiers]))
+        parts += [
+            f"<p>{escape(_too_far(tier))}</p>" for tier in rung.tiers if tier.reachable_us > tier.rtt_us
+        ]
+        parts.append("<h3>First answers, TCP and TLS 1.3 included</h3>")
+        parts.append(_table(BUDGET_HEADINGS[1:], [(name_of(tier), budget_rows(tier)) for tier in rung.tiers]))
     return PAGE.read_text(encoding="utf-8").replace("<!-- body -->", "\n".join(parts))
 
 
-def _table(table: Sequence[Row]) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in table[0])
-    body = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in table[1:]
+def _titled(measured: Measured) -> str:
+    stated = f", published {time_text(measured.rtt_us)}" if measured.rtt_us else ""
+    return name_of(measured) + stated
+
+
+def _too_far(tier: Measured) -> str:
+    """Tell of a tier that is nearer than this machine can be."""
+    return (
+        f"{name_of(tier)}: this machine takes {time_text(tier.floor_us)} for an order with nothing held, "
+        f"so the nearest it can be is {time_text(tier.reachable_us)}"
     )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _table(headings: Row, groups: Iterable[tuple[str, Iterable[Row]]]) -> str:
+    """Draw a table of groups, each below its title, which takes the place of its rows' first columns."""
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in headings)
+    body = []
+    for title, group in groups:
+        body.append(f"<tbody><tr><th colspan={len(headings)} scope=rowgroup>{escape(title)}</th></tr>")
+        for row in group:
+            cells = "".join(f"<td>{escape(cell)}</td>" for cell in row[-len(headings) :])
+            body.append(f"<tr>{cells}</tr>")
+        body.append("</tbody>")
+    return f"<div class=wide><table><thead><tr>{head}</tr></thead>{''.join(body)}</table></div>"
 
 
 def _of_tier(name: str, series: Sequence[tuple[str, Measured]]) -> str:
@@ -201,7 +218,7 @@ def _of_tier(name: str, series: Sequence[tuple[str, Measured]]) -> str:
         orders = [(rung, tier.probes[probe]) for rung, tier in series if probe in tier.probes]
         if orders:
             parts.append(
-                f"<h3>over {api}</h3><div class=plots>"
+                "<div class=plots>"
                 f"{_plot(orders, stated_us, _histogram, f'share of orders over {api}')}"
                 f"{_plot(orders, stated_us, _ecdf, f'orders over {api} answered within')}</div>"
             )
@@ -255,10 +272,9 @@ def _plot(orders: Sequence[tuple[str, Figures]], stated_us: float, curve: object
         path = " ".join(f"{x(at):.1f},{y(share):.1f}" for at, share in points)
         marks.append(f'<polyline points="{path}" style="stroke:{color}"/>')
     what += ", logarithmic axis" if long else ""
-    if long:
-        marks.append(f'<text x="{WIDTH - 8}" y="{TOP + 2}" text-anchor=end>logarithmic</text>')
     box = f'viewBox="0 0 {WIDTH} {HEIGHT}" role=img aria-label="{what}"'
-    return f"<svg {box}><title>{what}</title>{''.join(marks)}</svg>"
+    drawing = f"<svg {box}><title>{what}</title>{''.join(marks)}</svg>"
+    return f"<figure>{drawing}<figcaption>{what}</figcaption></figure>"
 
 
 class _Axis:
