@@ -10,7 +10,7 @@ ENGINE  ?= $(shell command -v docker >/dev/null && docker info >/dev/null 2>&1 &
 COMPOSE ?= $(shell if [ "$(ENGINE)" = docker ] && docker compose version >/dev/null 2>&1; then echo docker compose; else command -v podman-compose; fi)
 BUILD   ?= $(if $(findstring podman,$(ENGINE)),--format docker)
 
-.PHONY: help emulate test style types bench demo containers setup clean
+.PHONY: help emulate test style types bench demo containers dist setup clean
 
 help:      ## this list
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -43,6 +43,9 @@ containers: setup   ## build docker/ and test it for real: make containers ENGIN
 	@[ -n "$(ENGINE)" ] && [ -n "$(COMPOSE)" ] \
 	  || { echo "make containers needs docker with its compose, or podman with podman-compose"; exit 1; }
 	ENGINE="$(ENGINE)" COMPOSE="$(COMPOSE)" BUILD="$(BUILD)" $(BIN)/python -m pytest -q $(ARGS) tests/containers
+
+dist: setup   ## the wheel and the source archive, into dist/
+	@$(BIN)/python -m build --no-isolation --outdir dist .
 
 setup: $(VENV)/.dev   ## the virtual environment, with what the tests need
 

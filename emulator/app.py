@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from emulator import accounts, addresses
+from emulator import accounts, addresses, instruments
 from emulator import settings as settings_
 from emulator.advertised import Advertised
 from emulator.bundle import share
@@ -20,12 +20,12 @@ from emulator.calibration import YARDSTICK, Calibration, Watch
 from emulator.clock import Clock
 from emulator.control import server as control
 from emulator.control.managed import ManagedControl
+from emulator.control.rules import Rules
 from emulator.control.tls import TlsControl
 from emulator.control.venue import VenueControl
 from emulator.endpoints import Endpoint, as_values, place
 from emulator.engine.accounts import Account
 from emulator.engine.commands import Deposit
-from emulator.engine.instruments import Catalogue
 from emulator.engine.spot import SpotEngine
 from emulator.gateways.access import Entrance, Network, guarded
 from emulator.gateways.authority import WILDCARDS, Authority, Certificate
@@ -87,7 +87,10 @@ class App:
         """
         self.settings = settings
         self.accounts = settings_.load_accounts(settings)
-        self.catalogue = Catalogue.from_json((settings_.PROFILES / "instruments" / "spot.json").read_bytes())
+        self.instruments = instruments.load(settings)
+        self.catalogue = self.instruments.catalogue
+        self.quiet: tuple[str, ...] = ()
+        """Symbols of pairs that the market does not trade in, as it knows no price of them."""
         self.tiers = load_tiers(settings)
         self._far = any(tier.rtt_us for tier in self.tiers)
         self.choice = ladder.choose(settings.link, nearby=not self._far)
@@ -116,6 +119,9 @@ class App:
         """What the profile gives to the accounts."""
         self._front: front.Server | None = None
         self._fix: FixServer | None = None
+        self._fix_state = self.state.folder / "fix" if settings.state and settings.fix == "on" else None
+        self.goes_on = self._fix_state is not None and any(self._fix_state.glob("*"))
+        """Whether there are FIX sessions of an earlier run, whose clients know its orders."""
         self._watches: list[tuple[asyncio.Task[None], Scratch]] = []
 
     @property
@@ -254,7 +260,7 @@ class App:
                 members,
                 settings_.PROFILES / "fix" / "KRAKEN-FIX44.xml",
                 displace=settings.fix_logon == "displace",
-                state_folder=self.state.folder / "fix" if settings.state else None,
+                state_folder=self._fix_state,
             )
         except OSError as error:
             raise SettingsError(f"cannot keep FIX sessions (--state): {error}") from None
@@ -264,12 +270,13 @@ class App:
         """Open the port by which links are changed while clients are connected."""
         settings = self.settings
         live = Live(self.listeners[0].link, self.tiers, [at.link for at in self.listeners[1:]])
-        control_ = VenueControl(venue)
+        control_, tls = VenueControl(venue), TlsControl(self.tls, self.authority)
         self._control = control.Server(
             live,
             control_,
             ManagedControl(venue, control_, self._deposits, keeps_market=settings.market == "synthetic"),
-            TlsControl(self.tls, self.authority),
+            tls,
+            Rules(venue, tls, self._fix),
             settings_.PROFILES / "schedules",
             control.Names.of(settings.control_host, (settings.host, *settings.tls_names)),
             self.endpoints_json,
@@ -293,7 +300,7 @@ class App:
 
     async def _calibrate(self, listeners: Listeners, queue: DueQueue) -> None:
         """Take the venue's own time off what paths hold, measured at a venue of the same kind."""
-        scratch = Scratch(self.catalogue, self.settings.seed, queue.until)
+        scratch = Scratch(instruments.kraken(), self.settings.seed, queue.until)
         watched = False
         try:
             async with Prober() as prober:
@@ -345,15 +352,17 @@ class App:
         profile = past = None
         if settings.market == "synthetic":
             path = settings_.profile("market", settings.market_profile)
-            profile = load_market(path, self.catalogue)
+            profile = load_market(path, self.catalogue, self.instruments.prices, self.instruments.own)
+            pairs = self.catalogue.pairs.items()
+            self.quiet = tuple(pair.symbol for name, pair in pairs if name not in profile.pairs)
             past = SyntheticPast(self.catalogue, profile, settings.seed, now_ns)
         owners = [*map(accounts.account, self.accounts), Account(accounts.MARKET, house=True)]
         engine = SpotEngine(
             self.catalogue,
             owners,
-            seed=settings.seed,
-            first_trade_ids={name: past.first_trade_id(name) for name in self.catalogue.pairs}
-            if past
+            seed=settings.seed ^ now_ns if self.goes_on else settings.seed,  # ids are others than theirs
+            first_trade_ids={name: past.first_trade_id(name) for name in profile.pairs}
+            if past and profile
             else None,
             post_only_rejects=settings.post_only == "reject",
             rate_limits=settings.rate_limits == "on",

@@ -247,8 +247,8 @@ def _add_env(env: argparse.ArgumentParser) -> None:
     env.formatter_class = argparse.RawDescriptionHelpFormatter
     env.description = (
         "Print what a shell sets so that clients who honour proxies take Kraken's own hostnames to a\n"
-        "running emulator (up --proxy), reach nothing else, and trust its certificates. Others are not held\n"
-        "back (docs/proxy.md): `run` is for them."
+        "running emulator (up --proxy), reach nothing else, and trust its certificates. Python, Node and\n"
+        "Java programs that ignore the proxy are stopped; for others (docs/proxy.md) there is `run`."
     )
     env.epilog = """
 examples:
@@ -366,12 +366,17 @@ def _add_settings(up: argparse.ArgumentParser) -> None:
         "--state",
         action="store_true",
         default=None,
-        help="keep FIX sequence numbers and sent reports in the state folder",
+        help="FIX sessions outlast a restart (numbers and ClOrdIDs, not orders), in the state folder",
     )
     add("--endpoints-file", metavar="FILE", help="write the endpoints as JSON when everything answers")
     add("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
     add("--state-folder", metavar="DIR", help="where the local CA and --state live (default: user's data)")
     add("--trust-folder", metavar="DIR", help="write ca.pem and bundle.pem there, for clients elsewhere")
+    add(
+        "--instruments",
+        metavar="FILE",
+        help="pairs and assets of your own, besides Kraken's (docs/instruments.md)",
+    )
     add("--rate-limits", metavar="on|off", help="Kraken's rate limits (default: on; off for load tests)")
     add(
         "--certificate",

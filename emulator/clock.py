@@ -13,27 +13,34 @@ class Clock:
     It never runs backwards, but when it is ``reset``.
     """
 
-    __slots__ = ("_ahead_ns", "_last_ns", "_listeners", "_real_ns", "_scale_ppm", "_venue_ns")
+    __slots__ = ("_ahead_ns", "_held_ns", "_last_ns", "_listeners", "_real_ns", "_scale_ppm", "_venue_ns")
 
     def __init__(self) -> None:
         self._last_ns = 0
         self._ahead_ns = 0
         """How far it is ahead of real time, at a scale of one."""
         self._scale_ppm = PPM
+        self._held_ns: int | None = None
+        """Where it is kept while the venue catches up with it."""
         self._real_ns = self._venue_ns = 0
         """Since when its scale is another one: in real time, and in its own."""
         self._listeners: list[Callable[[], None]] = []
 
     def now_ns(self) -> int:
         """Return the time."""
+        if self._held_ns is not None:
+            return self._held_ns
+        self._last_ns = self.reaches_ns()
+        return self._last_ns
+
+    def reaches_ns(self) -> int:
+        """Return the time that the venue is to reach: the time, unless it is held."""
         now = time.time_ns()
         if self._scale_ppm == PPM:
             now += self._ahead_ns
         else:
             now = self._venue_ns + max(now - self._real_ns, 0) * self._scale_ppm // PPM
-        if now > self._last_ns:
-            self._last_ns = now
-        return self._last_ns
+        return max(now, self._last_ns)
 
     def seconds_until(self, due_ns: int) -> float | None:
         """Return the real seconds until a time, 0 when it has come, None while time stands still."""
@@ -48,7 +55,7 @@ class Clock:
         Who turns this clock does not turn those of clients.
         """
         off_ns = time_ns - self.now_ns()
-        return abs(off_ns) <= within_ns or (self.turned and abs(off_ns + self.ahead_ns) <= within_ns)
+        return abs(off_ns) <= within_ns or (self.turned and abs(time_ns - time.time_ns()) <= within_ns)
 
     # -- turning it --------------------------------------------------------------------------------
 
@@ -62,7 +69,7 @@ class Clock:
         """How far it is ahead of real time now; below zero after it ran slowly."""
         if self._scale_ppm == PPM:
             return self._ahead_ns
-        return self.now_ns() - time.time_ns()
+        return self.reaches_ns() - time.time_ns()
 
     @property
     def turned(self) -> bool:
@@ -82,7 +89,7 @@ class Clock:
     def set_scale(self, scale_ppm: int) -> None:
         """Run at another scale from now on; at 0 time stands still."""
         if scale_ppm != self._scale_ppm:
-            self._venue_ns, self._real_ns = self.now_ns(), time.time_ns()
+            self._venue_ns, self._real_ns = self.reaches_ns(), time.time_ns()
             self._ahead_ns = self._venue_ns - self._real_ns
             self._scale_ppm = scale_ppm
             self._tell()
@@ -90,7 +97,17 @@ class Clock:
     def reset(self) -> None:
         """Tell the real time again, as fast as it goes."""
         if self.turned:
-            self._scale_ppm, self._ahead_ns, self._last_ns = PPM, 0, 0
+            self._scale_ppm, self._ahead_ns, self._last_ns, self._held_ns = PPM, 0, 0, None
+            self._tell()
+
+    def hold(self, time_ns: int) -> None:
+        """Tell this time, not before the last one, until it is let go: the venue has got so far."""
+        self._last_ns = self._held_ns = max(self._last_ns, time_ns)
+
+    def let_go(self) -> None:
+        """Tell the time again; who listens hears of it when it was held."""
+        if self._held_ns is not None:
+            self._held_ns = None
             self._tell()
 
     def _tell(self) -> None:

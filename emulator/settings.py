@@ -81,13 +81,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     fix_logon: str = "reject"
     """A second logon with a SenderCompID that is connected: ``reject`` it, or ``displace`` the first one."""
     state: bool = False
-    """Keep FIX sequence numbers and sent reports in the state folder, over restarts."""
+    """Keep FIX sessions in the state folder, over restarts: numbers and ClOrdIDs, not orders."""
     endpoints_file: str = ""
     """Where to write the endpoints as JSON once everything answers."""
     trust_folder: str = ""
     """Where to write, for clients: the authority, ``ca.pem``, and all to trust, ``bundle.pem``."""
     accounts: str = "default"
     """Accounts profile: a name under profiles/accounts, or a path to a .toml file."""
+    instruments: str = "kraken"
+    """Assets and pairs: ``kraken``'s, or a path to a .toml file that adds to them and changes them."""
     market_profile: str = "default"
     """Market profile: a name under profiles/market, or a path to a .toml file."""
     funding: str = "default"
@@ -122,7 +124,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     the wire before September 2026."""
 
 
-_CHOICES = {
+CHOICES = {
     "market": ("synthetic", "off"),
     "ports": ("fixed", "auto"),
     "rate_limits": ("on", "off"),
@@ -137,6 +139,7 @@ _CHOICES = {
     "fix_logon": ("reject", "displace"),
     "log_level": ("debug", "info", "warning", "error"),
 }
+"""Settings that are one of some words."""
 
 
 _LISTS = {
@@ -263,14 +266,14 @@ def _value(name: str, value: Any, spelled: str) -> Any:
         read = msgspec.convert(value, _TYPES[name], strict=False)
     except msgspec.ValidationError:
         raise SettingsError(f"{spelled}: {_meant(name)}") from None
-    if name in _CHOICES and read not in _CHOICES[name]:
+    if name in CHOICES and read not in CHOICES[name]:
         raise SettingsError(f"{spelled}: {_meant(name)}")
     return read
 
 
 def _meant(name: str) -> str:
-    if name in _CHOICES:
-        return f"one of {', '.join(_CHOICES[name])} is meant"
+    if name in CHOICES:
+        return f"one of {', '.join(CHOICES[name])} is meant"
     if name in _LISTS:
         return _LISTS[name]
     kinds = {bool: "true or false is meant", int: "a whole number is meant", str: "text is meant"}

@@ -60,6 +60,12 @@ def _flaw(certificate: str) -> list[str]:
     return [f"TLS      {certificate} certificate: to be refused; {Certificate.VALID.host} has a valid one"]
 
 
+def _earlier(app: App) -> list[str]:
+    """Say what is left of earlier runs, and what is not."""
+    words = "FIX      sessions go on; orders and fills of earlier runs are gone, and clients are told so"
+    return [words] if app.goes_on else []
+
+
 def called() -> str:
     """Return how the command is called from where its user stands: by its name, its launcher, or as it was.
 
@@ -101,6 +107,8 @@ def ready_text(app: App) -> str:
     market = (
         "no market" if settings.market == "off" else f"{len(app.catalogue.pairs)} pairs, synthetic market"
     )
+    if app.quiet:
+        market += f", but not in {', '.join(app.quiet)}: no price is known (docs/instruments.md)"
     outside = app.advertised.seen(app.endpoints)
     lines = [f"Kraken spot, seed {settings.seed}, {market}", "", *as_text(outside)]
     lines += [f"not link {name}: {reason}" for name, reason in app.choice.passed_over]
@@ -109,6 +117,7 @@ def ready_text(app: App) -> str:
         "",
         f"CA       {app.shared_ca or app.authority.ca_path}",
         *_flaw(settings.certificate),
+        *_earlier(app),
         f"control  {app.control_url_outside}",
         "accounts (API key, private key):",
     ]

@@ -60,9 +60,10 @@ class Running:
         self._accounts: Iterator[dict[str, Any]]
 
     def ready(self, endpoints_file: Path) -> None:
-        """Wait until the endpoints file appears."""
+        """Wait until the endpoints file appears, and what is printed behind it."""
         wait_until(lambda: endpoints_file.exists() or self._ended(), START_S, "the endpoints file")
         assert not self._ended(), f"exit code {self.process.returncode}\n{self.output()}"
+        wait_until(self.stdout, START_S, "what it prints")
         self.endpoints = json.loads(endpoints_file.read_bytes())
         self._accounts = itertools.cycle(self.endpoints["accounts"])
 

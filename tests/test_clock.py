@@ -10,13 +10,15 @@ from emulator.clock import PPM, Clock
 from emulator.engine.commands import CancelAllAfter, PlaceOrder
 from emulator.engine.events import Ended, Event
 from emulator.engine.instruments import Side
-from emulator.engine.orders import OrderType
+from emulator.engine.orders import OrderType, TimeInForce
 from emulator.market.driver import Driver
 from tests.gateways.venue import XBTUSD, Kraken, StillVenue
 
 SECOND = 10**9
 HOUR = 3_600 * SECOND
 ORDER = {"side": Side.BUY, "type": OrderType.LIMIT, "qty": 10**8, "price": 500_000}
+ENDS = 400
+PAIRS = (XBTUSD, "XETHZUSD", "SOLUSD", "XLTCZUSD")
 
 
 @pytest.fixture
@@ -106,6 +108,136 @@ def test_what_is_due_happens_at_its_own_time_when_the_clock_is_stepped():
         assert [event.order.account.name for event in ends] == ["alice", "bob"]
         late_ns = [event.time_ns - began - s * SECOND for event, s in zip(ends, (60, 120), strict=True)]
         assert max(map(abs, late_ns)) < SECOND
+
+    asyncio.run(scenario())
+
+
+def test_a_clock_that_is_held_tells_how_far_the_venue_has_got(real):
+    clock, told = Clock(), []
+    clock.listen(lambda: told.append(clock.now_ns()))
+    clock.let_go()
+    assert not told, "it was not held"
+    began = clock.now_ns()
+    clock.step(HOUR)
+    clock.hold(began - SECOND)
+    assert clock.now_ns() == began + HOUR, "it never runs backwards"
+    clock.step(HOUR)
+    clock.hold(began + HOUR + SECOND)
+    assert (clock.now_ns(), clock.reaches_ns()) == (began + HOUR + SECOND, began + 2 * HOUR)
+    told.clear()
+    clock.let_go()
+    assert told == [began + 2 * HOUR]
+
+
+def many_ends():
+    """Give a venue where an order expires every second from the next minute on, its clock, what it tells."""
+    kraken, clock = Kraken(), Clock()
+    heard: list[Event] = []
+    venue = StillVenue(kraken.engine, clock, kraken.venue.keys, kraken.venue.tokens, kraken.venue.tape)
+    venue.listen(heard.extend)
+    for number in range(ENDS):
+        whose = {"account": ("alice", "bob")[number % 2], "pair": PAIRS[number // 2 % len(PAIRS)]}
+        due_ns = clock.now_ns() + (60 + number) * SECOND
+        venue.execute(PlaceOrder(tif=TimeInForce.GTD, expire_ns=due_ns, **whose, **ORDER))
+    heard.clear()
+    return venue, clock, heard
+
+
+def test_others_are_served_while_the_venue_catches_up(monkeypatch):
+    monkeypatch.setattr("emulator.gateways.venue.SLICE_S", 0.0)
+
+    async def scenario():
+        venue, clock, heard = many_ends()
+        began = clock.now_ns()
+        seen = []
+
+        async def other():
+            while not seen or seen[-1] < began + HOUR:
+                seen.append(clock.now_ns())
+                await asyncio.sleep(0)
+
+        clock.step(HOUR)
+        watching = asyncio.create_task(other())
+        await venue.caught_up()
+        assert clock.now_ns() >= began + HOUR
+        ends = [event for event in heard if isinstance(event, Ended)]
+        assert len(ends) == ENDS
+        assert [e.time_ns for e in ends] == sorted(e.time_ns for e in ends)
+        await watching
+        assert len(seen) > 5, "others had their turns"
+        assert seen == sorted(seen)
+        assert began < seen[0] < began + HOUR, "at the time that the venue had got to"
+        venue.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_slice_looks_at_the_clock_after_one_thing_first(monkeypatch):
+    """A thing may take milliseconds."""
+    monkeypatch.setattr("emulator.gateways.venue.SLICE_S", 0.0)
+
+    async def scenario():
+        venue, clock, heard = many_ends()
+        clock.step(HOUR)
+        assert len([event for event in heard if isinstance(event, Ended)]) == 1
+        venue.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_is_due_happens_before_a_later_command_however_late_the_loop_is(real):
+    async def scenario():
+        kraken, clock = Kraken(), Clock()
+        venue = StillVenue(kraken.engine, clock, kraken.venue.keys, kraken.venue.tokens, kraken.venue.tape)
+        heard: list[Event] = []
+        venue.listen(heard.extend)
+        whose = {"account": "alice", "pair": XBTUSD}
+        expires_ns = clock.now_ns() + 60 * SECOND
+        venue.execute(PlaceOrder(tif=TimeInForce.GTD, expire_ns=expires_ns, **whose, **ORDER))
+        real.ns += 61 * SECOND  # and the loop has had no turn since
+        heard.clear()
+        venue.execute(PlaceOrder(account="bob", pair=XBTUSD, **ORDER | {"side": Side.SELL}))
+        [end] = [event for event in heard if isinstance(event, Ended)]
+        assert end.time_ns == expires_ns
+        assert end.order.filled == 0, "it was gone when the other one came"
+        venue.close()
+
+    asyncio.run(scenario())
+
+
+def test_the_rest_of_what_is_due_goes_on_after_a_mistake(monkeypatch, caplog):
+    async def scenario():
+        venue, clock, heard = many_ends()
+        kinds = []
+
+        def fails(order):
+            kinds.append(order)
+            raise ZeroDivisionError
+
+        venue.engine._timers.at(clock.now_ns() + 100 * SECOND, fails, None)
+        clock.step(HOUR)
+        await venue.caught_up()
+        assert len(kinds) == 1
+        assert len([event for event in heard if isinstance(event, Ended)]) >= ENDS - 32
+        venue.execute(CancelAllAfter("alice", 60))
+        venue.close()
+
+    asyncio.run(scenario())
+    assert "something that was due failed" in caplog.text
+
+
+def test_a_step_while_the_venue_catches_up_comes_on_top(monkeypatch):
+    monkeypatch.setattr("emulator.gateways.venue.SLICE_S", 0.0)
+
+    async def scenario():
+        venue, clock, heard = many_ends()
+        began = clock.now_ns()
+        clock.step(100 * SECOND)
+        clock.step(HOUR)
+        await venue.caught_up()
+        assert clock.now_ns() >= began + HOUR + 100 * SECOND
+        assert len([event for event in heard if isinstance(event, Ended)]) == ENDS
+        venue.close()
 
     asyncio.run(scenario())
 

@@ -20,6 +20,8 @@ from emulator.words import unknown
 DEFAULT_URL = "http://127.0.0.1:7490"
 TIMEOUT_S = 30.0
 HEALTH_TIMEOUT_S = 3.0
+STEP_TIMEOUT_S = 600.0
+"""A step of the clock is answered when all has happened that it sets off."""
 LOOK_AGAIN_S = 0.1
 MOST_AHEAD_S = 366 * 86_400
 """How far ahead maintenance may be announced."""
@@ -195,9 +197,10 @@ def act(
     url: str, action: str, target: str | None, words: Sequence[str], *, loop: bool
 ) -> list[dict[str, Any]]:
     """Carry out one action on a tier, a path of it, or all; give the rows of what is meant then."""
-    path = "/control/links" + "".join(
-        f"/{quote(part, safe='')}" for part in (target or "").split("/") if part
-    )
+    parts = [part for part in (target or "").split("/") if part]
+    if len(parts) > 2:
+        raise ControlError(f"link {action} {target}: a tier and a path are meant at most")
+    path = "/control/links" + "".join(f"/{quote(part, safe='')}" for part in parts)
     if action == "show":
         answer = call(url, "GET", path)
     elif action == "set":
@@ -264,7 +267,7 @@ def clock(url: str, action: str, value: str | None) -> dict[str, Any]:
         body = {"step_s": seconds(value or "")} if action == "step" else {"scale": _scale(value or "")}
     except ControlError as error:
         raise ControlError(f"clock {action} {error}") from None
-    return dict(call(url, "POST", "/control/clock", json.dumps(body).encode()))
+    return dict(call(url, "POST", "/control/clock", json.dumps(body).encode(), timeout_s=STEP_TIMEOUT_S))
 
 
 def seconds(text: str) -> float:

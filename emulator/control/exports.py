@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from emulator.control.client import ControlError
 
@@ -25,6 +28,14 @@ FOLDER = "SSL_CERT_DIR"
 """OpenSSL and Go trust what the system's folder has besides a bundle; the authority's has nobody else."""
 SWITCHES = {"NODE_USE_ENV_PROXY": "1"}
 """Node 24 reads the variables of proxies with it."""
+
+GUARD = {"KRAKEN_EMULATOR_GUARD": "proxy"}
+"""Lets the guards below refuse what goes past the proxy (emulator/testing/guard.py)."""
+CHILDREN = Path(__file__).parents[1] / "testing" / "children"
+"""What Python and Node load first. They stop programs that ignore the proxy, with a line that says so."""
+HOSTS = "/etc/hosts"
+"""All the names that Java knows: it asks nobody else then."""
+_OF_JAVA = re.compile(r"\s*-D(?:https?\.proxy(?:Host|Port)|http\.nonProxyHosts|jdk\.net\.hosts\.file)=\S*")
 
 
 class Shell(NamedTuple):
@@ -61,8 +72,13 @@ SHELLS = {
 }
 
 
-def variables(endpoints: Mapping[str, Any], tier: str | None) -> dict[str, str]:
-    """Return what to set for a tier, by default the first; ControlError where there is no such proxy."""
+def variables(
+    endpoints: Mapping[str, Any], tier: str | None, environment: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """Return what to set for a tier, by default the first; ControlError where there is no such proxy.
+
+    What the environment has already of what others set too, paths and options, is kept.
+    """
     tiers: Mapping[str, Any] = endpoints["tiers"]
     name = tier or next(iter(tiers))
     if name not in tiers:
@@ -72,7 +88,25 @@ def variables(endpoints: Mapping[str, Any], tier: str | None) -> dict[str, str]:
         raise ControlError("this emulator has no proxy: start it with --proxy")
     proxies = {spelt: proxy for name in PROXIES for spelt in (name, name.upper())}
     bundles = dict.fromkeys(BUNDLES, authority)
-    return {**proxies, **bundles, FOLDER: os.path.dirname(authority), **SWITCHES}
+    trust = {**bundles, FOLDER: os.path.dirname(authority)}
+    return {**proxies, **trust, **SWITCHES, **GUARD, **guards(proxy, environment)}
+
+
+def guards(proxy: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what lets programs fail that would go past the proxy, by the runtimes that can be told."""
+    first = str(CHILDREN)
+    paths = environment.get("PYTHONPATH", "").split(os.pathsep)
+    options = f'--require "{CHILDREN / "guard.cjs"}"'
+    own = environment.get("NODE_OPTIONS", "").replace(options, "").strip()
+    at = urlsplit(proxy)
+    java = [f"-D{name}.proxyHost={at.hostname} -D{name}.proxyPort={at.port}" for name in ("http", "https")]
+    java += ["-Dhttp.nonProxyHosts=", f"-Djdk.net.hosts.file={HOSTS}"]
+    of_java = _OF_JAVA.sub("", environment.get("JAVA_TOOL_OPTIONS", "")).strip()
+    return {
+        "PYTHONPATH": os.pathsep.join([first, *(path for path in paths if path not in ("", first))]),
+        "NODE_OPTIONS": f"{options} {own}".strip(),
+        "JAVA_TOOL_OPTIONS": " ".join(filter(None, [of_java, *java])),
+    }
 
 
 def script(settings: Mapping[str, str], shell: Shell) -> str:

@@ -25,6 +25,8 @@ LONGEST_STEP_S = 366 * 86_400
 LARGEST_SCALE = 1_000
 END_NS = 7_258_118_400 * 10**9
 """The beginning of 2200: as far as the clock can be stepped."""
+MOST_LEVELS = 5_000
+"""Levels of each side that one request may seed: a book changes at one moment, while others wait."""
 SHOWN_LEVELS = 1_000
 """Levels of each side that an answer shows."""
 _REASONS = {reason.value: reason for reason in Reason if reason is not Reason.EXPIRED}
@@ -222,20 +224,21 @@ class ManagedControl:
             "scale": clock.scale_ppm / PPM,
         }
 
-    def turn_clock(self, body: dict[str, Any]) -> Any:
-        """Let time pass at once, or as fast as is wanted from now on."""
+    async def turn_clock(self, body: dict[str, Any]) -> Any:
+        """Let time pass at once, or as fast as is wanted from now on; answer when all of it has happened."""
         wanted, clock = _read(body, _Turn), self._venue.clock
         if wanted.step_s is not None and not 0 <= wanted.step_s <= LONGEST_STEP_S:
             raise VenueError(f"step_s: from 0 to {LONGEST_STEP_S} is meant, a year of seconds")
         if wanted.scale is not None and not 0 <= wanted.scale <= LARGEST_SCALE:
             raise VenueError(f"scale: from 0 to {LARGEST_SCALE} is meant")
         step_ns = round((wanted.step_s or 0) * 10**9)
-        if clock.now_ns() + step_ns >= END_NS:
+        if clock.reaches_ns() + step_ns >= END_NS:
             raise VenueError("step_s: the venue's time ends with the year 2199")
         if wanted.scale is not None:
             clock.set_scale(round(wanted.scale * PPM))
         if step_ns:
             clock.step(step_ns)
+        await self._venue.caught_up()
         return self.show_clock()
 
     def reset(self) -> Any:
@@ -307,6 +310,8 @@ def _read(body: dict[str, Any], type_: type[_T]) -> _T:
 
 
 def _levels(side: str, rows: list[tuple[str, str]], pair: Instrument) -> tuple[tuple[int, int], ...]:
+    if len(rows) > MOST_LEVELS:
+        raise VenueError(f"{side}: at most {MOST_LEVELS} levels at once; further ones can be added (POST)")
     return tuple((_price(side, price, pair), _qty(side, qty, pair)) for price, qty in rows)
 
 

@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from emulator.control.managed import ManagedControl
+from emulator.control.rules import RuleError, Rules
 from emulator.control.tls import TlsControl, TlsError
 from emulator.control.venue import VenueControl, VenueError
 from emulator.link.listener import LinkError
@@ -25,10 +26,13 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 PRIVATE_DOMAINS = (".test", ".internal", ".local", ".localhost")
 """Ends of names that nobody can register for a page of theirs."""
 SHUTDOWN_S = 0.2
+DESCRIPTION = FilePath(__file__).with_name("openapi.json")
+"""OpenAPI 3.1, held true by tests/control/test_openapi.py."""
 JSON, TOML, CSV = "application/json", "application/toml", "text/csv"
 _log = logging.getLogger(__name__)
 
-Handler = Callable[[web.BaseRequest, str | None, str | None], Awaitable[Any]]
+Handler = Callable[["Server", web.BaseRequest, dict[str, str]], Awaitable[Any]]
+"""Answers a request, given what stands in its path."""
 
 
 class Refused(Exception):  # noqa: N818 - what became of a request
@@ -90,6 +94,7 @@ class Server:
         venue: VenueControl,
         managed: ManagedControl,
         tls: TlsControl,
+        rules: Rules,
         schedules: FilePath,
         names: Names,
         endpoints: Callable[[FilePath | None, str, int], dict[str, Any]],
@@ -98,27 +103,11 @@ class Server:
         self._venue = venue
         self._managed = managed
         self._tls = tls
+        self._rules = rules
         self._schedules = schedules
         self._endpoints = endpoints
         self._names = names
         self._http = web.Server(self._answer, access_log=None)
-        self._table: dict[str, dict[str, Handler]] = {
-            "": {"GET": self._show, "PATCH": self._set},
-            "fail": {"POST": self._fail},
-            "restore": {"POST": self._restore},
-            "reset": {"POST": self._reset},
-            "play": {"POST": self._play, "DELETE": self._stop},
-        }
-        self._areas = {
-            "endpoints": self._endpoints_call,
-            "links": self._links_call,
-            "venue": self._venue_call,
-            "accounts": self._accounts_call,
-            "orders": self._orders_call,
-            "clock": self._clock_call,
-            "reset": self._reset_call,
-            "tls": self._tls_call,
-        }
 
     async def listen(self, host: str, port: int) -> asyncio.Server:
         """Open the port; OSError when it cannot be had."""
@@ -134,7 +123,7 @@ class Server:
             status, value = 200, await self._call(request)
         except Refused as error:
             status, value = error.status, {"error": str(error)}
-        except (ChangeError, LinkError, ScheduleError, TlsError, VenueError) as error:
+        except (ChangeError, LinkError, RuleError, ScheduleError, TlsError, VenueError) as error:
             status, value = 400, {"error": str(error)}
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
@@ -148,152 +137,123 @@ class Server:
         # A page in a browser must not reach this under a name of its own.
         if not self._names.include(_asked_as(request)):
             raise Refused(403, "the Host header must name this machine")
-        if request.path == "/control/health":
-            return {"status": "ok"}
-        parts = [unquote(part) for part in request.rel_url.raw_path.split("/")[1:]]
-        area = self._areas.get(parts[1]) if parts[0] == "control" and len(parts) > 1 else None
-        if area is None or len(parts) > 5 or "" in parts[2:]:
-            known = ", ".join(f"/control/{name}" for name in ("health", *self._areas))
-            raise Refused(404, f"not found; there are {known}")
-        return await area(request, parts[2:])
+        raw = request.rel_url.raw_path
+        template, named = _find([unquote(part) for part in raw.split("/")[1:]])
+        methods = ROUTES[template]
+        if request.method not in methods:
+            raise Refused(405, f"the method must be {' or '.join(methods)}")
+        return await methods[request.method](self, request, named)
 
-    async def _endpoints_call(self, request: web.BaseRequest, target: list[str]) -> Any:
-        """Answer `/control/endpoints` with what an endpoints file has."""
-        if target:
-            raise Refused(404, "not found: there is /control/endpoints")
-        if request.method != "GET":
-            raise Refused(405, "the method must be GET")
+    async def _health(self, _: web.BaseRequest, __: dict[str, str]) -> Any:
+        return {"status": "ok"}
+
+    async def _describe(self, _: web.BaseRequest, __: dict[str, str]) -> Any:
+        """Give the description of this API."""
+        return msgspec.Raw(DESCRIPTION.read_bytes())
+
+    async def _show_endpoints(self, request: web.BaseRequest, _: dict[str, str]) -> Any:
+        """Tell what an endpoints file has."""
         name, port = _asked(request)
         return self._endpoints(None, name.strip("[]"), port)
 
-    async def _venue_call(self, request: web.BaseRequest, target: list[str]) -> Any:
-        """Answer `/control/venue`, `/control/venue/PAIR`, and its `book` and `trades`."""
-        if len(target) > 1:
-            return await self._market_call(request, *target[:2], further=target[2:])
-        pair = target[0] if target else None
-        if request.method == "GET":
-            return self._venue.show(pair)
-        if request.method != "PATCH":
-            raise Refused(405, "the method must be GET or PATCH")
-        return self._venue.set(pair, await _json(request))
+    async def _show_venue(self, _: web.BaseRequest, at: dict[str, str]) -> Any:
+        return self._venue.show(at.get("pair"))
 
-    async def _market_call(
-        self, request: web.BaseRequest, pair: str, what: str, *, further: list[str]
-    ) -> Any:
-        """Answer `/control/venue/PAIR/book` and `/control/venue/PAIR/trades`."""
-        methods = {"book": ("GET", "PUT", "POST"), "trades": ("POST",)}.get(what)
-        if methods is None or further:
-            raise Refused(404, "not found: a pair has a book and trades")
-        if request.method not in methods:
-            raise Refused(405, f"the method must be {' or '.join(methods)}")
-        if request.method == "GET":
-            return self._managed.show_book(pair)
-        body = await _json(request)
-        if what == "trades":
-            return self._managed.print_trade(pair, body)
-        return self._managed.seed_book(pair, body, adds=request.method == "POST")
+    async def _change_venue(self, request: web.BaseRequest, at: dict[str, str]) -> Any:
+        return self._venue.set(at.get("pair"), await _json(request))
 
-    async def _orders_call(self, request: web.BaseRequest, target: list[str]) -> Any:
-        """Answer `/control/orders/ID/fill`, `…/expire` and `…/cancel`."""
-        managed = self._managed
-        acts = {"fill": managed.fill, "expire": managed.expire, "cancel": managed.cancel}
-        act = acts.get(target[1]) if len(target) == 2 else None
-        if act is None:
-            raise Refused(404, f"not found: an order's id and {', '.join(acts)} are meant")
-        if request.method != "POST":
-            raise Refused(405, "the method must be POST")
-        return act(target[0], await _json(request, optional=True))
+    async def _show_book(self, _: web.BaseRequest, at: dict[str, str]) -> Any:
+        return self._managed.show_book(at["pair"])
 
-    async def _clock_call(self, request: web.BaseRequest, target: list[str]) -> Any:
-        """Answer `/control/clock`."""
-        if target:
-            raise Refused(404, "not found: there is one clock")
-        if request.method == "GET":
-            return self._managed.show_clock()
-        if request.method != "POST":
-            raise Refused(405, "the method must be GET or POST")
-        return self._managed.turn_clock(await _json(request))
+    async def _set_book(self, request: web.BaseRequest, at: dict[str, str]) -> Any:
+        return self._managed.seed_book(at["pair"], await _json(request), adds=False)
 
-    async def _reset_call(self, request: web.BaseRequest, target: list[str]) -> Any:
-        """Answer `/control/reset`."""
-        if target:
-            raise Refused(404, "not found: all of the venue is reset")
-        if request.method != "POST":
-            raise Refused(405, "the method must be POST")
+    async def _add_to_book(self, request: web.BaseRequest, at: dict[str, str]) -> Any:
+        return self._managed.seed_book(at["pair"], await _json(request), adds=True)
+
+    async def _print_trade(self, request: web.BaseRequest, at: dict[str, str]) -> Any:
+        return self._managed.print_trade(at["pair"], await _json(request))
+
+    async def _fill_order(self, request: web.BaseRequest, at: dict[str, str]) -> Any:
+        return self._managed.fill(at["id"], await _json(request, optional=True))
+
+    async def _expire_order(self, request: web.BaseRequest, at: dict[str, str]) -> Any:
+        return self._managed.expire(at["id"], await _json(request, optional=True))
+
+    async def _cancel_order(self, request: web.BaseRequest, at: dict[str, str]) -> Any:
+        return self._managed.cancel(at["id"], await _json(request, optional=True))
+
+    async def _show_clock(self, _: web.BaseRequest, __: dict[str, str]) -> Any:
+        return self._managed.show_clock()
+
+    async def _turn_clock(self, request: web.BaseRequest, _: dict[str, str]) -> Any:
+        return await self._managed.turn_clock(await _json(request))
+
+    async def _reset_all(self, request: web.BaseRequest, _: dict[str, str]) -> Any:
         await _json(request, optional=True)
         await self._live.reset_all()
         self._tls.reset()
+        self._rules.reset()
         return self._managed.reset()
 
-    async def _accounts_call(self, request: web.BaseRequest, target: list[str]) -> Any:
-        """Answer `/control/accounts/NAME`, its `balances` and its `deposits`."""
-        if len(target) == 1 and request.method == "GET":
-            return self._venue.show_account(target[0])
-        if len(target) == 2 and target[1] == "deposits" and request.method == "POST":
-            return self._venue.deposit(target[0], await _json(request))
-        if len(target) == 2 and target[1] == "balances" and request.method == "PUT":
-            return self._managed.set_balances(target[0], await _json(request))
-        raise Refused(404, "not found: GET an account, PUT its balances, or POST to its deposits")
+    async def _show_account(self, _: web.BaseRequest, at: dict[str, str]) -> Any:
+        return self._venue.show_account(at["name"])
 
-    async def _tls_call(self, request: web.BaseRequest, target: list[str]) -> Any:
-        """Answer `/control/tls`."""
-        if target:
-            raise Refused(404, "not found: there is /control/tls alone")
-        if request.method == "GET":
-            return self._tls.show()
-        if request.method != "PATCH":
-            raise Refused(405, "the method must be GET or PATCH")
+    async def _set_balances(self, request: web.BaseRequest, at: dict[str, str]) -> Any:
+        return self._managed.set_balances(at["name"], await _json(request))
+
+    async def _deposit(self, request: web.BaseRequest, at: dict[str, str]) -> Any:
+        return self._venue.deposit(at["name"], await _json(request))
+
+    async def _show_tls(self, _: web.BaseRequest, __: dict[str, str]) -> Any:
+        return self._tls.show()
+
+    async def _change_tls(self, request: web.BaseRequest, _: dict[str, str]) -> Any:
         return self._tls.set(await _json(request))
 
-    async def _links_call(self, request: web.BaseRequest, target: list[str]) -> Any:
-        """Answer `/control/links…`."""
-        action = target.pop() if target and target[-1] in self._table else ""
-        handlers = self._table[action]
-        handler = handlers.get(request.method)
-        if handler is None:
-            raise Refused(405, f"the method must be {' or '.join(handlers)}")
-        tier, path = (*target, None, None)[:2]
-        if len(target) > 2:
-            raise Refused(404, "not found: a tier and a path are meant at most")
-        return await handler(request, tier, path)
+    async def _show_settings(self, _: web.BaseRequest, __: dict[str, str]) -> Any:
+        return self._rules.show()
 
-    def _paths(self, tier: str | None, path: str | None) -> list[Path]:
+    async def _change_settings(self, request: web.BaseRequest, _: dict[str, str]) -> Any:
+        return self._rules.set(await _json(request))
+
+    def _paths(self, at: dict[str, str]) -> list[Path]:
         try:
-            return self._live.paths(tier, path)
+            return self._live.paths(at.get("tier"), at.get("path"))
         except ChangeError as error:
             raise Refused(404, str(error)) from None
 
-    async def _show(self, _: web.BaseRequest, tier: str | None, path: str | None) -> Any:
-        return {"links": [self._live.show(found) for found in self._paths(tier, path)]}
+    async def _show_links(self, _: web.BaseRequest, at: dict[str, str]) -> Any:
+        return {"links": [self._live.show(found) for found in self._paths(at)]}
 
-    async def _set(self, request: web.BaseRequest, tier: str | None, path: str | None) -> Any:
-        paths = self._paths(tier, path)
+    async def _change_links(self, request: web.BaseRequest, at: dict[str, str]) -> Any:
+        paths = self._paths(at)
         await self._live.set(paths, await _json(request))
-        return await self._show(request, tier, path)
+        return await self._show_links(request, at)
 
-    async def _fail(self, request: web.BaseRequest, tier: str | None, path: str | None) -> Any:
+    async def _fail_links(self, request: web.BaseRequest, at: dict[str, str]) -> Any:
         _own_type(request)
-        await self._live.fail(self._paths(tier, path))
-        return await self._show(request, tier, path)
+        await self._live.fail(self._paths(at))
+        return await self._show_links(request, at)
 
-    async def _restore(self, request: web.BaseRequest, tier: str | None, path: str | None) -> Any:
+    async def _restore_links(self, request: web.BaseRequest, at: dict[str, str]) -> Any:
         _own_type(request)
-        await self._live.restore(self._paths(tier, path))
-        return await self._show(request, tier, path)
+        await self._live.restore(self._paths(at))
+        return await self._show_links(request, at)
 
-    async def _reset(self, request: web.BaseRequest, tier: str | None, path: str | None) -> Any:
+    async def _reset_links(self, request: web.BaseRequest, at: dict[str, str]) -> Any:
         _own_type(request)
-        await self._live.reset(self._paths(tier, path))
-        return await self._show(request, tier, path)
+        await self._live.reset(self._paths(at))
+        return await self._show_links(request, at)
 
-    async def _play(self, request: web.BaseRequest, tier: str | None, path: str | None) -> Any:
-        paths = self._paths(tier, path)
+    async def _play(self, request: web.BaseRequest, at: dict[str, str]) -> Any:
+        paths = self._paths(at)
         await self._live.play(paths, *await self._what(request))
-        return await self._show(request, tier, path)
+        return await self._show_links(request, at)
 
-    async def _stop(self, request: web.BaseRequest, tier: str | None, path: str | None) -> Any:
-        await self._live.stop(self._paths(tier, path))
-        return await self._show(request, tier, path)
+    async def _stop(self, request: web.BaseRequest, at: dict[str, str]) -> Any:
+        await self._live.stop(self._paths(at))
+        return await self._show_links(request, at)
 
     async def _what(self, request: web.BaseRequest) -> tuple[Schedule | Trace, str]:
         """Read what to play: a name of a schedule that comes along, a schedule, or a trace."""
@@ -309,6 +269,64 @@ class Server:
         if not isinstance(name, str) or name not in known:
             raise Refused(400, unknown("schedule", str(name), sorted(known)))
         return read_schedule(known[name].read_text(encoding="utf-8")), name
+
+
+_OF_LINKS: dict[str, dict[str, Handler]] = {
+    "": {"GET": Server._show_links, "PATCH": Server._change_links},
+    "/fail": {"POST": Server._fail_links},
+    "/restore": {"POST": Server._restore_links},
+    "/reset": {"POST": Server._reset_links},
+    "/play": {"POST": Server._play, "DELETE": Server._stop},
+}
+ROUTES: dict[str, dict[str, Handler]] = {
+    "/control/health": {"GET": Server._health},
+    "/control/openapi.json": {"GET": Server._describe},
+    "/control/endpoints": {"GET": Server._show_endpoints},
+    **{
+        f"/control/links{target}{action}": methods
+        for action, methods in _OF_LINKS.items()
+        for target in ("", "/{tier}", "/{tier}/{path}")
+    },
+    "/control/venue": {"GET": Server._show_venue, "PATCH": Server._change_venue},
+    "/control/venue/{pair}": {"GET": Server._show_venue, "PATCH": Server._change_venue},
+    "/control/venue/{pair}/book": {
+        "GET": Server._show_book,
+        "PUT": Server._set_book,
+        "POST": Server._add_to_book,
+    },
+    "/control/venue/{pair}/trades": {"POST": Server._print_trade},
+    "/control/accounts/{name}": {"GET": Server._show_account},
+    "/control/accounts/{name}/balances": {"PUT": Server._set_balances},
+    "/control/accounts/{name}/deposits": {"POST": Server._deposit},
+    "/control/orders/{id}/fill": {"POST": Server._fill_order},
+    "/control/orders/{id}/expire": {"POST": Server._expire_order},
+    "/control/orders/{id}/cancel": {"POST": Server._cancel_order},
+    "/control/clock": {"GET": Server._show_clock, "POST": Server._turn_clock},
+    "/control/reset": {"POST": Server._reset_all},
+    "/control/settings": {"GET": Server._show_settings, "PATCH": Server._change_settings},
+    "/control/tls": {"GET": Server._show_tls, "PATCH": Server._change_tls},
+}
+"""All that is served: a path, methods, and what answers.  `openapi.json` beside this file describes it."""
+
+
+def _literal_first(template: str) -> list[bool]:
+    return [part.startswith("{") for part in template.split("/")]
+
+
+_IN_ORDER = {template: template.split("/")[1:] for template in sorted(ROUTES, key=_literal_first)}
+
+
+def _find(parts: list[str]) -> tuple[str, dict[str, str]]:
+    """Return the route of a path, and what stands in it; a word of ours is never somebody's name."""
+    for template, wanted in _IN_ORDER.items():
+        if len(parts) == len(wanted) and all(
+            part if want.startswith("{") else part == want for part, want in zip(parts, wanted, strict=True)
+        ):
+            pairs = zip(parts, wanted, strict=True)
+            return template, {want[1:-1]: part for part, want in pairs if want.startswith("{")}
+    known = [template for template in ROUTES if template.split("/")[2] == parts[min(1, len(parts) - 1)]]
+    areas = known or sorted({"/".join(template.split("/")[:3]) for template in ROUTES})
+    raise Refused(404, f"not found; there {'are' if areas[1:] else 'is'} {', '.join(areas)}")
 
 
 def _own_type(request: web.BaseRequest) -> str:

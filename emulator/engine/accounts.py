@@ -39,6 +39,7 @@ class Account:
         "by_userref",
         "cancel_after_ns",
         "cancel_after_queued_ns",
+        "cancelling",
         "closed",
         "closed_positions",
         "deposits",
@@ -49,7 +50,6 @@ class Account:
         "ledger",
         "margin_allowance_usd",
         "margin_check_queued",
-        "margin_seen",
         "master",
         "name",
         "open",
@@ -108,8 +108,9 @@ class Account:
         """Open positions by id, oldest first."""
         self.closed_positions: dict[str, Position] = {}
         self.margin_check_queued = False
-        self.margin_seen = (0, 0)
-        """How many ledger entries and trades there had been when the margin level was last looked at."""
+        """Whether the margin level will be looked at, so that further changes need not be told."""
+        self.cancelling = 0
+        """How many orders are still to be cancelled of those that a request was about."""
         self.scheduled = 0
         """How many orders wait for their start time."""
         self.rates: dict[str, Counter] = {}

@@ -107,6 +107,15 @@ class CancelOrder(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Whether it is part of a batch, which is carried out whatever the rate counter says."""
 
 
+class CancelOrders(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """Cancel several orders by their txids; those that cannot be are refused, the others are cancelled."""
+
+    account: str
+    txids: tuple[str, ...]
+    batch: bool = True
+    """Whether they are cancelled whatever the rate counter says."""
+
+
 class CancelAll(msgspec.Struct, frozen=True, gc=False):
     """Cancel every open order of the account."""
 
@@ -275,6 +284,7 @@ Command = (
     | AmendOrder
     | EditOrder
     | CancelOrder
+    | CancelOrders
     | CancelAll
     | CancelAllAfter
     | Deposit

@@ -191,7 +191,7 @@ class Done(msgspec.Struct, frozen=True, gc=False):
 
 
 class CancelledAll(msgspec.Struct, frozen=True, gc=False):
-    """Answer to CancelAll; an ``Ended`` for each order follows."""
+    """Answer to CancelAll and CancelOrders; an ``Ended`` for each order follows, by ``advance`` if many."""
 
     account: str
     count: int

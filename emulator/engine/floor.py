@@ -7,13 +7,16 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from emulator.engine import commands, events, margin, margin_rules, matching, rules
+from emulator.engine import commands, events, margin, matching, rules
 from emulator.engine.accounts import Account
+from emulator.engine.book import Book
 from emulator.engine.events import Event, Reject
+from emulator.engine.funds import Funds
 from emulator.engine.ids import IdSequence
-from emulator.engine.instruments import BUY, Catalogue, Side
+from emulator.engine.instruments import BUY, Catalogue
 from emulator.engine.limits import LIMITS, AgeCosts
 from emulator.engine.margin import Position
+from emulator.engine.margin_watch import MarginWatch
 from emulator.engine.market import Market
 from emulator.engine.orders import (
     CANCELED,
@@ -60,15 +63,18 @@ class Floor:
         self.accounts = {account.name: account for account in accounts}
         self.markets = {name: Market(pair, first.get(name, 1)) for name, pair in catalogue.pairs.items()}
         self.valuation = Valuation(self.markets)
-        self.settlement = Settlement(seed, self.valuation)
+        self._funds = Funds(catalogue.assets, self.markets, self.valuation)
         self.now_ns = 0
         self.system = ONLINE
         self.rate_limits = rate_limits
-        self._post_only_rejects = post_only_rejects
+        self.post_only_rejects = post_only_rejects
         self._orders = IdSequence("O", seed, "order")
         self._amends = IdSequence("T", seed, "amend")
         self._timers = Timers(_alive)
-        self._trades = 0
+        self._watch = MarginWatch(
+            self.markets, self.valuation, self._timers, self._check_margin, lambda: self.now_ns
+        )
+        self.settlement = Settlement(seed, self.valuation, self._watch.changed)
         self.wallets = Wallets(
             seed, self.accounts, self.settlement, self._timers, self._tell, lambda: self.now_ns
         )
@@ -84,7 +90,7 @@ class Floor:
 
     def balance(self, account: Account, target: str = USD) -> margin.Balance:
         """Return what the account has, owes and may use, in whole units of ``target``."""
-        return margin.balance(account, self.catalogue.assets, self.markets, self.valuation, target)
+        return self._funds.balance(account, target)
 
     def order_id(self, order: Order) -> str:
         """Return the id of any order; those of the market itself have one when they are asked for it."""
@@ -151,37 +157,6 @@ class Floor:
                 trigger.follow(seen, market.instrument.tick)
         return trigger
 
-    def _funds_fault(self, order: Order, market: Market, refund: int) -> Reject | None:
-        """Put the order's funds on hold, or return why that cannot be done."""
-        if order.leverage:
-            return self._margin_fault(order, market)
-        account, pair = order.account, order.instrument
-        cost = (order.price or order.held_price) * order.qty
-        if not cost and order.buy:
-            cost = matching.cost_to_take(market.book.asks, order)
-            if order.cash:
-                cost = min(cost, order.cash)
-        needed = order.hold_needed(cost)
-        if needed > account.available(pair.quote.id if order.buy else pair.base.id) + refund:
-            return Reject.INSUFFICIENT_FUNDS
-        account.hold(order, needed)
-        return None
-
-    def _margin_fault(self, order: Order, market: Market) -> Reject | None:
-        account, pair = order.account, order.instrument
-        closable = margin.closable(account, pair, buy=order.buy)
-        opening = 0 if order.reduce_only else max(order.remaining - closable, 0)
-        return margin_rules.opening_fault(
-            account,
-            pair,
-            buy=order.buy,
-            leverage=order.leverage,
-            opening=opening,
-            price=order.held_price or margin.market_price(market),
-            now=self.balance(account),
-            valuation=self.valuation,
-        )
-
     def _go(self, order: Order, market: Market) -> None:
         """Let a live order wait for its price, or match."""
         if order.trigger is not None and not order.trigger.fired_ns:
@@ -196,10 +171,13 @@ class Floor:
         order.account.scheduled -= 1
         order.status = OPEN
         market = self.markets[order.instrument.id]
-        if not self.status(market).matches:
-            self._finish(order, CANCELED, Reason.MARKET_STATUS)
+        fault = self._live_fault(order, market)
+        if fault is not None:
+            self._finish(order, CANCELED, fault)
             return
         self._out.append(events.Started(order, self.now_ns))
+        if order.cash:
+            self._fit_cash(order, market)
         self._go(order, market)
         self._conclude(market)
 
@@ -211,9 +189,9 @@ class Floor:
         limit: int | None = order.price or None
         protected = limit is None
         if limit is None:
-            limit = matching.protected(book.side(not order.buy))
+            limit = market.protection(buy=order.buy)
             if limit is None:
-                self._finish(order, CANCELED, Reason.NO_LIQUIDITY)
+                self._finish(order, CANCELED, self._nobody(order, book))
                 return
         if order.post_only and matching.crosses(book, order.buy, limit):
             self._finish(order, CANCELED, Reason.POST_ONLY)
@@ -229,12 +207,16 @@ class Floor:
         elif stopped is not None:
             self._finish(order, CANCELED, stopped)
         elif protected:
-            empty = book.side(not order.buy).best() is None
-            self._finish(order, CANCELED, Reason.NO_LIQUIDITY if empty else Reason.PRICE_PROTECTION)
+            self._finish(order, CANCELED, self._nobody(order, book))
         elif order.tif is IOC or order.tif is FOK:
             self._finish(order, CANCELED, Reason.IOC)
         else:
             self._rest(order, market)
+
+    @staticmethod
+    def _nobody(order: Order, book: Book) -> Reason:
+        """Return why a market order trades with nobody (else)."""
+        return Reason.PRICE_PROTECTION if book.side(not order.buy).keys else Reason.NO_LIQUIDITY
 
     def _rest(self, order: Order, market: Market) -> None:
         left = order.qty - order.filled
@@ -243,6 +225,16 @@ class Floor:
         if order.filled and not order.account.house and not order.leverage:
             order.account.hold(order, order.hold_needed(order.price * left))
         market.book.add(order, self.now_ns)
+        if order.reduce_only:  # those that rest close no more together than there is
+            self._shrunk[order.account] = None
+
+    def _fit_cash(self, order: Order, market: Market) -> None:
+        """Let an order for an amount be for what that buys now."""
+        qty = matching.affordable(market.book.asks, order.account, order.cash)
+        if qty and qty != order.qty:
+            self._remember_original(order)
+            order.qty = qty
+            self._told_amended(order, Reason.REPRICED)
 
     def _fit_reduction(self, order: Order) -> bool:
         """Let a reduce-only order be for no more than there is to close; end it when there is nothing."""
@@ -321,12 +313,21 @@ class Floor:
         trigger = order.trigger
         assert trigger is not None  # noqa: S101 - only such orders are in the queue
         self._set_going(order, trigger, rules.reference_price(market, trigger.reference))
-        if not order.leverage:
-            refund = order.hold
-            if self._funds_fault(order, market, refund) is not None:
-                self._finish(order, CANCELED, Reason.INSUFFICIENT_FUNDS)
-                return
-        self._run(order, market)
+        fault = self._live_fault(order, market)
+        if fault is not None:
+            self._finish(order, CANCELED, fault)
+        else:
+            self._run(order, market)
+
+    def _live_fault(self, order: Order, market: Market) -> Reason | None:
+        """Return why an order may not come to life by itself: the rules of new orders hold for it then."""
+        if rules.status_fault(order, self.status(market)) is not None:
+            return Reason.MARKET_STATUS
+        seen = 0 if order.waiting or not order.price else market.last_price
+        if rules.out_of_band(order.price, seen, buy=order.buy):
+            return Reason.INVALID_PRICE
+        fault = self._funds.fault(order, market, order)
+        return None if fault is None else Reason.INSUFFICIENT_FUNDS
 
     def _set_going(self, order: Order, trigger: Trigger, seen: int) -> None:
         """Let the trigger of an order fire because the reference is ``seen`` at its price."""
@@ -341,36 +342,27 @@ class Floor:
         """Place the order that a fill of ``primary`` calls for."""
         close = primary.close
         assert close is not None  # noqa: S101 - only such fills are remembered
-        pair = market.instrument
-        limit, trigger = close.price, close.trigger
-        if isinstance(limit, Offset) and not close.type.triggered:
-            limit = limit.from_(price, pair.tick)
-        if isinstance(trigger, Offset) and not close.type.trails:
-            trigger = trigger.from_(price, pair.tick)
-        command = commands.PlaceOrder(
-            account=primary.account.name,
-            pair=pair.id,
-            side=Side.SELL if primary.buy else Side.BUY,
-            type=close.type,
-            qty=quantity,
-            price=limit,
-            trigger=trigger,
-            reference=close.reference,
-            display=quantity if close.type is ICEBERG else 0,
-            leverage=primary.leverage,
-            userref=primary.userref,
-            self_trade=primary.self_trade,
-            fee_in_base=primary.fee_in_base,
-        )
-        order = self._new_order(command, market, primary.account)
+        account, pair = primary.account, market.instrument
+        command = rules.closing(primary, account.name, close, quantity, price, pair)
+        order = self._new_order(command, market, account)
         order.refid = primary.txid
-        fault = self._funds_fault(order, market, 0)
+        fault = None
+        if rules.price_fault(command, pair, market) is not None:
+            fault = Reason.INVALID_PRICE
+        elif self._crowded(account, pair.id):
+            fault = Reason.ORDERS_LIMIT
+        fault = fault or self._live_fault(order, market)
         self._out.append(events.Accepted(order))
-        order.account.opened(order)
+        account.opened(order)
         if fault is not None:
-            self._finish(order, CANCELED, Reason.INSUFFICIENT_FUNDS)
+            self._finish(order, CANCELED, fault)
         else:
             self._go(order, market)
+
+    @staticmethod
+    def _crowded(account: Account, pair: str) -> bool:
+        """Tell whether the account has as many open orders in a pair as it may have."""
+        return account.open_per_pair.get(pair, 0) >= LIMITS[account.tier].open_orders
 
     # -- what happens while matching ---------------------------------------------------------------
 
@@ -381,9 +373,11 @@ class Floor:
         # No two trades of a pair share a nanosecond, so that paging by time never loses one.
         time_ns = max(self.now_ns, market.last_trade_ns + 1)
         market.next_trade_id += 1
-        market.last_price = price
+        if price != market.last_price:
+            market.last_price = price
+            if market.watchers:
+                self._watch.price_changed(market)
         market.last_trade_ns = time_ns
-        self._trades += 1
         market_order = not taker.price
         self._out.append(events.Traded(pair.id, trade_id, price, quantity, taker.buy, market_order, time_ns))
         cost = matching.spent(taker, price, quantity) if taker.cash else price * quantity
@@ -407,6 +401,9 @@ class Floor:
 
     def _position_changed(self, order: Order) -> None:
         """Look after positions; they are the business of ``positions``."""
+
+    def _check_margin(self, account: Account) -> None:
+        """Look at an account's margin level; see ``positions``."""
 
     def _cancel_reductions(self, account: Account, market: Market) -> None:
         """Cancel reduce-only orders that there is nothing left for; see ``positions``."""
@@ -449,6 +446,8 @@ class Floor:
         if market.book.touched:
             changes = market.book.changes()
             self._out.append(events.BookChanged(market.instrument.id, changes, self.now_ns))
+            if market.watchers:
+                self._watch.book_changed(market)
 
 
 def _alive(subject: Any) -> bool:

@@ -243,6 +243,7 @@ class Managed(Positions):
         for account in self.accounts.values():
             account.clear()
         self._timers.clear()
+        self._watch.clear()
         self.settlement.fees.clear()
         self.settlement.pool.clear()
         for market in self.markets.values():

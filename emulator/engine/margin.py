@@ -5,7 +5,7 @@ position is closed (its profit or loss is booked) or settled (the borrowed funds
 others received).  Sources: Kraken's support pages on margin, REST ``TradeBalance`` and ``OpenPositions``.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -25,8 +25,6 @@ LIQUIDATION_PERCENT = 40
 """Margin level below which positions are closed, the oldest first."""
 OPENING_PERCENT = 100
 """Least margin level that an account may have after opening a position."""
-CHECK_NS = 10**9
-"""How often the margin level of accounts with positions is looked at."""
 MOST_POSITIONS = 500
 """Most open positions of an account; Kraken's number is not published."""
 _RATES = {USD: 250}
@@ -96,7 +94,11 @@ class Position:
 
         A short position uses margin in the base asset, so it is worth more when the price rises.
         """
-        return Fraction(self.open_cost if self.buy else self.open * price, self.leverage)
+        return Fraction(self.backed(price), self.leverage)
+
+    def backed(self, price: int) -> int:
+        """Return the exact cost that the used margin is a part of, by the leverage."""
+        return self.open_cost if self.buy else self.open * price
 
     def profit(self, price: int) -> int:
         """Return what closing the open part at ``price`` would gain, fees aside."""
@@ -177,34 +179,99 @@ class Balance:
 
 def balance(
     account: "Account",
-    assets: "dict[str, Asset]",
-    markets: "dict[str, Market]",
+    assets: "Mapping[str, Asset]",
+    markets: "Mapping[str, Market]",
+    valuation: Valuation,
+    target: str,
+    without: "Order | None" = None,
+) -> Balance:
+    """Return what the account has, owes and may use, in whole units of ``target``.
+
+    The open order ``without`` is left aside.
+    """
+    result = worth(account, assets, markets, valuation, target)
+    for pair, (ordered, reserved) in _ordered(account, markets, without).items():
+        unit = _unit(markets[pair].instrument, valuation, target)
+        result.ordered += ordered * unit
+        result.reserved += sum((Fraction(cost, by) for by, cost in reserved.items()), Fraction(0)) * unit
+    return result
+
+
+def _ordered(
+    account: "Account", markets: "Mapping[str, Market]", without: "Order | None"
+) -> dict[str, tuple[int, dict[int, int]]]:
+    """Return exact costs of what remains of open orders by pair: of all, and by leverage of those that open.
+
+    An account may have very many: fractions are added once a pair, not once an order.
+    """
+    found: dict[str, tuple[int, dict[int, int]]] = {}
+    prices: dict[str, int] = {}
+    for order in account.open.values():
+        if order is without:
+            continue
+        pair = order.instrument.id
+        price = order.held_price
+        if not price:
+            price = prices.get(pair) or prices.setdefault(pair, market_price(markets[pair]))
+        cost = order.remaining * price
+        ordered, reserved = found.get(pair) or (0, {})
+        if order.leverage and not order.reduce_only:
+            reserved[order.leverage] = reserved.get(order.leverage, 0) + cost
+        found[pair] = (ordered + cost, reserved)
+    return found
+
+
+def worth(
+    account: "Account",
+    assets: "Mapping[str, Asset]",
+    markets: "Mapping[str, Market]",
     valuation: Valuation,
     target: str,
 ) -> Balance:
-    """Return what the account has, owes and may use, in whole units of ``target``."""
+    """Return what the account has and owes, open orders left aside: all that its margin level takes."""
     result = Balance()
     for name, amount in account.balances.items():
         rate = valuation.rate(name, target)
         if rate is not None:
-            worth = Fraction(amount, 10 ** assets[name].decimals) * rate
-            result.equivalent += worth
-            result.trade += worth * Fraction(assets[name].collateral_value or 0)
-    for position in account.positions.values():
-        pair = position.instrument
-        unit = _unit(pair, valuation, target)
-        price = market_price(markets[pair.id]) or position.cost // max(position.qty, 1)
-        result.margin += position.margin(price) * unit
-        result.profit += position.profit(price) * unit
-        result.cost += position.open_cost * unit
-        result.value += position.open * price * unit
-    for order in account.open.values():
-        cost = order.remaining * (order.held_price or market_price(markets[order.instrument.id]))
-        worth = cost * _unit(order.instrument, valuation, target)
-        result.ordered += worth
-        if order.leverage and not order.reduce_only:
-            result.reserved += worth / order.leverage
+            value = Fraction(amount, 10 ** assets[name].decimals) * rate
+            result.equivalent += value
+            result.trade += value * Fraction(assets[name].collateral_value or 0)
+    for pair, sums in _held(account, markets).items():
+        unit = _unit(markets[pair].instrument, valuation, target)
+        result.margin += sum((Fraction(cost, by) for by, cost in sums.margin.items()), Fraction(0)) * unit
+        result.profit += sums.profit * unit
+        result.cost += sums.cost * unit
+        result.value += sums.value * unit
     return result
+
+
+class _Sums:
+    """Exact costs of an account's positions in one pair."""
+
+    __slots__ = ("cost", "margin", "profit", "value")
+
+    def __init__(self) -> None:
+        self.cost = self.profit = self.value = 0
+        self.margin: dict[int, int] = {}
+        """What margin is a part of, by leverage."""
+
+
+def _held(account: "Account", markets: "Mapping[str, Market]") -> dict[str, _Sums]:
+    """Return what positions come to by pair: fractions are added once a pair, not once a position."""
+    found: dict[str, _Sums] = {}
+    prices: dict[str, int] = {}
+    for position in account.positions.values():
+        pair = position.instrument.id
+        sums = found.get(pair)
+        if sums is None:
+            sums = found[pair] = _Sums()
+            prices[pair] = market_price(markets[pair])
+        price = prices[pair] or position.cost // max(position.qty, 1)
+        sums.margin[position.leverage] = sums.margin.get(position.leverage, 0) + position.backed(price)
+        sums.profit += position.profit(price)
+        sums.cost += position.open_cost
+        sums.value += position.open * price
+    return found
 
 
 def market_price(market: "Market") -> int:

@@ -1,13 +1,15 @@
 """Matching: an incoming order against the other side of the book, price first, then time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from emulator.engine.accounts import Account
 from emulator.engine.book import Book, BookSide
 from emulator.engine.orders import CANCEL_NEWEST, CANCEL_OLDEST, Order, Reason
 
 PROTECTION_PERCENT = 10
-"""Market price protection: a market order trades no further than this from the best price.
+"""Market price protection: a market order trades no further than this from the best price, and no further
+from what else tells the price: the last trade, the index or its own side's best,
+whichever lets it go furthest.
 
 Kraken tells 5 to 10 %, depending on the pair."""
 
@@ -142,17 +144,27 @@ def spent(taker: Order, price: int, quantity: int) -> int:
     return cost
 
 
-def protected(side: BookSide) -> int | None:
-    """Return the worst price at which a market order still trades; None when ``side`` is empty."""
-    best = side.best()
-    if best is None:
+def protected(side: BookSide, references: Iterable[int]) -> int | None:
+    """Return the worst price at which a market order still trades; None when nothing of ``side`` is so near.
+
+    ``references`` are what else tells the price, 0 for what there is not; without any the best price does.
+    """
+    if not side.keys:
         return None
-    return max(best.price - side.sign * best.price * PROTECTION_PERCENT // 100, 1)
+    best = side.keys[-1]
+    known = [_away(price * side.sign) for price in references if price]
+    worst = max(_away(best), min(known)) if known else _away(best)
+    return max(worst * side.sign, 1) if best >= worst else None
 
 
-def cost_to_take(side: BookSide, taker: Order) -> int:
-    """Return the exact cost of filling a market order from ``side``, as far as price protection lets it."""
-    cost, quantity, worst = 0, taker.qty, (protected(side) or 0) * side.sign
+def _away(key: int) -> int:
+    """Return the key at the distance that price protection allows (keys ascend towards the best)."""
+    return key - abs(key) * PROTECTION_PERCENT // 100
+
+
+def cost_to_take(side: BookSide, taker: Order, worst_price: int) -> int:
+    """Return the exact cost of filling a market order from ``side``, as far as ``worst_price``."""
+    cost, quantity, worst = 0, taker.qty - taker.filled, worst_price * side.sign
     for key in reversed(side.keys):
         if key < worst:
             break

@@ -88,6 +88,9 @@ class Reason(StrEnum):
     REDUCE_ONLY = "Reduce only"
     MARKET_STATUS = "Market status"
     LIQUIDATED = "Liquidation"
+    INVALID_PRICE = "Invalid price"
+    REPRICED = "Market price"
+    ORDERS_LIMIT = "Orders limit exceeded"
 
 
 # What every order is compared with has names of its own: Python 3.11 takes as long to read a member off its

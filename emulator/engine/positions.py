@@ -8,6 +8,7 @@ from emulator.engine.instruments import Side
 from emulator.engine.margin import Position
 from emulator.engine.market import Market
 from emulator.engine.orders import Order, OrderType, Reason, SelfTrade, Status
+from emulator.engine.valuation import USD
 
 
 class Positions(Floor):
@@ -20,9 +21,7 @@ class Positions(Floor):
         position = account.positions.get(order.trades[-1])
         if position is not None:
             self._timers.at(position.rollover_ns, self._roll_over, position)
-        if account.positions and not account.margin_check_queued:
-            account.margin_check_queued = True
-            self._timers.at(self.now_ns + margin.CHECK_NS, self._check_margin, account)
+        self._watch.changed(account)
 
     def _settle(self, command: commands.PlaceOrder, market: Market, account: Account) -> None:
         """Settle positions, oldest first, with the account's own funds: an order that is done at once."""
@@ -58,30 +57,30 @@ class Positions(Floor):
             self._timers.at(position.rollover_ns, self._roll_over, position)
 
     def _check_margin(self, account: Account) -> None:
-        """Close positions, the oldest first, while the account's margin level is too low."""
-        account.margin_check_queued = False
-        seen = (self.settlement.entries, self._trades)
-        if account.positions and account.margin_seen != seen:
-            # When all is well, nothing can change until somebody trades or pays.
-            account.margin_seen = seen if self._made_safe(account) else (0, 0)
-        if account.positions:
-            account.margin_check_queued = True
-            self._timers.at(self.now_ns + margin.CHECK_NS, self._check_margin, account)
+        """Close a position, the oldest first, when the account's margin level is too low.
 
-    def _made_safe(self, account: Account) -> bool:
-        """Liquidate positions until the margin level is high enough; False when nobody takes them."""
-        while account.positions:
-            level = self.balance(account).level
-            if level is None or level >= margin.LIQUIDATION_PERCENT:
-                return True
-            position = next(iter(account.positions.values()))
-            market, open_before = self.markets[position.instrument.id], position.open
-            if not self.status(market).matches:
-                return False
-            self._liquidate(position, market)
-            if position.open == open_before:
-                return False
-        return True
+        Where somebody takes it the level is looked at again at once, else when a book is another one.
+        """
+        safe = self._safe(account)
+        position = None if safe else self._liquidable(account)
+        if position is not None:
+            self._liquidate(position, self.markets[position.instrument.id])
+            self._watch.look_at(account, self.now_ns)
+        else:
+            self._watch.follow(account, stuck=not safe)
+
+    def _safe(self, account: Account) -> bool:
+        assets, markets = self.catalogue.assets, self.markets
+        level = margin.worth(account, assets, markets, self.valuation, USD).level
+        return level is None or level >= margin.LIQUIDATION_PERCENT
+
+    def _liquidable(self, account: Account) -> Position | None:
+        """Return the oldest position that somebody would take now, as far as price protection lets them."""
+        for position in account.positions.values():
+            market = self.markets[position.instrument.id]
+            if self.status(market).matches and market.protection(buy=not position.buy) is not None:
+                return position
+        return None
 
     def _liquidate(self, position: Position, market: Market) -> None:
         command = commands.PlaceOrder(

@@ -1,14 +1,24 @@
 """What an order must be like to be taken: minimums, ticks, prices, display, expiry, client ids, status."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from emulator.engine import commands, matching
 from emulator.engine.accounts import Account
 from emulator.engine.book import Book
 from emulator.engine.events import Reject
 from emulator.engine.instruments import BUY, Instrument, Side
-from emulator.engine.limits import SCHEDULED_ORDERS
-from emulator.engine.orders import FOK, GTD, ICEBERG, IOC, LIMIT, MARKET, SETTLE_POSITION, Order, OrderType
+from emulator.engine.market import Market
+from emulator.engine.orders import (
+    FOK,
+    GTD,
+    ICEBERG,
+    IOC,
+    LIMIT,
+    MARKET,
+    SETTLE_POSITION,
+    Order,
+    OrderType,
+)
 from emulator.engine.status import ONLINE, TradingStatus
 from emulator.engine.triggers import Offset, Reference
 
@@ -24,6 +34,18 @@ Kraken tells no number."""
 
 class Prices(Protocol):
     """What relative prices of one pair are taken from; 0 for what there is not."""
+
+    @property
+    def last_price(self) -> int:
+        """The last trade's."""
+
+    @property
+    def index_price(self) -> int:
+        """What the index tells."""
+
+
+class _Then(NamedTuple):
+    """Prices as they will be when an order has traded."""
 
     last_price: int
     index_price: int
@@ -43,25 +65,20 @@ def order_fault(
         return fault
     if order.cl_ord_id is not None and order.cl_ord_id in account.by_cl_ord_id:
         return Reject.CLIENT_ID_NOT_UNIQUE
+    fault = (
+        _terms_fault(order, order.qty)
+        or price_fault(order, pair, prices)
+        or _cost_fault(order.price, order.qty or pair.order_min, pair)
+    )
+    if fault is not None:
+        return fault
     type_ = order.type
-    if order.post_only and not type_.limited:
-        return Reject.POST_ONLY_NEEDS_LIMIT
-    if type_.triggered:
-        fault = trigger_fault(type_, order.trigger, order.reference, prices, pair)
-        if fault is not None:
-            return fault
-    if type_.limited:
-        fault = _limit_fault(order, pair, prices)
-        if fault is not None:
-            return fault
     lasts = order.tif is GTD and (type_.limited or type_.triggered)
     if lasts and not now_ns < order.expire_ns <= now_ns + LONGEST_EXPIRY_NS:
         return Reject.INVALID_EXPIRY
     if order.start_ns > now_ns + LONGEST_EXPIRY_NS:
         return Reject.INVALID_START
-    if order.start_ns > now_ns and account.scheduled >= SCHEDULED_ORDERS:
-        return Reject.SCHEDULED_LIMIT
-    return None if order.close is None else _close_fault(order.close, pair)
+    return None if order.close is None else _close_fault(order, order.close, pair, prices)
 
 
 def _size_fault(order: commands.PlaceOrder, pair: Instrument) -> Reject | None:
@@ -75,73 +92,130 @@ def _size_fault(order: commands.PlaceOrder, pair: Instrument) -> Reject | None:
     return Reject.ORDER_MINIMUM if order.qty < pair.order_min else None
 
 
+def _terms_fault(order: commands.PlaceOrder, remaining: int) -> Reject | None:
+    """Return which of the terms do not go with the type, or with each other."""
+    type_ = order.type
+    if not type_.limited:
+        if order.post_only:
+            return Reject.POST_ONLY_NEEDS_LIMIT
+        if order.price is not None:
+            return Reject.INVALID_PRICE
+    if order.trigger is not None and not type_.triggered:
+        return Reject.INVALID_TRIGGER
+    if order.post_only and order.tif in (IOC, FOK):
+        return Reject.INVALID_TIME_IN_FORCE
+    return display_fault(type_, order.display, remaining)
+
+
+def display_fault(type_: OrderType, display: int, remaining: int) -> Reject | None:
+    """Return whether an order may not show ``display`` of what remains of it."""
+    fits = remaining <= display * MIN_DISPLAY if type_ is ICEBERG else not display
+    return None if fits else Reject.INVALID_DISPLAY
+
+
+def price_fault(order: commands.PlaceOrder, pair: Instrument, prices: Prices) -> Reject | None:
+    """Return what is wrong with the prices of an order: what it waits for, and its limit."""
+    if order.type.triggered:
+        fault = _trigger_fault(order, pair, prices)
+        if fault is not None:
+            return fault
+    return _limit_fault(order, pair, prices) if order.type.limited else None
+
+
 def _limit_fault(order: commands.PlaceOrder, pair: Instrument, prices: Prices) -> Reject | None:
     price, type_ = order.price, order.type
     if isinstance(price, Offset):
         if not type_.triggered:
             return Reject.INVALID_PRICE  # it would have been resolved, had there been a last price
-    elif type_.trails:
+        seen = _measured_from(order, prices)
+        price = max(price.from_(seen, pair.tick), pair.tick)
+    elif type_.trails or price is None or price <= 0:
         return Reject.INVALID_PRICE
+    elif price % pair.tick:
+        return Reject.TICK_SIZE
     else:
-        fault = price_fault(price or 0, order.qty or pair.order_min, pair)
-        if fault is None and prices.last_price and not type_.triggered:
-            fault = _band_fault(price or 0, order.side, prices.last_price)
-        if fault is not None:
-            return fault
-    if type_ is ICEBERG and order.qty > order.display * MIN_DISPLAY:
-        return Reject.INVALID_DISPLAY
-    if order.post_only and order.tif in (IOC, FOK):
-        return Reject.INVALID_TIME_IN_FORCE
-    return None
+        seen = _measured_from(order, prices)
+    return Reject.INVALID_PRICE if out_of_band(price, seen, buy=order.side is BUY) else None
 
 
-def _band_fault(price: int, side: Side, last: int) -> Reject | None:
-    """Return what is wrong with a price so far from the last one."""
-    wild = price > last * PRICE_BAND if side is BUY else price * PRICE_BAND < last
-    return Reject.INVALID_PRICE if wild else None
+def _measured_from(order: commands.PlaceOrder, prices: Prices) -> int:
+    """Return the price that a limit must not be far from, where it comes to life; 0 when there is none."""
+    if not order.type.triggered:
+        return prices.last_price
+    trigger = order.trigger
+    return trigger if isinstance(trigger, int) else reference_price(prices, order.reference)
 
 
-def trigger_fault(
-    type_: OrderType, trigger: int | Offset | None, reference: Reference, prices: Prices, pair: Instrument
-) -> Reject | None:
+def out_of_band(price: int, seen: int, *, buy: bool) -> bool:
+    """Tell whether a limit is so far beyond the price ``seen`` (0: none) that it must be a mistake."""
+    if not seen:
+        return False
+    return price > seen * PRICE_BAND if buy else price * PRICE_BAND < seen
+
+
+def _cost_fault(price: int | Offset | None, qty: int, pair: Instrument) -> Reject | None:
+    return Reject.COST_MINIMUM if isinstance(price, int) and price * qty < pair.cost_min else None
+
+
+def _trigger_fault(order: commands.PlaceOrder, pair: Instrument, prices: Prices) -> Reject | None:
     """Return what is wrong with the price that an order waits for."""
-    if reference is Reference.INDEX and not prices.index_price:
+    trigger = order.trigger
+    if order.reference is Reference.INDEX and not prices.index_price:
         return Reject.INDEX_UNAVAILABLE
-    if type_.trails:
+    if order.type.trails:
         return None if isinstance(trigger, Offset) and trigger.value > 0 else Reject.INVALID_TRIGGER
     if trigger is None or isinstance(trigger, Offset) or trigger <= 0:
         return Reject.INVALID_TRIGGER
     return Reject.TICK_SIZE if trigger % pair.tick else None
 
 
-def _close_fault(close: commands.Close, pair: Instrument) -> Reject | None:
-    """Return what is wrong with a conditional close."""
-    if close.type.triggered:
-        if close.type.trails:
-            if not (isinstance(close.trigger, Offset) and close.trigger.value > 0):
-                return Reject.INVALID_CLOSE
-        elif not _priced(close.trigger, pair):
-            return Reject.INVALID_CLOSE
-    if close.type.limited and not _priced(close.price, pair):
+def _close_fault(
+    order: commands.PlaceOrder, close: commands.Close, pair: Instrument, prices: Prices
+) -> Reject | None:
+    """Return what is wrong with a conditional close, as far as it is known before ``order`` trades."""
+    if close.type in (MARKET, SETTLE_POSITION):
         return Reject.INVALID_CLOSE
-    return None if close.type not in (MARKET, SETTLE_POSITION) else Reject.INVALID_CLOSE
+    fill = next((p for p in (order.price, order.trigger) if isinstance(p, int)), prices.last_price)
+    then = _Then(fill, prices.index_price)
+    fault = price_fault(closing(order, order.account, close, order.qty, fill, pair), pair, then)
+    if fault is Reject.INDEX_UNAVAILABLE:
+        return fault
+    return None if fault is None or not fill else Reject.INVALID_CLOSE
 
 
-def _priced(price: int | Offset | None, pair: Instrument) -> bool:
-    return isinstance(price, Offset) or (price is not None and price > 0 and not price % pair.tick)
+def closing(
+    primary: Order | commands.PlaceOrder,
+    account: str,
+    close: commands.Close,
+    qty: int,
+    price: int,
+    pair: Instrument,
+) -> commands.PlaceOrder:
+    """Return the order that a fill of ``primary`` at ``price`` calls for."""
+    limit, trigger = close.price, close.trigger
+    if isinstance(limit, Offset) and not close.type.triggered:
+        limit = limit.from_(price, pair.tick)
+    if isinstance(trigger, Offset) and not close.type.trails:
+        trigger = trigger.from_(price, pair.tick)
+    return commands.PlaceOrder(
+        account=account,
+        pair=pair.id,
+        side=Side.SELL if primary.side is BUY else BUY,
+        type=close.type,
+        qty=qty,
+        price=limit if close.type.limited else None,
+        trigger=trigger if close.type.triggered else None,
+        reference=close.reference,
+        display=qty if close.type is ICEBERG else 0,
+        leverage=primary.leverage,
+        userref=primary.userref,
+        self_trade=primary.self_trade,
+        fee_in_base=primary.fee_in_base,
+    )
 
 
-def price_fault(price: int, qty: int, pair: Instrument) -> Reject | None:
-    """Return what is wrong with a limit price."""
-    if price <= 0:
-        return Reject.INVALID_PRICE
-    if price % pair.tick:
-        return Reject.TICK_SIZE
-    return Reject.COST_MINIMUM if price * qty < pair.cost_min else None
-
-
-def status_fault(order: commands.PlaceOrder, status: TradingStatus) -> Reject | None:
-    """Return why ``order`` cannot be placed while trading has this status."""
+def status_fault(order: Order | commands.PlaceOrder, status: TradingStatus) -> Reject | None:
+    """Return why such an order may not be placed, become so, or go live while trading has this status."""
     if status is ONLINE:
         return None
     if status is TradingStatus.MAINTENANCE:
@@ -149,20 +223,14 @@ def status_fault(order: commands.PlaceOrder, status: TradingStatus) -> Reject | 
     if status is TradingStatus.CANCEL_ONLY:
         return Reject.CANCEL_ONLY
     if status is TradingStatus.POST_ONLY:
-        return None if order.post_only and order.type is LIMIT else Reject.POST_ONLY
+        rests = order.type.limited and not order.type.triggered
+        return None if order.post_only and rests else Reject.POST_ONLY
     if status is TradingStatus.LIMIT_ONLY:
         return None if order.type.limited else Reject.LIMIT_ONLY
-    reduces = order.reduce_only if order.leverage else order.side is Side.SELL
+    reduces = order.side is Side.SELL
+    if order.leverage:
+        reduces = order.reduce_only or order.type is SETTLE_POSITION
     return None if reduces else Reject.REDUCE_ONLY
-
-
-def change_fault(order: Order, status: TradingStatus) -> Reject | None:
-    """Return why ``order`` cannot be amended or edited while trading has this status."""
-    if status is TradingStatus.MAINTENANCE:
-        return Reject.UNAVAILABLE
-    if status is TradingStatus.CANCEL_ONLY:
-        return Reject.CANCEL_ONLY
-    return Reject.POST_ONLY if status is TradingStatus.POST_ONLY and not order.post_only else None
 
 
 def resolved(order: commands.PlaceOrder, prices: Prices, pair: Instrument) -> commands.PlaceOrder:
@@ -217,62 +285,79 @@ class Change:
 
 
 def amend_fault(
-    command: commands.AmendOrder, order: Order, book: Book, change: Change, prices: Prices
+    command: commands.AmendOrder, order: Order, change: Change, market: Market, status: TradingStatus
 ) -> Reject | None:
-    """Return why ``order`` cannot be amended to these values."""
-    pair, qty = order.instrument, change.qty
+    """Return why ``order`` cannot be amended so: the rules of new orders hold for what it becomes.
+
+    What stays as it is is not looked at again, as the market may have gone elsewhere since.
+    """
     if order.close is not None or order.cash:
         return Reject.AMEND_NOT_ALLOWED
     if command.new_cl_ord_id is not None and command.new_cl_ord_id in order.account.by_cl_ord_id:
         return Reject.CLIENT_ID_NOT_UNIQUE
     if not change.alters(command, order):
         return Reject.NOTHING_TO_AMEND
-    if qty <= 0:
+    if change.qty <= 0:
         return Reject.INVALID_QTY
-    if order.filled < qty < pair.order_min:
-        return Reject.ORDER_MINIMUM
-    if command.trigger is not None:
-        if order.trigger is None or not order.waiting:
-            return Reject.INVALID_TRIGGER
-        fault = trigger_fault(order.type, change.trigger, order.trigger.reference, prices, pair)
-        if fault is not None:
-            return fault
-    return _amend_price_fault(command, order, book, change)
+    pair, becomes = order.instrument, amended(command, order, change)
+    resized = becomes.qty != order.qty
+    repriced = command.price is not None or command.trigger is not None
+    return (
+        status_fault(becomes, status)
+        or (_size_fault(becomes, pair) if resized else None)
+        or _terms_fault(becomes, becomes.qty - order.filled)
+        or (price_fault(becomes, pair, market) if repriced else None)
+        or (_cost_fault(becomes.price, becomes.qty, pair) if resized or repriced else None)
+        or _crossing_fault(becomes, order, market.book)
+    )
 
 
-def _amend_price_fault(
-    command: commands.AmendOrder, order: Order, book: Book, change: Change
-) -> Reject | None:
-    pair, qty, price = order.instrument, change.qty, change.price
-    if isinstance(price, int) and (order.type.limited and (price or order.limit_offset is None)):
-        fault = price_fault(price, qty, pair)
-        if fault is not None and (fault is not Reject.COST_MINIMUM or qty > order.filled):
-            return fault
-    elif command.price is not None and not (isinstance(price, Offset) and order.type.limited):
-        return Reject.INVALID_PRICE
-    iceberg = order.type is ICEBERG
-    if (iceberg and qty - order.filled > change.display * MIN_DISPLAY) or (
-        command.display is not None and not iceberg
-    ):
-        return Reject.INVALID_DISPLAY
-    post_only = command.post_only or order.post_only
-    if (
-        post_only
-        and isinstance(price, int)
-        and price != order.price
-        and not order.waiting
-        and matching.crosses(book, order.buy, price)
-    ):
-        return Reject.POST_ONLY_WOULD_CROSS
-    return None
+def _crossing_fault(becomes: commands.PlaceOrder, order: Order, book: Book) -> Reject | None:
+    """Return whether a post-only order would trade at its new price."""
+    price = becomes.price
+    if not becomes.post_only or becomes.type.triggered or not isinstance(price, int) or price == order.price:
+        return None
+    return Reject.POST_ONLY_WOULD_CROSS if matching.crosses(book, order.buy, price) else None
 
 
-def edit_fault(place: commands.PlaceOrder, old: Order, prices: Prices, now_ns: int) -> Reject | None:
-    """Return why ``place`` cannot take the place of ``old``."""
+def amended(command: commands.AmendOrder, order: Order, change: Change) -> commands.PlaceOrder:
+    """Return the order that ``order`` becomes.  One that has been set off is a plain one."""
+    price, trigger = _prices_of(order)
+    type_ = order.type
+    if type_.triggered and not order.waiting:
+        type_ = LIMIT if type_.limited else MARKET
+    return commands.PlaceOrder(
+        account=order.account.name,
+        pair=order.instrument.id,
+        side=order.side,
+        type=type_,
+        # Less than what is filled cancels the rest, whatever the minimum.
+        qty=change.qty if change.qty > order.filled else order.qty,
+        price=price if command.price is None else change.price,
+        trigger=trigger if command.trigger is None else change.trigger,
+        reference=Reference.LAST if order.trigger is None else order.trigger.reference,
+        tif=order.tif,
+        post_only=command.post_only or order.post_only,
+        reduce_only=order.reduce_only,
+        display=change.display,
+        leverage=order.leverage,
+    )
+
+
+def _prices_of(order: Order) -> tuple[int | Offset | None, int | Offset | None]:
+    """Return the limit and the trigger of an order as they were given."""
+    trigger = order.trigger
+    if trigger is None or trigger.fired_ns:
+        return order.price or None, None
+    return order.limit_offset or order.price or None, trigger.offset if trigger.trails else trigger.price
+
+
+def edit_fault(place: commands.PlaceOrder, old: Order) -> Reject | None:
+    """Return why ``old`` is not one that another may replace; ``place`` is looked at as any new order is."""
     fired = old.trigger is not None and not old.waiting
     if old.cl_ord_id is not None or place.qty <= 0 or old.close is not None or fired or old.cash:
         return Reject.EDIT_NOT_ALLOWED
-    return order_fault(place, old.instrument, old.account, prices, now_ns)
+    return None
 
 
 def replacement(edit: commands.EditOrder, old: Order) -> commands.PlaceOrder:
@@ -281,10 +366,7 @@ def replacement(edit: commands.EditOrder, old: Order) -> commands.PlaceOrder:
     The quantity of an edit counts what has been filled; the new order is for the rest of it, so
     that a change of price alone never trades more than was asked for.
     """
-    price: int | Offset | None = old.limit_offset or old.price or None
-    trigger: int | Offset | None = None
-    if old.trigger is not None:
-        trigger = old.trigger.offset if old.type.trails else old.trigger.price
+    price, trigger = _prices_of(old)
     return commands.PlaceOrder(
         account=edit.account,
         pair=old.instrument.id,

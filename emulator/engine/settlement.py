@@ -1,5 +1,7 @@
 """What a fill does to its two accounts: balances, positions, fees, ledger entries, trade records."""
 
+from collections.abc import Callable
+
 from emulator.engine import events
 from emulator.engine.accounts import Account
 from emulator.engine.events import Event
@@ -28,16 +30,18 @@ class _Margin:
 
 
 class Settlement:
-    """Books fills, deposits and what positions cost, and tells of them."""
+    """Books fills, deposits and what positions cost, and tells of them.
 
-    def __init__(self, seed: int, valuation: Valuation) -> None:
+    ``funds_changed`` is told of accounts with positions whose balances have changed.
+    """
+
+    def __init__(self, seed: int, valuation: Valuation, funds_changed: Callable[[Account], None]) -> None:
         self.fees: dict[str, int] = {}
         """What the venue has earned, by asset."""
         self.pool: dict[str, int] = {}
         """What the margin pool has gained and lent, by asset."""
-        self.entries = 0
-        """How many ledger entries there have been."""
         self._valuation = valuation
+        self._funds_changed = funds_changed
         self._trades = IdSequence("T", seed, "trade")
         self._ledger = IdSequence("L", seed, "ledger")
 
@@ -205,7 +209,8 @@ class Settlement:
     ) -> LedgerEntry:
         """Change a balance by ``amount - fee`` and write it in the account's ledger."""
         balance = account.move(asset, amount - fee)
-        self.entries += 1
+        if account.positions:
+            self._funds_changed(account)
         entry = LedgerEntry(self._ledger.next(), refid, now_ns, type_, asset, amount, fee, balance, subtype)
         remember(account.ledger, entry.id, entry)
         return entry

@@ -11,20 +11,19 @@ from typing import Any
 
 from emulator.engine import commands, events, limits, margin, margin_rules, matching, rules
 from emulator.engine.accounts import Account
+from emulator.engine.cancelling import Cancelling
 from emulator.engine.events import Event, Reject
 from emulator.engine.instruments import Catalogue
-from emulator.engine.limits import LIMITS
-from emulator.engine.managed import Managed
 from emulator.engine.market import Market
 from emulator.engine.orders import CANCELED, ICEBERG, OPEN, PENDING, SETTLE_POSITION, Order, Reason
-from emulator.engine.status import MAINTENANCE, ONLINE, SYSTEM, TradingStatus
+from emulator.engine.status import ONLINE, SYSTEM
 from emulator.engine.triggers import Offset
 
 BATCH = range(2, 16)
 """How many orders a batch may hold."""
 
 
-class SpotEngine(Managed):
+class SpotEngine(Cancelling):
     """Kraken's spot engine: carries out commands on the trading floor (see ``Floor`` for its options)."""
 
     def __init__(self, catalogue: Catalogue, accounts: Iterable[Account], **options: Any) -> None:
@@ -34,6 +33,7 @@ class SpotEngine(Managed):
             commands.AmendOrder: self._amend,
             commands.EditOrder: self._edit,
             commands.CancelOrder: self._cancel,
+            commands.CancelOrders: self._cancel_several,
             commands.CancelAll: self._cancel_all,
             commands.CancelAllAfter: self._cancel_all_after,
             commands.Deposit: self.wallets.deposit,
@@ -76,7 +76,7 @@ class SpotEngine(Managed):
                 return Reject.UNKNOWN_ORDER
             market = self.markets[old.instrument.id]
             place = rules.resolved(rules.replacement(command, old), market, old.instrument)
-            return rules.edit_fault(place, old, market, now_ns)
+            return rules.edit_fault(place, old) or self._order_fault(place, market, old.account, old)
         found = self.markets.get(command.pair)
         if found is None:
             return Reject.UNKNOWN_PAIR
@@ -87,12 +87,15 @@ class SpotEngine(Managed):
         """Return when something happens by itself next, in nanoseconds since the epoch."""
         return self._timers.next_ns()
 
-    def advance(self, now_ns: int) -> list[Event]:
-        """Carry out everything that is due at ``now_ns``."""
+    def advance(self, now_ns: int, most: int | None = None) -> list[Event]:
+        """Carry out what is due at ``now_ns``: all of it, or the first ``most`` things.
+
+        What is left is told by ``deadline()``; the engine's time is that of the last thing done then.
+        """
         out: list[Event] = []
         self._out = out
-        self._timers.run(now_ns, self._begin)
-        self.now_ns = now_ns
+        if self._timers.run(now_ns, self._begin, most):
+            self.now_ns = now_ns
         return out
 
     # -- placing -----------------------------------------------------------------------------------
@@ -113,7 +116,7 @@ class SpotEngine(Managed):
         if fault is None:
             command = rules.resolved(command, market, market.instrument)
             fault = self._order_fault(command, market, account)
-        if fault is None and account.open_per_pair.get(command.pair, 0) >= LIMITS[account.tier].open_orders:
+        if fault is None and self._crowded(account, command.pair):
             fault = Reject.ORDERS_LIMIT
         if fault is not None:
             self._refuse(fault)
@@ -129,11 +132,16 @@ class SpotEngine(Managed):
             if fault is not None:
                 self._refuse(fault)
                 return
-        self._enter(order, market, refund=0)
+        self._enter(order, market)
 
-    def _order_fault(self, command: commands.PlaceOrder, market: Market, account: Account) -> Reject | None:
+    def _order_fault(
+        self, command: commands.PlaceOrder, market: Market, account: Account, old: Order | None = None
+    ) -> Reject | None:
+        """Return why such an order may not be placed, or not replace ``old``; funds are not looked at."""
         status = self.status(market)
         fault = None if status is ONLINE else rules.status_fault(command, status)
+        if fault is None and command.start_ns > self.now_ns and (old is None or old.status is not PENDING):
+            fault = Reject.SCHEDULED_LIMIT if account.scheduled >= limits.SCHEDULED_ORDERS else None
         return (
             fault
             or rules.order_fault(command, market.instrument, account, market, self.now_ns)
@@ -160,19 +168,19 @@ class SpotEngine(Managed):
             order.qty = matching.affordable(market.book.asks, order.account, order.cash)
             return Reject.ORDER_MINIMUM if order.qty < order.instrument.order_min else None
         order.qty = margin.closable(order.account, order.instrument, buy=order.buy)
-        return None
+        return rules.display_fault(order.type, order.display, order.qty)
 
-    def _enter(self, order: Order, market: Market, refund: int, replaced: Order | None = None) -> None:
-        """Take a new order into the venue; ``refund`` is what the order it replaces will release."""
+    def _enter(self, order: Order, market: Market, replaced: Order | None = None) -> None:
+        """Take a new order into the venue, in the place of another one where it replaces one."""
         if (
             order.post_only
-            and self._post_only_rejects
+            and self.post_only_rejects
             and not order.waiting
             and matching.crosses(market.book, order.buy, order.price)
         ):
             self._refuse(Reject.POST_ONLY_WOULD_CROSS)
             return
-        fault = self._funds_fault(order, market, refund)
+        fault = self._funds.fault(order, market, replaced)
         if fault is not None:
             self._refuse(fault)
             return
@@ -189,80 +197,6 @@ class SpotEngine(Managed):
             self._go(order, market)
         self._conclude(market)
 
-    # -- cancelling --------------------------------------------------------------------------------
-
-    def _cancel(self, command: commands.CancelOrder) -> None:
-        account = self.accounts[command.account]
-        order = account.find_open(command.txid, command.cl_ord_id)
-        if order is None:
-            self._refuse(Reject.UNKNOWN_ORDER)
-            return
-        market = self.markets[order.instrument.id]
-        fault = None
-        if self.status(market) is MAINTENANCE:
-            fault = Reject.UNAVAILABLE
-        elif not command.batch:
-            fault = self._rate_fault(account, order.instrument.id, 0)
-        if fault is not None:
-            self._refuse(fault)
-            return
-        self._charge_age(order, limits.CANCEL)
-        self._finish(order, CANCELED, Reason.USER)
-        self._publish_book(market)
-
-    def cancel_house(self, order: Order, now_ns: int) -> list[Event]:
-        """Cancel a resting order of the market itself; nothing happens when it is gone."""
-        self.now_ns = now_ns
-        out: list[Event] = []
-        self._out = out
-        if order.level is not None:
-            self._finish(order, CANCELED, Reason.USER)
-            self._publish_book(self.markets[order.instrument.id])
-        return out
-
-    def _cancel_all(self, command: commands.CancelAll) -> None:
-        if self.system is TradingStatus.MAINTENANCE:
-            self._refuse(Reject.UNAVAILABLE)
-            return
-        orders = [
-            order
-            for order in self.accounts[command.account].open.values()
-            if self.markets[order.instrument.id].status is not TradingStatus.MAINTENANCE
-        ]
-        if self.rate_limits:
-            for pair in {order.instrument.id for order in orders}:
-                self.accounts[command.account].rate(pair).add(2, self.now_ns)
-        self._out.append(events.CancelledAll(command.account, len(orders)))
-        self._cancel_orders(orders, Reason.USER)
-
-    def _cancel_orders(self, orders: list[Order], reason: Reason) -> None:
-        for order in orders:
-            self._finish(order, CANCELED, reason)
-        for name in dict.fromkeys(order.instrument.id for order in orders):
-            self._publish_book(self.markets[name])
-
-    def _cancel_all_after(self, command: commands.CancelAllAfter) -> None:
-        account = self.accounts[command.account]
-        account.cancel_after_ns = self.now_ns + command.timeout_s * 10**9 if command.timeout_s else 0
-        self._watch_switch(account)
-        self._out.append(events.CancelAfterSet(account.name, self.now_ns, account.cancel_after_ns))
-
-    def _switch_due(self, account: Account) -> None:
-        """Look at an account's dead man's switch: it fires, was put off, or was disarmed."""
-        if account.cancel_after_queued_ns <= self.now_ns:
-            account.cancel_after_queued_ns = 0
-        if 0 < account.cancel_after_ns <= self.now_ns:
-            account.cancel_after_ns = 0
-            self._cancel_orders(list(account.open.values()), Reason.CANCEL_AFTER)
-        self._watch_switch(account)
-
-    def _watch_switch(self, account: Account) -> None:
-        """Have a timer for the switch, unless one goes off early enough to look again."""
-        due_ns, queued_ns = account.cancel_after_ns, account.cancel_after_queued_ns
-        if due_ns and not 0 < queued_ns <= due_ns:
-            account.cancel_after_queued_ns = due_ns
-            self._timers.at(due_ns, self._switch_due, account)
-
     # -- changing ----------------------------------------------------------------------------------
 
     def _amend(self, command: commands.AmendOrder) -> None:
@@ -276,9 +210,8 @@ class SpotEngine(Managed):
         fault = (
             self._late(command.deadline_ns)
             or self._rate_fault(account, order.instrument.id, 2)
-            or rules.change_fault(order, self.status(market))
-            or rules.amend_fault(command, order, market.book, change, market)
-            or self._rehold(order, change)
+            or rules.amend_fault(command, order, change, market, self.status(market))
+            or self._rehold(order, market, change)
         )
         if fault is not None:
             self._refuse(fault)
@@ -289,22 +222,22 @@ class SpotEngine(Managed):
         order.changed_ns = self.now_ns
         self._apply_change(order, market, change)
 
-    def _rehold(self, order: Order, change: rules.Change) -> Reject | None:
+    def _rehold(self, order: Order, market: Market, change: rules.Change) -> Reject | None:
         """Hold what the amended order needs, or leave all as it was and return the fault."""
-        if order.leverage:
-            return None
-        account, pair = order.account, order.instrument
-        price = change.price if isinstance(change.price, int) else 0
-        if not price and order.trigger is not None:
-            price = change.trigger if isinstance(change.trigger, int) else order.trigger.price
-        old_qty, order.qty = order.qty, max(change.qty, order.filled)
-        needed = order.hold_needed(price * order.remaining)
-        order.qty = old_qty
-        asset = pair.quote.id if order.buy else pair.base.id
-        if needed > account.available(asset) + order.hold:
-            return Reject.INSUFFICIENT_FUNDS
-        account.hold(order, needed)
-        return None
+        before, trigger = (order.price, order.qty), order.trigger
+        waits_for = 0 if trigger is None else trigger.price
+        was = order.held_price * order.remaining
+        order.price = change.price if isinstance(change.price, int) else 0
+        order.qty = max(change.qty, order.filled)
+        if trigger is not None and isinstance(change.trigger, int):
+            trigger.price = change.trigger
+        # Whoever asks for less needs no more margin, however low the level is.
+        less = order.leverage and order.qty <= before[1] and order.held_price * order.remaining <= was
+        fault = None if less else self._funds.fault(order, market, order)
+        order.price, order.qty = before
+        if trigger is not None:
+            trigger.price = waits_for
+        return fault
 
     def _apply_change(self, order: Order, market: Market, change: rules.Change) -> None:
         """Give ``order`` its new values; less quantity or another display keep its place in the queue."""
@@ -369,14 +302,14 @@ class SpotEngine(Managed):
         fault = (
             self._late(command.deadline_ns)
             or self._rate_fault(account, old.instrument.id, 2)
-            or rules.status_fault(place, self.status(market))
-            or rules.edit_fault(place, old, market, self.now_ns)
+            or rules.edit_fault(place, old)
+            or self._order_fault(place, market, account, old)
         )
         if fault is not None:
             self._refuse(fault)
             return
         self._charge_age(old, limits.EDIT)
-        self._enter(self._new_order(place, market, account), market, refund=old.hold, replaced=old)
+        self._enter(self._new_order(place, market, account), market, replaced=old)
 
     # -- the venue and its accounts ----------------------------------------------------------------
 
@@ -403,6 +336,7 @@ class SpotEngine(Managed):
             market.status = command.status
         self._out.append(events.StatusChanged(command.pair, command.status, self.now_ns))
         for resumed in self.markets.values() if market is None else (market,):
+            self._watch.book_changed(resumed)
             if resumed.triggers.orders or resumed.index_triggers.orders:
                 self._set_off(resumed)
 

@@ -44,9 +44,17 @@ class Timers:
         """Return when the next one is due."""
         return self._heap[0][0] if self._heap else None
 
-    def run(self, now_ns: int, begin: Callable[[int], None]) -> None:
-        """Do all that is due; ``begin`` is told the time that each was due at."""
+    def run(self, now_ns: int, begin: Callable[[int], None], most: int | None = None) -> bool:
+        """Do what is due, ``most`` of it, and tell whether that was all.
+
+        ``begin`` is told the time that each was due at.
+        """
+        done = 0
         while self._heap and self._heap[0][0] <= now_ns:
+            if done == most:
+                return False
             due_ns, _, action, subject = heapq.heappop(self._heap)
             begin(due_ns)
             action(subject)
+            done += 1
+        return True

@@ -1,6 +1,6 @@
 """What an amount is worth in another asset, at the last trades of the venue's own pairs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,14 @@ class Valuation:
         if asset == target:
             return Fraction(1)
         return self._direct(asset, target) or self._through(asset, target, USD, _BRIDGE)
+
+    def markets(self, asset: str, target: str) -> "Iterator[Market]":
+        """Return the markets whose prices ``rate`` may look at."""
+        for one in (asset, USD, _BRIDGE):
+            for other in (target, USD, _BRIDGE):
+                for key in ((one, other), (other, one)):
+                    if key in self._by_assets:
+                        yield self._by_assets[key]
 
     def usd_cents(self, asset: str, amount: int) -> int:
         """Return ``amount`` (in units of ``asset``) in US cents, rounded down; 0 when it has no price."""

@@ -107,6 +107,9 @@ class PastCandle(Protocol):
 class Past(Protocol):
     """What traded before the venue started (see ``emulator.market.history``)."""
 
+    def has(self, pair: str) -> bool:
+        """Tell whether a pair was traded in at all."""
+
     def candles(self, pair: str, interval_minutes: int, limit: int) -> Sequence[PastCandle]:
         """Return the last ``limit`` candles that ended before the start, oldest first."""
 
@@ -344,7 +347,10 @@ class Tape:
     def __init__(self, engine: SpotEngine, past: Past | None, start_ns: int) -> None:
         self._engine = engine
         self._past = past
-        self.pairs = {name: PairTape(name, past, start_ns) for name in engine.markets}
+        self.pairs = {
+            name: PairTape(name, past if past is not None and past.has(name) else None, start_ns)
+            for name in engine.markets
+        }
         self._best: dict[str, tuple[int, int]] = {}
 
     def load_days(self, now_ns: int) -> Iterator[None]:

@@ -6,6 +6,7 @@ only then are all others told.
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -24,9 +25,12 @@ from emulator.gateways.offers import Offers
 from emulator.gateways.rate_limits import RateLimits
 from emulator.gateways.tape import Tape
 from emulator.gateways.tokens import Tokens
+from emulator.gateways.turns import SLICE_S
 from emulator.gateways.wires import Wires
 
 Listener = Callable[[list[Event]], None]
+AT_ONCE = 32
+"""Most things of what is due that are done before the clock is looked at."""
 _log = logging.getLogger(__name__)
 
 
@@ -61,8 +65,12 @@ class Venue:
         self.wires = wires or Wires()
         self.names = Names(engine.catalogue)
         self._listeners: list[Listener] = [tape.hear]
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self._timer_due_ns: int | None = None
+        self._behind = False
+        """Whether not all is done that is due."""
+        self._level = asyncio.Event()
+        self._level.set()
         self._resets: list[Callable[[], None]] = []
         clock.listen(self._turned)
 
@@ -72,7 +80,7 @@ class Venue:
 
     def execute(self, command: Command, reply: Callable[[list[Event]], None] | None = None) -> list[Event]:
         """Apply ``command``, let ``reply`` send the answer, then tell everybody else."""
-        events = self.engine.apply(command, self.clock.now_ns())
+        events = self.engine.apply(command, self._now_ns())
         if reply is not None:
             reply(events)
         self.publish(events)
@@ -82,7 +90,7 @@ class Venue:
         self, commands: Sequence[Command], reply: Callable[[list[list[Event]]], None] | None = None
     ) -> list[list[Event]]:
         """Apply ``commands`` at one moment, let ``reply`` send the answer, then tell everybody else once."""
-        now_ns = self.clock.now_ns()
+        now_ns = self._now_ns()
         outcomes = [self.engine.apply(command, now_ns) for command in commands]
         if reply is not None:
             reply(outcomes)
@@ -147,6 +155,8 @@ class Venue:
 
     def _arm(self) -> None:
         """Wake up when the engine next wants to (expiry, dead man's switch)."""
+        if self._behind:
+            return
         self.close()
         self._timer_due_ns = due = self.engine.deadline()
         delay_s = None if due is None else self.clock.seconds_until(due)
@@ -158,6 +168,47 @@ class Venue:
         self.close()
         self._wake()
 
+    def _now_ns(self) -> int:
+        """Return the time, all that was due before it being done or under way."""
+        now_ns = self.clock.now_ns()
+        due_ns = self._timer_due_ns
+        if due_ns is not None and due_ns <= now_ns and not self._behind:
+            self._turned()  # the loop is late
+            return self.clock.now_ns()
+        return now_ns
+
     def _wake(self) -> None:
+        """Let happen what is due, a slice at a time: others are served in between, at the time reached.
+
+        A thing may take a microsecond or milliseconds, so the clock is looked at after one, two, four, …
+        """
         self._timer_due_ns = None
-        self.publish(self.engine.advance(self.clock.now_ns()))
+        ends_s, most = time.perf_counter() + SLICE_S, 1
+        while self._advance(most):
+            if time.perf_counter() > ends_s:
+                self._timer = asyncio.get_running_loop().call_soon(self._wake)
+                return
+            most = min(2 * most, AT_ONCE)
+
+    def _advance(self, most: int) -> bool:
+        """Do some of what is due and tell of it; tell whether there is more."""
+        until_ns = self.clock.reaches_ns()
+        try:
+            events = self.engine.advance(until_ns, most)
+        except Exception:  # a mistake of ours: the rest of what is due goes on
+            _log.exception("something that was due failed")
+            events = []
+        due_ns = self.engine.deadline()
+        late, self._behind = self._behind, due_ns is not None and due_ns <= until_ns
+        if late or self._behind:
+            self._level.clear()
+            self.clock.hold(self.engine.now_ns)
+        self.publish(events)
+        if late and not self._behind:
+            self._level.set()
+            self.clock.let_go()
+        return self._behind
+
+    async def caught_up(self) -> None:
+        """Return when all is done that the clock's time asks for."""
+        await self._level.wait()

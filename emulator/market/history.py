@@ -38,9 +38,9 @@ class SyntheticPast:
     def __init__(self, catalogue: Catalogue, profile: MarketProfile, seed: int, start_ns: int) -> None:
         self.end_s = start_ns // (60 * 10**9) * 60
         """Where the past ends, in seconds since the epoch."""
-        self._pairs = catalogue.pairs
+        self._pairs = {name: pair for name, pair in catalogue.pairs.items() if name in profile.pairs}
         self._days = PastDays(catalogue, profile, seed, self.end_s)
-        self._streams = {name: stream(seed, f"{name} candles") for name in catalogue.pairs}
+        self._streams = {name: stream(seed, f"{name} candles") for name in self._pairs}
         self._rng = Random(0)
         self._made: OrderedDict[tuple[str, int], list[Traded]] = OrderedDict()
         self._counts: dict[str, array[int]] = {}
@@ -51,6 +51,10 @@ class SyntheticPast:
     def begin_s(self) -> int:
         """Where the past begins, in seconds since the epoch."""
         return self._days.first * DAY_S
+
+    def has(self, pair_id: str) -> bool:
+        """Tell whether a pair was traded in at all."""
+        return pair_id in self._pairs
 
     # -- candles ----------------------------------------------------------------------------------
 

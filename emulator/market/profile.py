@@ -5,7 +5,9 @@ The data is ``profiles/market/*.toml``; what each field means stands there and i
 
 import math
 import tomllib
+from collections.abc import Mapping, Set
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -61,7 +63,8 @@ class PairFlow(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class MarketProfile(msgspec.Struct, frozen=True):
-    """A whole market: every asset by asset id, every pair by pair id (``XXBT``, ``XXBTZUSD``)."""
+    """A whole market: every asset by asset id, every pair that is traded in by pair id (``XXBT``,
+    ``XXBTZUSD``)."""
 
     assets: dict[str, AssetMarket]
     pairs: dict[str, PairFlow]
@@ -77,8 +80,17 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     pairs: dict[str, dict[str, Any]] = {}
 
 
-def load(path: Path, catalogue: Catalogue) -> MarketProfile:
-    """Read a profile for the assets and pairs of ``catalogue``; raises ``MarketProfileError``."""
+def load(
+    path: Path,
+    catalogue: Catalogue,
+    prices: Mapping[str, AssetMarket] = MappingProxyType({}),
+    may_be_quiet: Set[str] = frozenset(),
+) -> MarketProfile:
+    """Read a profile for the assets and pairs of ``catalogue``; raises ``MarketProfileError``.
+
+    Assets in ``prices`` have that one.  Of pairs that ``may_be_quiet`` those without prices are left out:
+    nobody but clients trades in them.
+    """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -86,10 +98,16 @@ def load(path: Path, catalogue: Catalogue) -> MarketProfile:
     except ValueError as error:
         raise MarketProfileError(f"{path}: {error}") from error
     file = _convert(raw, _File, f"{path}: ")
-    profile = MarketProfile(
-        assets=_assets(file, catalogue, f"{path}: "), pairs=_pairs(file, catalogue, f"{path}: ")
-    )
+    assets = {**_assets(file, catalogue, f"{path}: "), **prices}
+    flows, loud = _pairs(file, catalogue, f"{path}: "), []
     for pair in catalogue.pairs.values():
+        missing = [asset.name for asset in (pair.base, pair.quote) if asset.id not in assets]
+        if not missing:
+            loud.append(pair)
+        elif pair.id not in may_be_quiet:
+            raise MarketProfileError(f"{path}: assets.{missing[0]}: missing, needed by {pair.symbol}")
+    profile = MarketProfile(assets=assets, pairs={pair.id: flows[pair.id] for pair in loud})
+    for pair in loud:
         _check_room(pair, profile, f"{path}: ")
     return profile
 
@@ -101,10 +119,6 @@ def _assets(file: _File, catalogue: Catalogue, where: str) -> dict[str, AssetMar
         if name not in by_name:
             raise MarketProfileError(f"{where}assets.{name}: no such asset")
         assets[by_name[name]] = _convert(row, AssetMarket, f"{where}assets.{name}.")
-    for pair in catalogue.pairs.values():
-        for asset in (pair.base, pair.quote):
-            if asset.id not in assets:
-                raise MarketProfileError(f"{where}assets.{asset.name}: missing, needed by {pair.symbol}")
     return assets
 
 
@@ -127,6 +141,7 @@ def _check_room(pair: Instrument, profile: MarketProfile, where: str) -> None:
     if flow.levels * max(ticks * flow.step_bps / 1e4, 1.0) * 4 > ticks:
         raise MarketProfileError(
             f"{where}pairs.{pair.symbol}.levels: {flow.levels} do not fit below a price of {int(ticks)} ticks"
+            "; a smaller tick_size or a higher price_usd leaves room"
         )
 
 

@@ -33,7 +33,7 @@ class SyntheticMarket:
             name: UsdWalk(asset.price_usd, asset.daily_volatility, rng)
             for name, asset in profile.assets.items()
         }
-        self._instruments = list(engine.catalogue.pairs.values())
+        self._instruments = [pair for pair in engine.catalogue.pairs.values() if pair.id in profile.pairs]
         self._rates = [profile.pairs[pair.id].events_per_second / 1e9 for pair in self._instruments]
         self._markets = [
             PairMarket(engine, account_name, engine.markets[pair.id], profile.pairs[pair.id], rng, publish)

@@ -1,4 +1,4 @@
-"""Managed mode in Python: a client of the control API that needs nothing but the standard library.
+"""The control API in Python: managed mode, links, TLS; it needs nothing but the standard library.
 
 >>> control = Control("http://127.0.0.1:7490")
 >>> control.seed_book("BTC/USD", bids=[(64_000, 1.5)], asks=[(64_010, 2)])
@@ -8,14 +8,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from os import PathLike, fspath
 from typing import Any, TypedDict
 from urllib.parse import quote
 
-from emulator.control.client import ControlError, call, find
+from emulator.control.client import STEP_TIMEOUT_S, TIMEOUT_S, ControlError, act, call, changes, find
 
-__all__ = ["Balances", "Book", "Clock", "Control", "ControlError", "Order", "Trade"]
+__all__ = [
+    "Balances",
+    "Book",
+    "Certificate",
+    "Clock",
+    "Control",
+    "ControlError",
+    "Link",
+    "Order",
+    "Status",
+    "Trade",
+]
 
 Number = Decimal | int | float | str
 """A price, a quantity or an amount; it is sent as decimal text."""
@@ -70,6 +82,41 @@ class Clock(TypedDict):
     scale: float
 
 
+class Link(TypedDict):
+    """What a path of a tier does now; ``to_venue`` and ``to_client`` have the API's fields of a direction."""
+
+    tier: str
+    path: str
+    up: bool
+    rtt_us: float
+    standing_rtt_us: float
+    changed: bool
+    playing: str | None
+    to_venue: dict[str, float]
+    to_client: dict[str, float]
+
+
+class Status(TypedDict, total=False):
+    """The venue's status with the ``pairs`` that are not online and what is announced, or a ``pair``'s with
+    its index price.
+    """
+
+    status: str
+    pairs: dict[str, str]
+    instruments: str
+    upcoming_maintenance: list[dict[str, Any]]
+    emergency: list[dict[str, Any]]
+    pair: str
+    index: str | None
+
+
+class Certificate(TypedDict):
+    """What TLS ports present, and the authority as PEM."""
+
+    certificate: str
+    ca: str
+
+
 class Control:
     """A running emulator; what cannot be done raises ControlError, one line.
 
@@ -80,6 +127,9 @@ class Control:
 
     def __init__(self, url: str | None = None) -> None:
         self.url = find(url, None).rstrip("/")
+
+    def __repr__(self) -> str:
+        return f"Control({self.url!r})"
 
     # -- accounts ----------------------------------------------------------------------------------
 
@@ -92,6 +142,12 @@ class Control:
         """Make these balances what is said, all or none; the others stay."""
         body = {asset: _text(amount) for asset, amount in amounts.items()}
         balances: Balances = self._call("PUT", "accounts", account, "balances", body=body)
+        return balances
+
+    def deposit(self, account: str, asset: str, amount: Number, method: str | None = None) -> Balances:
+        """Let a deposit arrive, by the asset's first method unless told."""
+        body = {"asset": asset, "amount": _text(amount)} | ({"method": method} if method else {})
+        balances: Balances = self._call("POST", "accounts", account, "deposits", body=body)
         return balances
 
     # -- the book and the tape ---------------------------------------------------------------------
@@ -133,9 +189,28 @@ class Control:
         """Tell a pair's index price, which sets off what waits for it."""
         self._call("PATCH", "venue", pair, body={"index": _text(price)})
 
+    def status(self, pair: str | None = None) -> Status:
+        """Return the venue's status, or a pair's."""
+        status: Status = self._call("GET", "venue", *([] if pair is None else [pair]))
+        return status
+
     def set_status(self, status: str, pair: str | None = None) -> None:
         """Change what may be done in a pair, or on the venue: ``online``, ``cancel_only``, …"""
         self._call("PATCH", "venue", *([] if pair is None else [pair]), body={"status": status})
+
+    def announce(
+        self,
+        upcoming_maintenance: Iterable[Mapping[str, Any]] | None = None,
+        emergency: Iterable[Mapping[str, Any]] | None = None,
+    ) -> Status:
+        """Announce maintenance or incidents instead of those before; an empty list takes them back.
+
+        ``announce([{"starts_in_s": 7200}])``; the fields are the API's (docs/control.md).
+        """
+        lists = {"upcoming_maintenance": upcoming_maintenance, "emergency": emergency}
+        body = {name: [*map(dict, rows)] for name, rows in lists.items() if rows is not None}
+        status: Status = self._call("PATCH", "venue", body=body)
+        return status
 
     # -- orders ------------------------------------------------------------------------------------
 
@@ -175,13 +250,93 @@ class Control:
 
     def step(self, seconds: float) -> Clock:
         """Let time pass at once; what is due meanwhile happens at its own time."""
-        clock: Clock = self._call("POST", "clock", body={"step_s": seconds})
+        clock: Clock = self._call("POST", "clock", body={"step_s": seconds}, timeout_s=STEP_TIMEOUT_S)
         return clock
 
     def scale(self, scale: float) -> Clock:
         """Let time run so many times as fast from now on; 0 lets it stand still."""
         clock: Clock = self._call("POST", "clock", body={"scale": scale})
         return clock
+
+    # -- links -------------------------------------------------------------------------------------
+
+    def links(self, target: str | None = None) -> list[Link]:
+        """Return what paths do now: all, a tier's (``"colo"``), or one (``"colo/A"``)."""
+        return self._act("show", target)
+
+    def set_link(self, target: str, **changed: float | str | bool | Mapping[str, float | str]) -> list[Link]:
+        """Change paths in the words of the command line: ``set_link("us", rtt="90ms", loss="1%")``.
+
+        Numbers are the API's: ``rtt_us=90_000, loss=0.01``. One direction: ``to_venue={"loss": "2%"}``.
+        """
+        body: dict[str, Any] = {}
+        for name, value in changed.items():
+            if isinstance(value, Mapping):
+                body[name] = _changes(value)
+            else:
+                body |= _changes({name: value})
+        links: list[Link] = self._call("PATCH", "links", *target.split("/"), body=body)["links"]
+        return links
+
+    def fail_link(self, target: str) -> list[Link]:
+        """Cut paths until they are restored."""
+        return self._act("fail", target)
+
+    def restore_link(self, target: str) -> list[Link]:
+        """End a failure."""
+        return self._act("restore", target)
+
+    def play(self, target: str, what: str | PathLike[str], *, loop: bool = False) -> list[Link]:
+        """Play a schedule, by name or as a .toml file, or a trace, a .csv file; ``loop`` plays that again."""
+        return self._act("play", target, fspath(what), loop=loop)
+
+    def stop_playing(self, target: str) -> list[Link]:
+        """End what is playing; the path stays as it is."""
+        return self._act("stop", target)
+
+    def reset_links(self, target: str | None = None) -> list[Link]:
+        """Bring paths back to their profile."""
+        return self._act("reset", target)
+
+    def _act(self, action: str, target: str | None, *words: str, loop: bool = False) -> list[Link]:
+        links: list[Any] = act(self.url, action, target, words, loop=loop)
+        return links
+
+    # -- TLS, and where it all is ------------------------------------------------------------------
+
+    def certificate(self) -> Certificate:
+        """Return what TLS ports present, and the authority."""
+        certificate: Certificate = self._call("GET", "tls")
+        return certificate
+
+    def set_certificate(self, certificate: str) -> Certificate:
+        """Present ``valid``, ``expired``, ``wrong-name`` or ``untrusted`` from the next connection on."""
+        answer: Certificate = self._call("PATCH", "tls", body={"certificate": certificate})
+        return answer
+
+    def settings(self) -> dict[str, str]:
+        """Return the settings that can be changed while the venue runs, and what they are."""
+        settings: dict[str, str] = self._call("GET", "settings")
+        return settings
+
+    def set_settings(self, **settings: str) -> dict[str, str]:
+        """Change some until the next reset: ``set_settings(rate_limits="on", post_only="reject")``."""
+        answer: dict[str, str] = self._call("PATCH", "settings", body=settings)
+        return answer
+
+    def endpoints(self) -> dict[str, Any]:
+        """Return what the endpoints file has."""
+        endpoints: dict[str, Any] = self._call("GET", "endpoints")
+        return endpoints
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the API's own description, OpenAPI 3.1."""
+        description: dict[str, Any] = self._call("GET", "openapi.json")
+        return description
+
+    def health(self) -> None:
+        """Return when the emulator answers; raises ControlError when it does not."""
+        self._call("GET", "health")
 
     def reset(self) -> None:
         """Bring everything back to how it was when the emulator started, links and nonces too.
@@ -190,9 +345,11 @@ class Control:
         """
         self._call("POST", "reset")
 
-    def _call(self, method: str, *path: str, body: dict[str, Any] | None = None) -> Any:
+    def _call(
+        self, method: str, *path: str, body: dict[str, Any] | None = None, timeout_s: float = TIMEOUT_S
+    ) -> Any:
         place = "/control/" + "/".join(quote(part, safe="") for part in path)
-        return call(self.url, method, place, json.dumps(body or {}).encode())
+        return call(self.url, method, place, json.dumps(body or {}).encode(), timeout_s=timeout_s)
 
 
 def _text(value: Number) -> str:
@@ -200,6 +357,14 @@ def _text(value: Number) -> str:
     if isinstance(value, str):
         return value
     return format(Decimal(str(value)), "f")
+
+
+def _changes(changed: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the API takes: text is read as the command line reads it, all else is the API's own."""
+    found: dict[str, Any] = {}
+    for name, value in changed.items():
+        found |= changes([f"{name}={value}"]) if isinstance(value, str) else {name: value}
+    return found
 
 
 def _levels(levels: Iterable[Level]) -> list[tuple[str, str]]:

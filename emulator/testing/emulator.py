@@ -77,6 +77,16 @@ class Emulator:
     ) -> None:
         self.stop()
 
+    def __repr__(self) -> str:
+        """Say where it is: tiers and addresses, no keys."""
+        if self._background is None:
+            return "<Emulator, not running>"
+        tiers = ", ".join(f"{at.name} ({at.rtt_us / 1e3:g} ms)" for at in self._tiers.values())
+        fix = f", FIX {self.fix.spot_trading}" if self.fix.spot_trading else ""
+        return (
+            f"<Emulator at {tiers}: REST {self.rest}, WebSocket {self.ws}{fix}, control {self._control.url}>"
+        )
+
     def reset(self) -> None:
         """Bring accounts, books, clock, links and certificate back to the start; any nonce will do.
 

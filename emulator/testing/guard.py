@@ -1,5 +1,8 @@
 """The guard of live traffic: while a test is guarded, nothing in its process finds the real Kraken.
 
+Programs in a shell that evaluated `kraken-emulator env` are guarded too, for good: those that ignore the
+proxy are stopped (`PastProxy`).
+
 Python itself tells who asks for a name or connects (sys.audit); what libraries of C do past it is caught
 where Python calls them. Processes that the test starts guard themselves, when they are Python: they find
 `children/sitecustomize.py` first, which loads this file by its path. So it needs nothing but the standard
@@ -14,7 +17,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import wraps
 from types import FrameType
 from typing import Any
@@ -23,6 +26,8 @@ DOMAINS = ("kraken.com", "cryptofacilities.com")
 """The real venue's; the latter is Derivatives' older one."""
 VARIABLE = "KRAKEN_EMULATOR_GUARD"
 """Where child processes find the file of what was refused."""
+PROXY = "proxy"
+"""What it says instead beside a proxy (control/exports.py), where there is no test and no file."""
 INSIDE_RUN = "KRAKEN_EMULATOR_ENDPOINTS"
 """Set by `kraken-emulator run`, where Kraken's names lead to the emulator."""
 CHILDREN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "children")
@@ -58,6 +63,14 @@ class LiveTrafficError(BaseException):
     """
 
 
+_WANTS = {
+    "ccxt": "ccxt wants requests_trust_env=True; async and pro aiohttp_trust_env=True, cafile=$SSL_CERT_FILE",
+    "aiohttp": "aiohttp wants ClientSession(trust_env=True)",
+    "kraken": "python-kraken-sdk's SpotAsyncClient wants proxy=$HTTPS_PROXY",
+}
+"""What a library wants to honour a proxy, by its module; the first one that is there is meant."""
+
+
 class Guard:
     """Refuses Kraken's names, in this process and in those that it starts, between ``start`` and ``stop``.
 
@@ -69,6 +82,7 @@ class Guard:
         self._error = error
         self._file = file
         self._read = 0
+        self._told: set[str] = set()
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
         self._waiting: int | None = None
@@ -84,6 +98,7 @@ class Guard:
             handle, self._file = tempfile.mkstemp(prefix="kraken-emulator-guard-")
             os.close(handle)
         if not _active:
+            _remember()
             _install()
         _active.append(self)
         self._tell_children()
@@ -95,9 +110,7 @@ class Guard:
         _active.remove(self)
         if not _active:
             _uninstall()
-            os.environ.pop(VARIABLE, None)
-            others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
-            _set_path([path for path in others if path != CHILDREN])
+            _restore()
         else:
             _active[-1]._tell_children()
 
@@ -188,6 +201,34 @@ class Guard:
         os.environ[VARIABLE] = self._file
         others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         _set_path([CHILDREN, *(path for path in others if path != CHILDREN)])
+
+
+class PastProxy(Guard):
+    """Refuses, to the end of this process, what goes past the proxy of `kraken-emulator env`.
+
+    It stands aside while a test is guarded in the same process.
+    """
+
+    def start(self) -> None:
+        """Begin, but not inside of `kraken-emulator run`, which has a guard of its own."""
+        if INSIDE_RUN not in os.environ:
+            _install()
+            _active.append(self)
+
+    def refuse(self, name: str, port: object) -> None:
+        """Say on stderr what was tried, for the first time, and raise."""
+        if os.environ.get(VARIABLE) != PROXY:
+            return
+        place = f"{name}:{port}" if port else name
+        wants = next((wants for module, wants in _WANTS.items() if module in sys.modules), "")
+        reason = f"{place} is the real Kraken; this program ignores the proxy of `kraken-emulator env`"
+        reason += f" ({wants})" if wants else ""
+        self._end_later(reason)
+        if place not in self._told:
+            self._told.add(place)
+            with suppress(OSError, ValueError, AttributeError):  # there is nowhere to say it
+                sys.stderr.write(f"kraken-emulator: refused: {reason}\n")
+        raise self._error(reason)
 
 
 def _init(error: type[BaseException], reason: str) -> Any:
@@ -304,9 +345,34 @@ def _set_path(paths: list[str]) -> None:
         os.environ.pop("PYTHONPATH", None)
 
 
+_before: dict[str, str] = {}
+"""What children were told before a test was guarded: beside a proxy they are guarded anyway."""
+
+
+def _remember() -> None:
+    _before.clear()
+    _before.update({name: os.environ[name] for name in (VARIABLE, "PYTHONPATH") if name in os.environ})
+
+
+def _restore() -> None:
+    """Tell children what they were told before; what a test has put on the path stays."""
+    keeps = [CHILDREN] if CHILDREN in _before.get("PYTHONPATH", "").split(os.pathsep) else []
+    others = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    _set_path(keeps + [path for path in others if path != CHILDREN])
+    os.environ.pop(VARIABLE, None)
+    if VARIABLE in _before:
+        os.environ[VARIABLE] = _before[VARIABLE]
+
+
+_held: list[AbstractContextManager[None]] = []
+"""What lasts as long as the process; it would end with its last reference."""
+
+
 def guard_this_child() -> None:
     """Guard this process, when the one that started it says so."""
     if file := os.environ.get(VARIABLE):
-        guard = Guard(file=file)
+        guard = PastProxy() if file == PROXY else Guard(file=file)
         guard.start()
-        guard.impatient(threading.main_thread().ident).__enter__()
+        waits = guard.impatient(threading.main_thread().ident)
+        waits.__enter__()
+        _held.append(waits)

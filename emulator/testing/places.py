@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -53,7 +53,7 @@ class Key:
     """An API key of REST and WebSocket: its public part, and its private one in base64."""
 
     key: str
-    secret: str
+    secret: str = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class FixKey:
     """An API key of FIX, and the SenderCompID that it logs on with; empty where FIX is off."""
 
     key: str = ""
-    secret: str = ""
+    secret: str = field(default="", repr=False)
     sender_comp_id: str = ""
     sender_comp_ids: tuple[str, ...] = ()
     """All of them, of an account that has several."""

@@ -1,5 +1,5 @@
-"""The pytest plugin: fixtures ``kraken`` and ``kraken_session``, marker ``tier``, transcripts of failures,
-and the guard, by which a test that reaches for the real Kraken fails.
+"""The pytest plugin: fixtures ``kraken`` and ``kraken_session``, markers ``tier`` and ``kraken``, transcripts
+of failures, and the guard, by which a test that reaches for the real Kraken fails.
 
 A run that uses none of it imports nothing of the venue.  Each process has emulators of its own on free
 ports, so pytest-xdist's workers do not meet.
@@ -7,8 +7,8 @@ ports, so pytest-xdist's workers do not meet.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +23,8 @@ GUARD = "kraken_emulator_guard"
 GUARDED = ("used", "always", "off")
 """Which tests must not reach the real Kraken: those that use a fixture of ours, all, or none."""
 MARKER = "tier"
+SETTINGS = "kraken"
+"""The marker with settings for one test."""
 
 
 class Emulators:
@@ -87,9 +89,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Make the markers known."""
     config.addinivalue_line(
         "markers", f"{MARKER}(name, ...): connectivity tiers of the kraken fixture, for example 'tokyo'"
+    )
+    config.addinivalue_line(
+        "markers",
+        f"{SETTINGS}(name=value, ...): settings of the kraken fixture for this test, for example "
+        "rate_limits='on'; those that a running venue can change",
     )
     if (guarded := config.getini(GUARD)) not in GUARDED:
         raise pytest.UsageError(f"{GUARD}: {guarded!r}: {', '.join(GUARDED)} are meant")
@@ -197,13 +204,43 @@ def kraken_session(_kraken_emulators: Emulators) -> Emulator:
 
 
 @pytest.fixture
-def kraken(request: pytest.FixtureRequest, _kraken_emulators: Emulators) -> Emulator:
-    """A Kraken in this process with fresh accounts and books, at the tiers that the test is marked with."""
+def kraken(request: pytest.FixtureRequest, _kraken_emulators: Emulators) -> Iterator[Emulator]:
+    """A Kraken in this process with fresh accounts and books, as the test's markers want it."""
     _guard(request.config)  # one that was not to be foreseen
     emulator = _kraken_emulators.get(_marked(request))
     emulator.reset()
-    emulator.transcript.begin()
-    return emulator
+    with _set(emulator, _settings(request)):
+        emulator.transcript.begin()
+        yield emulator
+
+
+@contextmanager
+def _set(emulator: Emulator, settings: Mapping[str, Any]) -> Iterator[None]:
+    """Have settings for a while; those that cannot be changed fail the test with one line."""
+    if not settings:
+        yield
+        return
+    from emulator.testing.control import ControlError
+
+    before = emulator.control.settings()
+    try:
+        emulator.control.set_settings(**settings)
+    except ControlError as error:
+        pytest.fail(f"@pytest.mark.{SETTINGS}: {error}", pytrace=False)
+    try:
+        yield
+    finally:
+        emulator.control.set_settings(**before)
+
+
+def _settings(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Return the settings of all markers, the nearest one's first."""
+    settings: dict[str, Any] = {}
+    for marker in request.node.iter_markers(SETTINGS):
+        if marker.args or not marker.kwargs:
+            pytest.fail(f"@pytest.mark.{SETTINGS}: NAME=VALUE is meant, like rate_limits='on'", pytrace=False)
+        settings = marker.kwargs | settings
+    return settings
 
 
 def _marked(request: pytest.FixtureRequest) -> str | None:

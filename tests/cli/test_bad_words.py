@@ -36,6 +36,7 @@ SETTINGS = {
     "--market": [("bull", "one of synthetic, off is meant")],
     "--market-profile": [("none", "there are: default"), ("none.toml", "No such file")],
     "--accounts": [("none", "there are: default"), ("none.toml", "No such file")],
+    "--instruments": [("krakn", "did you mean 'kraken'?"), ("none.toml", "No such file")],
     "--funding": [("none", "there are: default"), ("none.toml", "No such file")],
     "--earn": [("none", "there are: default"), ("none.toml", "No such file")],
     "--host": [("999.1.1.1", "see --host"), ("{path}.test", "only {tier} can stand in braces")],

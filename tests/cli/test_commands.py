@@ -256,7 +256,7 @@ def test_the_wheel_carries_the_profiles():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert project["project"]["scripts"] == {"kraken-emulator": "emulator.cli:main"}
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
-    assert wheel["packages"] == ["emulator"]
+    assert wheel["only-include"] == ["emulator", "kraken_emulator_pytest.py"]
     # settings looks there first, then at the top of a checkout
     assert wheel["force-include"] == {"profiles": settings._PACKED.relative_to(ROOT).as_posix()}
     for kind, name in {"tiers": "tokyo", "accounts": "default", "market": "default"}.items():

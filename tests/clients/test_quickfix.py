@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from emulator.settings import PROFILES
-from tests.running import ROOT, Running
+from tests.running import ROOT, Running, running
 
 pytestmark = pytest.mark.client
 DICTIONARY = PROFILES / "fix" / "KRAKEN-FIX44.xml"
@@ -156,6 +156,48 @@ def test_reports_that_were_missed_are_sent_again(quiet_venue, start, tmp_path):
     assert field(fill, 43) == "Y"
     assert field(fill, 122) < field(fill, 52)
     back.end()
+
+
+def test_the_truth_is_heard_after_a_restart_of_the_venue(accounts_profile, start, tmp_path):
+    """With its own store it comes back where it was; the venue was killed, and has no orders any more."""
+    store = tmp_path / "store"
+    store.mkdir()
+    kept = ("--market", "off", "--accounts", accounts_profile, "--state", "--state-folder", str(tmp_path))
+
+    def mine(venue: Running, member: dict[str, Any]) -> Trader:
+        trader = start(
+            member,
+            place=venue.tier()["fix"]["spot_trading"],
+            ca=None,
+            **({"store": str(store), "reset": False} if member is alice else {}),
+        )
+        trader.wait_for("logon")
+        return trader
+
+    with running(*kept) as venue:
+        alice, bob = venue.next_member(), venue.next_member()
+        trader, other = mine(venue, alice), mine(venue, bob)
+        ids = [order_id() + place for place in range(2)]
+        for cl_ord_id in ids:
+            trader.send(f"D|11={cl_ord_id}|{ORDER}")
+            placed = trader.wait_for("|150=0|", f"|11={cl_ord_id}|")
+        trader.end()  # in order: the orders stay, and one is filled unheard
+        other.send(f"D|11={order_id()}|" + ORDER.replace("54=1", "54=2"))
+        other.wait_for("|150=F|", "|39=2|")
+        venue.process.kill()
+        venue.process.wait()
+    with running(*kept) as venue:
+        back = mine(venue, alice)
+        gone = [back.wait_for("|35=8|") for _ in ids]
+        assert {int(field(line, 11)): field(line, 14) for line in gone} == dict.fromkeys(ids, "0.0")
+        assert {(field(line, 150), field(line, 58)) for line in gone} == {("4", "Venue restarted")}
+        back.send(f"H|11={order_id()}|37={field(placed, 37)}|55=BTC/USD")
+        back.wait_for("|35=j|", "|380=101|")
+        new = order_id()
+        back.send(f"D|11={new}|{ORDER}")
+        back.wait_for("|150=0|", f"|11={new}|")
+        assert not any("|150=F|" in line for line in back.heard)
+        back.end()
 
 
 def test_a_crash_cancels_what_was_placed(quiet_venue, start):

@@ -340,7 +340,7 @@ def test_the_certificate_of_a_running_venue_is_shown_and_changed(venue):
         ("PATCH", "/control/tls", {"certificat": "valid"}, 400, "unknown field `certificat`"),
         ("PATCH", "/control/tls", {}, 400, "missing required field `certificate`"),
         ("POST", "/control/tls", {}, 405, "the method must be GET or PATCH"),
-        ("GET", "/control/tls/fix", None, 404, "not found: there is /control/tls alone"),
+        ("GET", "/control/tls/fix", None, 404, "not found; there is /control/tls"),
     ],
 )
 def test_what_tls_cannot_be_changed_to_is_refused(venue, method, path, body, status, reason):

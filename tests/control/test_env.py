@@ -15,7 +15,7 @@ import trustme
 
 from emulator.control import exports
 from emulator.control.client import ControlError
-from tests.running import COMMAND, ROOT, environment, running
+from tests.running import COMMAND, ROOT, environment, running, wait_until
 
 ENDPOINTS = {
     "tiers": {
@@ -50,7 +50,8 @@ def test_the_endpoints_file_names_each_tiers_proxy(venue):
     proxies = [tier["proxy"] for tier in venue.endpoints["tiers"].values()]
     assert len(set(proxies)) == 2
     assert all(proxy.startswith("http://127.0.0.1:") for proxy in proxies)
-    assert all(f"  proxy      {proxy}\n" in venue.stdout() for proxy in proxies)
+    printed = wait_until(lambda: "\nready;" in venue.stdout() and venue.stdout(), 60, "the ready line")
+    assert all(f"  proxy      {proxy}\n" in printed for proxy in proxies)
 
 
 def test_the_control_api_tells_what_the_endpoints_file_has(venue):

@@ -119,6 +119,7 @@ def test_a_book_is_seeded_and_added_to(kraken, control):
         ({"bids": [["64000.0", "0"]]}, "bids: a quantity above 0 is meant"),
         ({"bids": [["0", "1"]]}, "bids: 0 is no price of XBTUSD, whose tick is 0.1"),
         ({"bids": [["64000.0"]]}, "length 2"),
+        ({"bids": [["64000.0", "1"]] * 5_001}, "bids: at most 5000 levels at once"),
         ({"bid": []}, "unknown field `bid`"),
         ({"bids": [["70000.0", "1"]]}, 'would trade with an order of a client; "match": true lets it'),
     ],

@@ -412,7 +412,7 @@ def test_what_cannot_be_done_is_one_line(control: Control, venue: Running) -> No
         ("GET", "/control/clock/more", 404),
         ("GET", "/control/reset", 405),
         ("POST", "/control/reset/more", 404),
-        ("PUT", "/control/accounts/alice/deposits", 404),
+        ("PUT", "/control/accounts/alice/deposits", 405),
         ("PUT", "/control/accounts/alice/balances", 200),
     ],
 )

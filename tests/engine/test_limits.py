@@ -143,7 +143,9 @@ class TestStatus:
             ("limit", "market", "sell", "amend", "edit"), Reject.POST_ONLY
         ),
         TradingStatus.LIMIT_ONLY: {"market": Reject.LIMIT_ONLY},
-        TradingStatus.REDUCE_ONLY: dict.fromkeys(("limit", "market", "post", "edit"), Reject.REDUCE_ONLY),
+        TradingStatus.REDUCE_ONLY: dict.fromkeys(
+            ("limit", "market", "post", "amend", "edit"), Reject.REDUCE_ONLY
+        ),
         TradingStatus.MAINTENANCE: dict.fromkeys(
             ("limit", "market", "post", "sell", "amend", "edit", "cancel", "cancel all"), Reject.UNAVAILABLE
         ),

@@ -13,6 +13,7 @@ from emulator.engine.events import Reject
 from emulator.engine.instruments import scaled
 from emulator.engine.limits import AccountTier
 from emulator.engine.orders import OrderType, Reason, Status
+from emulator.engine.spot import SpotEngine
 from tests.engine.venue import SECOND_NS, XBTUSD
 
 HOUR = 3600
@@ -285,6 +286,79 @@ class TestTime:
         assert not positions(venue, "alice")
 
 
+YEAR = 365 * 24 * HOUR
+
+
+class TestLooksAtTheLevel:
+    """Time alone changes no level: it is looked at when balances, positions or prices have changed."""
+
+    @pytest.fixture
+    def looks(self, monkeypatch):
+        seen = []
+        look = SpotEngine._safe
+        monkeypatch.setattr(SpotEngine, "_safe", lambda self, account: seen.append(0) or look(self, account))
+        return seen
+
+    @pytest.fixture
+    def ruined(self, new_venue, looks):
+        """Alice's position is worth less than nothing, and there is nobody to take it."""
+        venue = new_venue(Account("bob"), Account("alice"), Account("carol"))
+        venue.deposit("bob", ZUSD="100000000", XXBT="1000")
+        venue.deposit("carol", ZUSD="100000000", XXBT="1000")
+        venue.deposit("alice", ZUSD="20000", XETH="1")
+        quote(venue, "60000")
+        venue.buy("alice", "1", "60000.1", leverage=5)
+        venue.cancel_all("bob")
+        venue.buy("carol", "0.001", "20000")
+        venue.sell("bob", "0.001", "20000")
+        looks.clear()
+        return venue
+
+    def test_a_year_with_nobody_to_take_a_position_is_rollovers_only(self, ruined, looks):
+        happened = ruined.wait(YEAR)
+        assert positions(ruined)
+        assert not [event for event in happened if isinstance(event, events.Accepted | events.Ended)]
+        assert len(looks) <= len(happened) + 1 <= YEAR // (4 * HOUR) + 1
+
+    def test_whoever_comes_to_take_it_gets_it(self, ruined):
+        ruined.wait(YEAR)
+        ruined.buy("bob", "5", "20000")
+        ruined.wait(1)
+        assert not positions(ruined)
+
+    def test_what_does_not_matter_to_it_is_not_looked_at(self, ruined, looks):
+        ruined.deposit("bob", SOL="100")
+        ruined.wait(1)
+        looks.clear()
+        for price in ("100", "101"):
+            ruined.sell("bob", "1", price, pair="SOLUSD")
+            ruined.buy("carol", "1", price, pair="SOLUSD")
+        ruined.wait(1)
+        assert not looks
+
+    def test_however_much_happens_it_is_looked_at_once_a_second(self, trader, looks):
+        trader.buy("alice", "1", "60000.1", leverage=5)
+        trader.wait(1)
+        looks.clear()
+        for step in range(50):
+            quote(trader, str(60_000 + step))
+            trader.sell("carol", "0.001", str(60_000 + step))
+        trader.wait(1)
+        assert len(looks) == 1
+
+    def test_a_deposit_or_a_price_is_seen(self, trader, looks):
+        trader.buy("alice", "1", "60000.1", leverage=5)
+        trader.wait(1)
+        for change in (
+            lambda: trader.deposit("alice", ZUSD="1"),
+            lambda: trader.sell("carol", "0.001", "60000"),
+        ):
+            looks.clear()
+            change()
+            trader.wait(1)
+            assert looks
+
+
 @given(
     st.lists(
         st.tuples(
@@ -325,3 +399,28 @@ def test_tier_of_an_account_is_what_decides(new_venue):
     venue.sell("bob", "1", "60000")
     venue.buy("pro", "1", "60000", leverage=5)
     assert len(positions(venue, "pro")) == 1
+
+
+def test_many_positions_and_orders_add_up_exactly(trader):
+    """Sums are made once a pair and leverage; they are what each for itself comes to."""
+    engine, alice = trader.engine, trader.engine.accounts["alice"]
+    trader.buy("bob", "10", "2000", pair="XETHZUSD")
+    trader.sell("bob", "10", "2000.01", pair="XETHZUSD")
+    trader.buy("carol", "0.01", "2000.01", pair="XETHZUSD")
+    for leverage in (2, 3, 5):
+        trader.buy("alice", "0.017", "60000.1", leverage=leverage)
+        trader.sell("alice", "0.11", "2000", pair="XETHZUSD", leverage=leverage)
+        trader.buy("alice", "0.013", "55000.7", leverage=leverage)
+    trader.buy("alice", "0.013", "55000.9")
+    found = engine.balance(alice)
+    units = {XBTUSD: Fraction(1, 10**9), "XETHZUSD": Fraction(1, 10**10)}
+    held = [(p, engine.markets[p.instrument.id].last_price, units[p.instrument.id]) for p in positions(trader)]
+    assert len(held) == 6
+    assert found.margin == sum(p.margin(price) * unit for p, price, unit in held)
+    assert found.profit == sum(p.profit(price) * unit for p, price, unit in held)
+    assert found.cost == sum(p.open_cost * unit for p, _, unit in held)
+    assert found.value == sum(p.open * price * unit for p, price, unit in held)
+    waiting = [(order.remaining * order.price * units[XBTUSD], order.leverage) for order in alice.open.values()]
+    assert len(waiting) == 4
+    assert found.ordered == sum(cost for cost, _ in waiting)
+    assert found.reserved == sum(cost / leverage for cost, leverage in waiting if leverage)

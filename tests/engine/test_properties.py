@@ -583,23 +583,29 @@ class AnySession(RuleBasedStateMachine):
             assert len(account.by_cl_ord_id) == len(named)
 
     def teardown(self) -> None:
-        """Replay: the same seed and commands give the same events, to the letter."""
-        engine, house_orders, told = new_engine(), [], []
-        for step, now_ns in self.steps:
-            told += map(event_text, carry_out(engine, step, now_ns, house_orders))
-        assert told == self.told
-        assert state_of(engine) == state_of(self.engine)
+        """Replay: the same seed and commands give the same events, to the letter, in slices too."""
+        for at_once in (None, 1):
+            engine, house_orders, told = new_engine(), [], []
+            for step, now_ns in self.steps:
+                told += map(event_text, carry_out(engine, step, now_ns, house_orders, at_once))
+            assert told == self.told
+            assert state_of(engine) == state_of(self.engine)
 
 
 def queues(book: Book) -> list[list[Order]]:
     return [queue(level) for side in (book.bids, book.asks) for level in side.levels.values()]
 
 
-def carry_out(engine: SpotEngine, step: Any, now_ns: int, house_orders: list[Order]) -> list[Event]:
-    """Carry out one step of a session, and note the market's own orders."""
+def carry_out(
+    engine: SpotEngine, step: Any, now_ns: int, house_orders: list[Order], at_once: int | None = None
+) -> list[Event]:
+    """Carry out one step of a session, what is due ``at_once`` at a time; note the market's own orders."""
     match step:
         case "advance", _:
-            return engine.advance(now_ns)
+            heard = engine.advance(now_ns, at_once)
+            while (due_ns := engine.deadline()) is not None and due_ns <= now_ns:
+                heard += engine.advance(now_ns, at_once)
+            return heard
         case "cancel_house", seq:
             return engine.cancel_house(next(order for order in house_orders if order.seq == seq), now_ns)
     heard = engine.apply(step, now_ns)

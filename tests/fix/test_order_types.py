@@ -21,9 +21,9 @@ def priced(kraken: Kraken) -> Kraken:
 
 @pytest.fixture
 def depth(priced: Kraken) -> Kraken:
-    """Bob bids 10 at 40,000 and offers 10 at 60,000."""
-    priced.place("bob", "buy", "10", "40000")
-    priced.place("bob", "sell", "10", "60000")
+    """Bob bids 10 at 46,000 and offers 10 at 53,000."""
+    priced.place("bob", "buy", "10", "46000")
+    priced.place("bob", "sell", "10", "53000")
     return priced
 
 
@@ -287,9 +287,9 @@ def test_triggers_that_set_each_other_off_are_reported_each(
     depth: Kraken, alice: Direct, bob: Direct
 ) -> None:
     first = alice.resting(**STOP, t99="49000.0")
-    second = alice.resting(**STOP, t99="40000.0")
+    second = alice.resting(**STOP, t99="46000.0")
     depth.trade("0.01", "48900")
     reports = alice.take()
     assert states(reports) == ["D0", "F2", "D0", "F2"]
     assert [report[37] for report in reports] == [first[37]] * 2 + [second[37]] * 2
-    assert [report[1102] for report in reports] == ["48900.0"] * 2 + ["40000.0"] * 2
+    assert [report[1102] for report in reports] == ["48900.0"] * 2 + ["46000.0"] * 2

@@ -1,38 +1,22 @@
 """What is left of FIX sessions after the venue has stopped, in order or not (``--state``)."""
 
 import signal
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from emulator.gateways.fix.logon import Member
 from emulator.gateways.fix.wire import fields
 from tests.fix.inside import FixVenue
-from tests.fix.messages import Message
-from tests.fix.sockets import SocketClient
-from tests.gateways.venue import Kraken
-from tests.running import running
-
-
-@contextmanager
-def venue_with_state(accounts_profile: str, folder: Path, *more: str) -> Any:
-    arguments = ("--market", "off", "--accounts", accounts_profile, "--state-folder", str(folder))
-    with running(*arguments, *more) as venue:
-        yield venue
-
-
-def log_on(venue: Any, member: dict[str, Any], number: int, *more: tuple[int, object]) -> tuple[Any, Message]:
-    client = SocketClient(venue.tier()["fix"]["spot_trading"], member, "KRAKEN-TRD")
-    client.number = number
-    return client, client.logon(*more, reset=False)
+from tests.fix.messages import states
+from tests.fix.restarts import again_at, log_on, restarted, venue_with_state
+from tests.running import kraken_emulator
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_session_goes_on_after_a_restart(accounts_profile, tmp_path, how):
     with venue_with_state(accounts_profile, tmp_path, "--state") as venue:
         member = venue.next_member()
+        assert "earlier runs" not in venue.stdout()
         client, _ = log_on(venue, member, 1, (8674, 1))
         order = client.order()
         reports = client.reports(2)
@@ -46,17 +30,20 @@ def test_a_session_goes_on_after_a_restart(accounts_profile, tmp_path, how):
         client.close()
     number = 5 + len(said)
     with venue_with_state(accounts_profile, tmp_path, "--state") as venue:
+        assert "orders and fills of earlier runs are gone" in venue.stdout()
         client, answer = log_on(venue, member, 4)
         assert (answer.type, answer[34]) == ("A", str(number))
+        # The order is gone with the venue that had it, and its reports with it, but its id stays used.
+        (gone,) = client.reports(1)
+        assert (gone[150], gone[11], gone[37]) == ("4", order, reports[0][37])
         client.send("2", (7, 1), (16, 0))
-        again = [client.read() for _ in range(4)]
-        assert [m.get(36) or m[34] for m in again] == ["2", "2", "3", str(number + 1)]
-        assert [m[17] for m in again[1:3]] == [report[17] for report in reports]
-        # The order is gone with the venue that had it, but its id stays used.
+        fill, again = client.read(), client.read()
+        assert (fill[36], again[17], again[43]) == (str(number + 1), gone[17], "Y")
         client.order(t11=order)
         assert client.read()[371] == "11"
         client.order()
-        client.reports(2)
+        new = client.reports(2)
+        assert new[0][37] != reports[0][37], "an id of an order that the client knows"
         client.close()
 
 
@@ -77,21 +64,18 @@ def test_without_state_a_session_begins_anew(accounts_profile, tmp_path):
         client.close()
 
 
+def test_a_second_emulator_with_the_same_state_is_refused(accounts_profile, tmp_path):
+    with venue_with_state(accounts_profile, tmp_path, "--state"):
+        second = kraken_emulator("up", "--ports", "auto", "--market", "off", "--state", "--state-folder",
+                                 str(tmp_path))  # fmt: skip
+    assert second.returncode == 2
+    assert second.stderr == (
+        "kraken-emulator: error: cannot keep FIX sessions (--state): another emulator keeps its own in "
+        f"{tmp_path / 'fix'} (see --state-folder)\n"
+    )
+
+
 # -- in process -----------------------------------------------------------------------------------
-
-
-def restarted(inside: FixVenue, folder: Path) -> FixVenue:
-    """Stop a venue in order and start it again, at the same time."""
-    inside.close()
-    return again_at(inside, folder)
-
-
-def again_at(inside: FixVenue, folder: Path) -> FixVenue:
-    kraken = Kraken()
-    kraken.clock.ns = inside.kraken.clock.ns
-    new = FixVenue(kraken, state_folder=folder)
-    new._nonce = inside._nonce
-    return new
 
 
 def test_each_session_has_numbers_of_its_own(tmp_path):
@@ -137,15 +121,16 @@ def test_a_reset_forgets_what_an_earlier_run_has_sent(tmp_path):
     inside.trader().order()
     inside = restarted(inside, tmp_path)
     client = inside.trader()
+    assert states(client.take()) == ["44"]
     client.send("2", (7, 1), (16, 0))
-    assert [m.get(36) for m in client.take()] == ["2"]
+    assert [m.get(36) or m[34] for m in client.take()] == ["2", "2"]
     client.close()
     inside = restarted(inside, tmp_path)
     client = inside.client()
     client.number = 3
-    assert client.logon(reset=False)[34] == "2"
+    assert client.logon(reset=False)[34] == "3"
     client.send("2", (7, 1), (16, 0))
-    assert [m.get(36) for m in client.take()] == ["3"]
+    assert [m.get(36) or m[34] for m in client.take()] == ["2", "2", "4"]
     inside.close()
 
 
@@ -183,8 +168,7 @@ def test_a_damaged_file_of_numbers_does_not_keep_the_client_out(tmp_path, what):
 def test_a_report_that_was_half_written_does_not_hide_the_others(tmp_path):
     inside = FixVenue(state_folder=tmp_path)
     client = inside.trader()
-    client.order()
-    client.order()
+    orders = [client.order(), client.order()]
     client.send("5")
     inside.close()
     (sent,) = tmp_path.glob("*.sent")
@@ -193,17 +177,17 @@ def test_a_report_that_was_half_written_does_not_hide_the_others(tmp_path):
     client = inside.client()
     client.number = 5
     assert client.logon(reset=False).type == "A"
-    client.send("2", (7, 1), (16, 5))
-    assert [m.get(36) or m[34] for m in client.take()] == ["2", "2", "3", "4", "6"]
+    gone = [m[11] for m in client.take()]
+    assert gone == orders
     # What is written after the half one can be read too.
     client.order()
     client.close()
     inside = restarted(inside, tmp_path)
     client = inside.client()
-    client.number = 8
+    client.number = 7
     client.logon(reset=False)
-    client.send("2", (7, 7), (16, 9))
-    assert [m[34] for m in client.take() if m.type == "8"] == ["8", "9"]
+    client.send("2", (7, 7), (16, 8))
+    assert [m[34] for m in client.take() if m.get(43)] == ["7", "8"]
     inside.close()
 
 

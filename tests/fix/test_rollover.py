@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fix.inside import Direct, FixVenue
-from tests.fix.test_restart import again_at
+from tests.fix.restarts import again_at
 from tests.gateways.venue import START
 
 ROLLOVER_S = (22 - START.hour) * 3600.0
@@ -146,8 +146,7 @@ def test_a_rollover_while_the_venue_did_not_run_counts_too(tmp_path):
     inside = again_at(inside, tmp_path)
     again = inside.client()
     assert again.logon(reset=False)[34] == "1"
-    again.send("2", (7, 1), (16, 0))
-    assert [m.get(36) for m in again.take()] == ["2"]
+    assert [(m[34], m[150], m[11]) for m in again.take()] == [("2", "4", "1000")]
     again.order(t11="1000")
     assert again.take()[0][371] == "11"
     inside.close()

@@ -9,7 +9,7 @@ from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec, exports
 from emulator.gateways.spot_rest.endpoints import PRIVATE, PUBLIC
 from tests.coverage import reference
-from tests.gateways.venue import XBTUSD, Client, Kraken
+from tests.gateways.venue import XBTUSD, Client, Kraken, done
 
 WORDS = st.sampled_from(
     [
@@ -64,9 +64,9 @@ def test_parameters(method, data):
     params = Params(data.draw(st.fixed_dictionaries({}, optional=values)))
     try:
         if method in PUBLIC:
-            answer = PUBLIC[method](kraken.venue, params)
+            answer = done(PUBLIC[method](kraken.venue, params))
         else:
-            answer = PRIVATE[method].call(kraken.venue, kraken.key(), params)
+            answer = done(PRIVATE[method].call(kraken.venue, kraken.key(), params))
     except VenueError as error:
         assert str(error).startswith(("E", "Invalid withdrawal"))  # noqa: PT017 - either way is right
     else:

@@ -10,7 +10,7 @@ from emulator.engine.commands import Deposit
 from emulator.gateways.offers import iiban
 from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest.endpoints import PRIVATE
-from tests.gateways.venue import START_S, Client, refused
+from tests.gateways.venue import START_S, Client, done, refused
 
 DAY = 86_400
 WITHDRAWAL = {"asset": "XBT", "key": "btc-wallet", "amount": "0.5"}
@@ -18,7 +18,7 @@ WITHDRAWAL = {"asset": "XBT", "key": "btc-wallet", "amount": "0.5"}
 
 def download(kraken, account="alice", **params):
     """Return the body of RetrieveExport."""
-    return PRIVATE["RetrieveExport"].call(kraken.venue, kraken.key(account), Params(params)).body
+    return done(PRIVATE["RetrieveExport"].call(kraken.venue, kraken.key(account), Params(params))).body
 
 
 # -- ledgers and fees ------------------------------------------------------------------------------------

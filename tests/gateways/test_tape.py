@@ -27,6 +27,9 @@ class FakePast:
     def __init__(self, *rows):
         self.rows = list(rows)
 
+    def has(self, pair):
+        return True
+
     def _candles(self, minutes, since_s, until_s):
         found = {}
         for trade in self.rows:

@@ -48,12 +48,12 @@ class _Nothing:
     """A position of nothing: it takes its place."""
 
     open = open_cost = qty = cost = 0
-    buy, instrument = True, Kraken().engine.catalogue.pairs["XETHZUSD"]
+    buy, leverage, instrument = True, 2, Kraken().engine.catalogue.pairs["XETHZUSD"]
 
-    def margin(self, _: int) -> int:
+    def backed(self, _: int) -> int:
         return 0
 
-    profit = margin
+    profit = backed
 
 
 def waiting(kraken: Kraken) -> None:

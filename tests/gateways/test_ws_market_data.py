@@ -75,6 +75,9 @@ def test_older_ticker_tells_what_the_volume_is_worth(kraken):
             ("change_pct", "0.00"),
             ("volume_usd", worth),
         ]
+    kraken.venue.wires = Wires()  # a running venue can change it
+    _, snapshot = kraken.client().subscribe("ticker", "BTC/USD")
+    assert snapshot["data"][0]["trades"] == 1
 
 
 def test_ohlc_sends_the_running_candle_with_each_trade_and_nothing_without(kraken, client):

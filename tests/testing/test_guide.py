@@ -43,6 +43,10 @@ def test_pytest(run):
     result.assert_outcomes(passed=2)
 
 
+def test_settings_for_one_test(run):
+    run("import pytest\n\n" + examples("python")[1]).assert_outcomes(passed=2)
+
+
 def test_settings(run):
     [options] = re.findall(r"^kraken_emulator_options = \[(.*)\]", examples("toml")[0], re.MULTILINE)
     lines = "".join(f"    {option}\n" for option in re.findall(r'"([^"]*)"', options))
@@ -55,7 +59,7 @@ def test_settings(kraken):
 
 
 def test_unittest(shell, tmp_path):
-    (tmp_path / "test_it.py").write_text(examples("python")[1])
+    (tmp_path / "test_it.py").write_text(examples("python")[2])
     assert "Ran 1 test" in shell(sys.executable, "-W", "error", "-m", "unittest", "test_it")
 
 

@@ -258,3 +258,92 @@ def test_it_explains_itself(run):
     run("", "--markers").stdout.fnmatch_lines(["@pytest.mark.tier(name, ...): connectivity tiers*"])
     result = run("", "--fixtures")
     result.stdout.fnmatch_lines(["kraken_session *session scope*", "kraken -- *"])
+
+
+def test_settings_of_a_marker_are_those_of_one_test(run):
+    source = """
+pytestmark = pytest.mark.kraken(post_only="reject")
+
+def crossing(kraken):
+    kraken.control.seed_book("BTC/USD", asks=[(60_010, 1)])
+    exchange(kraken).create_order("BTC/USD", "limit", "buy", 0.1, 60_020, {"postOnly": True})
+
+@pytest.mark.kraken(
+    rate_limits="on", fix_logon="displace", fix_tls="only", pair_fees="schedules", status_advisories="off"
+)
+def test_marked(kraken):
+    assert exchange(kraken).public_get_assetpairs({"pair": "XBTUSD"})["result"]["XXBTZUSD"]["fees"]
+    assert "emergency" not in exchange(kraken).public_get_systemstatus()["result"]
+    assert kraken.control.settings() == {
+        "rate_limits": "on", "post_only": "reject", "certificate": "valid", "pair_fees": "schedules",
+        "slashed_pairs": "modern", "ticker": "trades", "status_advisories": "off",
+        "fix_logon": "displace", "fix_tls": "only",
+    }
+    with pytest.raises(ccxt.BaseError, match="Too many requests"):
+        for _ in range(40):
+            exchange(kraken).public_get_time()
+
+@pytest.mark.kraken(post_only="cancel")
+def test_the_nearest_marker_counts(kraken):
+    crossing(kraken)
+    for _ in range(40):
+        exchange(kraken).public_get_time()
+
+def test_all_others_have_the_modules(kraken):
+    with pytest.raises(ccxt.ExchangeError, match="Post only order"):
+        crossing(kraken)
+
+def test_it_is_brought_back(kraken_session):
+    assert kraken_session.control.settings()["post_only"] == "cancel"
+    assert "emergency" in exchange(kraken_session).public_get_systemstatus()["result"]
+"""
+    run(CCXT + source).assert_outcomes(passed=4)
+
+
+def test_a_setting_that_takes_another_emulator_is_one_line(run):
+    source = """
+import pytest
+
+@pytest.mark.kraken(seed="7")
+def test_fixed(kraken): ...
+
+@pytest.mark.kraken(sed="7")
+def test_unknown(kraken): ...
+
+@pytest.mark.kraken(post_only="maybe")
+def test_value(kraken): ...
+
+@pytest.mark.kraken(post_only=True)
+def test_kind(kraken): ...
+
+@pytest.mark.kraken("on")
+def test_without_a_name(kraken): ...
+"""
+    result = run(source)
+    result.assert_outcomes(errors=5)
+    wires = "pair_fees, slashed_pairs, ticker, status_advisories"
+    can = f"these can: rate_limits, post_only, certificate, {wires}, fix_logon, fix_tls"
+    result.stdout.fnmatch_lines(
+        [
+            f"@pytest.mark.kraken: seed cannot be changed while the venue runs; {can}",
+            f"@pytest.mark.kraken: sed is no setting; {can}",
+            "@pytest.mark.kraken: post_only must be one of cancel, reject, not 'maybe'",
+            "@pytest.mark.kraken: Expected `str`, got `bool`*",
+            "@pytest.mark.kraken: NAME=VALUE is meant, like rate_limits='on'",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_what_the_fixture_is_says_where_it_is_and_no_secrets(run):
+    source = """
+@pytest.mark.tier("us")
+def test_it(kraken):
+    said = repr(kraken)
+    assert said.startswith(f"<Emulator at us (60 ms): REST {kraken.rest}, WebSocket {kraken.ws}, FIX 127.")
+    assert said.endswith(f", control {kraken.control.url}>")
+    for account in kraken.accounts:
+        for secret in (account.spot.secret, account.fix.secret):
+            assert secret not in said + repr(kraken.accounts) + repr(kraken.control)
+"""
+    run(CCXT + source).assert_outcomes(passed=1)

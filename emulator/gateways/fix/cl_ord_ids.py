@@ -4,6 +4,7 @@ import re
 from collections import deque
 
 from emulator.clock import Clock
+from emulator.gateways.fix.outbox import IdFile
 from emulator.gateways.fix.refusals import INCORRECT_VALUE, SessionRejectError
 
 LONGEST_INTEGER = 18
@@ -18,14 +19,19 @@ _OUT_OF_DATE = "ClOrdID invalid value (timestamp is out of date)"
 
 
 class ClOrdIds:
-    """What a CompID has used: integers ever increase, UUIDs carry their time and come once."""
+    """What a CompID has used: integers ever increase, UUIDs carry their time and come once.
 
-    __slots__ = ("_order", "_used", "highest")
+    UUIDs are kept in a ``file``, if there is one.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_file", "_order", "_used", "highest")
+
+    def __init__(self, file: IdFile | None = None) -> None:
         self.highest = 0
-        self._used: set[str] = set()
-        self._order: deque[str] = deque()
+        self._file = file
+        kept = [] if file is None else file.read()[-MOST_REMEMBERED:]
+        self._used: set[str] = set(kept)
+        self._order: deque[str] = deque(kept)
 
     def take(self, value: str, clock: Clock) -> None:
         """Use an id; SessionRejectError when it is none or not new."""
@@ -47,12 +53,16 @@ class ClOrdIds:
         self._order.append(value)
         if len(self._order) > MOST_REMEMBERED:
             self._used.discard(self._order.popleft())
+        if self._file is not None:
+            self._file.add(value, self._order)
 
     def reset(self) -> None:
         """Begin again (5030=Y)."""
         self.highest = 0
         self._used.clear()
         self._order.clear()
+        if self._file is not None:
+            self._file.clear()
 
 
 def _refused(text: str) -> SessionRejectError:

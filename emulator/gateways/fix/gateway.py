@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from emulator.engine.commands import CancelOrder, Command, PlaceOrder
+from emulator.engine.commands import CancelOrders, Command, PlaceOrder
 from emulator.engine.events import Accepted, Amended, Ended, Event, Rejected
 from emulator.engine.ids import IdSequence
 from emulator.gateways import ordering
@@ -14,6 +14,7 @@ from emulator.gateways.access import Entrance
 from emulator.gateways.fix import logon, refusals, wire
 from emulator.gateways.fix.library import Library
 from emulator.gateways.fix.logon import Member
+from emulator.gateways.fix.outbox import StateFolder
 from emulator.gateways.fix.publisher import Publisher
 from emulator.gateways.fix.reports import WRITERS, LiveOrder
 from emulator.gateways.fix.services import Service
@@ -36,7 +37,8 @@ class Gateway:
     """Spot FIX, for all its sessions.
 
     ``members`` says who may log on, by SenderCompID.  ``displace`` lets a second logon take the place of the
-    first one, which by default stays.  With a ``state_folder`` sessions go on where an earlier run left off.
+    first one, which by default stays.  With a ``state_folder`` sessions go on where an earlier run left off;
+    OSError when they cannot be kept there.
     """
 
     def __init__(
@@ -49,19 +51,20 @@ class Gateway:
         state_folder: Path | None = None,
     ) -> None:
         self.venue = venue
+        self.started_ns = venue.clock.now_ns()
+        self.state = None if state_folder is None else StateFolder(state_folder)
         self.library = Library(dictionary)
-        self.state_folder = state_folder
         self.orders: dict[str, LiveOrder] = {}
         """Open FIX orders of everybody, by OrderID."""
         self.sessions: dict[tuple[str, str], Session] = {}
         self.publisher = Publisher(venue)
         self._members = members
-        self._displace = displace
+        self.displace = displace
         self._told: Session | None = None
         """Who has had its reports of the batch of events that is being published."""
         self._all_told = False
         """Whether nobody else has any of it."""
-        started = IdSequence("P", venue.seed ^ venue.clock.now_ns(), "run").next()
+        started = IdSequence("P", venue.seed ^ self.started_ns, "run").next()
         self._run = f"{started[:6]}{started[7]}"
         """What ids of reports begin with: another one after a restart."""
         self._reports = 0
@@ -93,7 +96,7 @@ class Gateway:
             return None
         session = self._session(service, member)
         try:
-            if session.outlet is not None and not self._displace:
+            if session.outlet is not None and not self.displace:
                 raise logon.LogonRefusedError("already logged on", closes_silently=True)
             logon.check(self.venue, service, member, fields, entrance, address)
         except logon.LogonRefusedError as refusal:
@@ -154,14 +157,18 @@ class Gateway:
         for member in self._members.values():
             member.key.reset()
         for session in self.sessions.values():
-            session.cl_ord_ids.reset()
-            session.roll_over("the venue was reset")
+            session.forget()
+        if self.state is not None:
+            self.state.forget(but=self.sessions)
 
     def close(self) -> None:
         """End all sessions, in order as far as that can be said."""
         for session in self.sessions.values():
             session.close()
         self.library.close()
+        if self.state is not None:
+            self.state.close()
+            self.state = None
 
     # -- orders -----------------------------------------------------------------------------------
 
@@ -195,15 +202,9 @@ class Gateway:
         self._told = None
         return events
 
-    def execute_all(self, session: Session, cancels: Sequence[CancelOrder]) -> list[Event]:
-        """Cancel several orders at one moment; return what answers each."""
-
-        def reply(outcomes: list[list[Event]]) -> None:
-            self._answer(session, [event for events in outcomes for event in events])
-
-        outcomes = self.venue.execute_all(cancels, reply)
-        self._told = None
-        return [events[0] for events in outcomes]
+    def cancel(self, session: Session, command: CancelOrders) -> None:
+        """Cancel several orders; their reports go out first.  VenueError when some cannot be cancelled."""
+        ordering.answer(self._execute(command, lambda events: self._answer(session, events)))
 
     def _answer(self, session: Session, events: Sequence[Event]) -> None:
         """Send the session its own reports."""

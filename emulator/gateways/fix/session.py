@@ -7,19 +7,17 @@ numbered and kept, and sent again when they are asked for.
 import logging
 import re
 import sys
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import quote
 
-from emulator.engine.commands import CancelOrder
-from emulator.engine.events import Event
+from emulator.engine.commands import CancelOrders
 from emulator.gateways.errors import VenueError
-from emulator.gateways.fix import refusals, wire
+from emulator.gateways.fix import past, refusals, reports, wire
 from emulator.gateways.fix.cl_ord_ids import ClOrdIds
 from emulator.gateways.fix.library import GarbledError
 from emulator.gateways.fix.market_data import MARKET_DATA
-from emulator.gateways.fix.outbox import Journal, Outbox
+from emulator.gateways.fix.outbox import Journal, Outbox, StateFolder
 from emulator.gateways.fix.refusals import BusinessRejectError, SessionRejectError
 from emulator.gateways.fix.reports import LiveOrder
 from emulator.gateways.fix.services import Service
@@ -58,6 +56,7 @@ class Session:
         self.venue = gateway.venue
         self.service = service
         self.comp_id = comp_id
+        self.name = (service.name, comp_id)
         self.account = gateway.venue.engine.accounts[account]
         self.core = gateway.library.session(service.target, comp_id, self)
         self.outlet: Outlet | None = None
@@ -86,8 +85,12 @@ class Session:
         self._outbox = Outbox()
         self._journal: Journal | None = None
         self._written: tuple[int, ...] = ()
-        if gateway.state_folder is not None:
-            self._go_on(gateway.state_folder)
+        self._gone: dict[str, past.Report] = {}
+        """Orders that ended with an earlier run and whose client has not been told, as they stood then."""
+        self._run_begins = 0
+        """The number of this run's first message; smaller ones are of earlier runs."""
+        if gateway.state is not None:
+            self._go_on(gateway.state)
 
     # -- connections ------------------------------------------------------------------------------
 
@@ -106,6 +109,11 @@ class Session:
         self.keep_orders = fields.get("8674") == "1"
         self.logons += 1
         self.logged_on_ns = self.venue.clock.now_ns()
+        if self._gone:
+            _log.info("FIX %s: %d orders ended with the run before", self, len(self._gone))
+            self._tell_ends(self._gone.values())
+            self._gone.clear()
+            self.flush()
         return True
 
     def receive(self, message: bytes) -> None:
@@ -153,7 +161,8 @@ class Session:
         if self.orders and not self._clean and not self.keep_orders:
             mine = [live for live in self.orders.values() if live.logon == self.logons]
             _log.info("FIX %s: disconnected, %d orders are cancelled", self, len(mine))
-            self.cancel(mine)
+            with suppress(VenueError):  # what cannot be cancelled now stays
+                self.cancel(mine)
         self._save()
 
     def tick(self) -> None:
@@ -195,7 +204,7 @@ class Session:
             if keep:
                 self._outbox.add(number, message)
                 if self._journal is not None:
-                    self._journal.append(message, self._outbox.all)
+                    self._journal.append(message, self._kept)
             if self.outlet is not None:
                 self._out.append(message)
 
@@ -221,17 +230,27 @@ class Session:
         stamp = wire.timestamp(self.venue.clock.now_ns())
         number = first
         for place, message in self._outbox.between(first, last):
+            if place < self._run_begins and not past.still_true(message):
+                continue
             if place > number:
                 self._fill_gap(number, place, stamp)
             self._out.append(wire.resent(message, stamp))
             number = place + 1
         if number <= last:
             self._fill_gap(number, last + 1, stamp)
+        if first < self._run_begins:
+            sent = self._outbox.between(1, self.core.next_number)
+            self._tell_ends(past.unheard_ends(sent, first, min(last, self._run_begins - 1)))
         self.flush()  # one small request can ask for much: a batch of them is not gathered
 
     def _fill_gap(self, number: int, next_number: int, stamp: str) -> None:
         head = f"35=4\x0134={number}\x0143=Y{self._ours}{stamp}{self._theirs}"
         self._out.append(wire.encode(f"{head}122={stamp}\x0136={next_number}\x01123=Y\x01"))
+
+    def _tell_ends(self, orders: Iterable[past.Report]) -> None:
+        """Tell of orders that they ended with the run that had them."""
+        stamp = wire.timestamp(self.gateway.started_ns)
+        self.post("8", *[past.end(order, self.gateway.exec_id(), stamp) for order in orders])
 
     # -- application messages ---------------------------------------------------------------------
 
@@ -259,26 +278,31 @@ class Session:
         reference = f"379={fields['11']}\x01" if "11" in fields else ""
         self.post("j", f"45=0\x0158={text}\x01372={fields['35']}\x01{reference}380={reason}\x01")
 
-    def cancel(self, orders: list[LiveOrder]) -> list[Event]:
-        """Cancel orders of ours; each is reported by itself.  Return what answers each."""
-        account = self.account.name
-        commands = [CancelOrder(account=account, txid=live.order.txid, batch=True) for live in orders]
-        return self.gateway.execute_all(self, commands) if commands else []
+    def cancel(self, orders: list[LiveOrder]) -> None:
+        """Cancel orders of ours; each is reported by itself.  VenueError when some cannot be."""
+        if orders:
+            txids = tuple(live.order.txid for live in orders)
+            self.gateway.cancel(self, CancelOrders(account=self.account.name, txids=txids))
 
     # -- what outlasts a run ----------------------------------------------------------------------
 
-    def _go_on(self, folder: Path) -> None:
-        """Go on where an earlier run has left off."""
-        self._journal = Journal(folder, quote(f"{self.service.name}-{self.comp_id}", safe=""))
+    def _go_on(self, state: StateFolder) -> None:
+        """Go on where an earlier run has left off; its orders are gone."""
+        self._journal = state.journal(self.name)
+        self.cl_ord_ids = ClOrdIds(self._journal.ids)
         numbers, sent = self._journal.read()
-        if len(numbers) == 4:
-            expected, next_number, self.cl_ord_ids.highest, rollover_ns = numbers
-            if rollover_ns != self.gateway.rollover_ns:  # there has been one meanwhile
-                self.restart()
-                return
-            self.core.set_numbers(expected, next_number)
-            self._written = numbers
-            for number, message in sent:
+        self._gone = past.open_orders(sent)
+        whole = len(numbers) == 4
+        if whole:
+            self.cl_ord_ids.highest = numbers[2]
+        if not whole or numbers[3] < self.gateway.rollover_ns:  # there has been one meanwhile
+            self.restart()
+            return
+        self.core.set_numbers(*numbers[:2])
+        self._run_begins = self.core.next_number
+        self._written = numbers
+        for number, message in sent:
+            if number:
                 self._outbox.add(number, message)
 
     def _save(self) -> None:
@@ -293,8 +317,24 @@ class Session:
     def restart(self) -> None:
         """Forget what was sent: numbers begin at 1 again."""
         self._outbox.clear()
+        self._run_begins = 0
         if self._journal is not None:
-            self._journal.clear()
+            self._journal.rewrite(self._kept())
+
+    def _kept(self) -> list[bytes]:
+        """Return what outlasts a run besides numbers: where open orders stand, and what was sent."""
+        now_ns, who = self.venue.clock.now_ns(), f"35=8\x0134=0{self._ours}\x01"
+        open_now = [
+            wire.encode(who + reports.status(live, "", live.cl_ord_id, now_ns))
+            for live in self.orders.values()
+        ]
+        return [*map(past.standing, self._gone.values()), *open_now, *self._outbox.all()]
+
+    def forget(self) -> None:
+        """Be as if nobody had ever logged on, with a client that is there logged out."""
+        self.cl_ord_ids.reset()
+        self._gone.clear()
+        self.roll_over("the venue was reset")
 
     def close(self) -> None:
         """Say goodbye, and close what is open besides the connection."""

@@ -1,5 +1,6 @@
 """Books over REST: grouped, order by order, and for transparency.  The table is in endpoints."""
 
+from collections.abc import Generator
 from typing import Any
 
 from emulator.engine.book import BookSide
@@ -11,6 +12,7 @@ from emulator.gateways.numbers import parse_rfc3339, rfc3339, text
 from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.spot_rest.market_data import find_pair, how_many
+from emulator.gateways.turns import in_turns
 from emulator.gateways.venue import Venue
 
 DEPTHS = (10, 25, 100, 250, 1000)
@@ -138,17 +140,28 @@ def _levels(pair: Instrument, side: BookSide, word: str, now_ns: int) -> list[di
 
 
 def post_trade(venue: Venue, params: Params) -> Any:
-    """``PostTrade``: trades after ``from_ts`` up to ``to_ts``, oldest first; the newest without either."""
+    """``PostTrade``: trades after ``from_ts`` up to ``to_ts``, oldest first; the newest without either.
+
+    The trades of all pairs are very many, so that others have their turns while they are gathered.
+    """
     pair = _symbol(venue, params)
     count = how_many(params, "count", MOST_TRADES, MOST_TRADES)
     after, until = _moment(params, "from_ts"), _moment(params, "to_ts")
     names = [pair.id] if pair is not None else list(venue.engine.catalogue.pairs)
-    trades = [
-        trade
-        for name in names
-        for trade in venue.tape.pairs[name].last_trades(MOST_TRADES)
-        if (after is None or trade.time_ns > after) and (until is None or trade.time_ns <= until)
-    ]
+    return in_turns(_post_trades(venue, names, count, after, until))
+
+
+def _post_trades(
+    venue: Venue, names: list[str], count: int, after: int | None, until: int | None
+) -> Generator[None, None, dict[str, Any]]:
+    trades: list[Traded] = []
+    for name in names:
+        trades += (
+            trade
+            for trade in venue.tape.pairs[name].last_trades(MOST_TRADES)
+            if (after is None or trade.time_ns > after) and (until is None or trade.time_ns <= until)
+        )
+        yield
     trades.sort(key=lambda trade: (trade.time_ns, trade.pair))
     shown = trades[:count] if after is not None else trades[-count:]
     last_ns = shown[-1].time_ns if shown else (after or venue.clock.now_ns())

@@ -3,12 +3,13 @@
 import csv
 import io
 import zipfile
+from collections.abc import Generator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from emulator.engine.accounts import Account
+from emulator.engine.ledger import LedgerEntry, TradeRecord
 from emulator.gateways.errors import VenueError, bad_argument
 from emulator.gateways.export_jobs import LIFE_NS, MOST, PROCESSING_NS, QUEUED_NS, Export
 from emulator.gateways.keys import ApiKey
@@ -16,6 +17,7 @@ from emulator.gateways.order_params import time_ns
 from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec, ledgers
 from emulator.gateways.spot_rest.account import account_of
+from emulator.gateways.turns import in_turns
 from emulator.gateways.venue import Venue
 
 FIELDS = {
@@ -27,6 +29,8 @@ FIELDS = {
     ),
 }
 _FORMATS = {"CSV": ",", "TSV": "\t"}
+ROWS_AT_ONCE = 100
+"""Rows that are written before others may have a turn."""
 
 
 class Download(msgspec.Struct, frozen=True):
@@ -117,36 +121,47 @@ def _find(venue: Venue, key: ApiKey, params: Params) -> Export:
 
 
 def retrieve_export(venue: Venue, key: ApiKey, params: Params) -> Any:
-    """``RetrieveExport``: a zip with one file of the report's name."""
+    """``RetrieveExport``: a zip with one file of the report's name.
+
+    A history may be very long, so that others have their turns while it is written.
+    """
     export = _find(venue, key, params)
     if export.status(venue.clock.now_ns()) != "Processed":
         raise VenueError("EExport:Not ready")
-    table = io.StringIO()
-    writer = csv.writer(table, delimiter=_FORMATS[export.format], lineterminator="\r\n")
-    head = ("txid", *export.fields)
-    writer.writerow(head)
-    for row in _rows(venue, account_of(venue, key), export):
-        writer.writerow([row.get(name, "") for name in head])
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(f"{export.report}.{export.format.lower()}", table.getvalue())
+    account = account_of(venue, key)
+    told = account.ledger if export.report == "ledgers" else account.trades
+    return in_turns(_packed(venue, export, list(told.values())))
+
+
+def _packed(
+    venue: Venue, export: Export, history: Sequence[LedgerEntry | TradeRecord]
+) -> Generator[None, None, Download]:
+    packed, head = io.BytesIO(), ("txid", *export.fields)
+    with (
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open(f"{export.report}.{export.format.lower()}", "w") as file,
+        io.TextIOWrapper(file, "utf-8", newline="") as table,
+    ):
+        writer = csv.writer(table, delimiter=_FORMATS[export.format], lineterminator="\r\n")
+        writer.writerow(head)
+        for first in range(0, len(history), ROWS_AT_ONCE):
+            rows = [
+                _row(venue, record)
+                for record in history[first : first + ROWS_AT_ONCE]
+                if export.start_ns <= record.time_ns <= export.end_ns
+            ]
+            writer.writerows([row.get(name, "") for name in head] for row in rows)
+            yield
     return Download(packed.getvalue())
 
 
-def _rows(venue: Venue, account: Account, export: Export) -> list[dict[str, Any]]:
-    rows = []
-    if export.report == "ledgers":
-        for entry in account.ledger.values():
-            if export.start_ns <= entry.time_ns <= export.end_ns:
-                row = ledgers.entry_object(venue, entry)
-                rows.append(row | {"txid": entry.id, "time": _stamp(entry.time_ns), "wallet": "spot / main"})
-        return rows
-    for trade in account.trades.values():
-        if export.start_ns <= trade.time_ns <= export.end_ns:
-            row = codec.trade_object(venue.engine.catalogue.pairs[trade.pair], trade)
-            row |= {"txid": trade.exec_id, "time": _stamp(trade.time_ns), "ledgers": ",".join(trade.ledgers)}
-            rows.append(row)
-    return rows
+def _row(venue: Venue, record: LedgerEntry | TradeRecord) -> dict[str, Any]:
+    if isinstance(record, LedgerEntry):
+        row = ledgers.entry_object(venue, record)
+        return row | {"txid": record.id, "time": _stamp(record.time_ns), "wallet": "spot / main"}
+    row = codec.trade_object(venue.engine.catalogue.pairs[record.pair], record)
+    more = {"txid": record.exec_id, "time": _stamp(record.time_ns), "ledgers": ",".join(record.ledgers)}
+    return row | more
 
 
 def _stamp(time: int) -> str:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from types import CoroutineType
 
 from aiohttp import web
 
@@ -67,6 +68,8 @@ class Server:
         came_ns, headers = time.monotonic_ns(), _HEADERS
         try:
             result = self._call(request, body, entrance)
+            if type(result) is CoroutineType:  # more work than is done in one go
+                result = await result
             if isinstance(result, Download):
                 answer, headers = result.body, {"Content-Type": result.content_type}
             else:

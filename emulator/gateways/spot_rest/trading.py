@@ -1,5 +1,6 @@
 """Private endpoints that trade.  The table is in endpoints."""
 
+import asyncio
 from typing import Any
 
 from emulator.engine import commands, rules
@@ -155,14 +156,23 @@ def edit_order(venue: Venue, key: ApiKey, params: Params) -> Any:
 # -- cancelling ------------------------------------------------------------------------------------------
 
 
-def _cancel(venue: Venue, account: Account, orders: list[Order], *, batch: bool = False) -> dict[str, int]:
+def _cancel(venue: Venue, account: Account, orders: list[Order], *, batch: bool = False) -> Any:
     """Cancel ``orders``; a batch is carried out whatever the rate counter says."""
-    outcomes = venue.execute_all(
-        [commands.CancelOrder(account=account.name, txid=order.txid, batch=batch) for order in orders]
-    )
-    for events in outcomes:
-        ordering.answer(events)
-    return {"count": len(orders)}
+    txids = tuple(order.txid for order in orders)
+    ordering.answer(venue.execute(commands.CancelOrders(account=account.name, txids=txids, batch=batch)))
+    return _when_cancelled(account, len(orders))
+
+
+def _when_cancelled(account: Account, count: int) -> Any:
+    """Return the answer, at the time when all orders are cancelled that are to be."""
+    answer = {"count": count}
+    return _later(account, answer) if account.cancelling else answer
+
+
+async def _later(account: Account, answer: dict[str, int]) -> dict[str, int]:
+    while account.cancelling:
+        await asyncio.sleep(0)
+    return answer
 
 
 def cancel_order(venue: Venue, key: ApiKey, params: Params) -> Any:
@@ -198,7 +208,7 @@ def cancel_all(venue: Venue, key: ApiKey, _: Params) -> Any:
     """``CancelAll``."""
     done = ordering.answer(venue.execute(commands.CancelAll(key.account)))
     assert isinstance(done, CancelledAll)  # noqa: S101 - the only answer to a CancelAll
-    return {"count": done.count}
+    return _when_cancelled(account_of(venue, key), done.count)
 
 
 def cancel_all_orders_after(venue: Venue, key: ApiKey, params: Params) -> Any:

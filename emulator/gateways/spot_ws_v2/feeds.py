@@ -98,14 +98,12 @@ class TradeFeed(Feed):
 class TickerFeed(Feed):
     """``ticker`` of one pair; with trigger ``bbo`` on each change of the top, else on each trade.
 
-    ``in_usd`` gives the quote asset's price in USD, for the wire that tells ``volume_usd`` for ``trades``.
+    ``in_usd`` gives the quote asset's price in USD where the wire tells ``volume_usd`` for ``trades``.
     """
 
     __slots__ = ("_in_usd", "_market", "_tape", "_top")
 
-    def __init__(
-        self, market: Market, tape: PairTape, in_usd: Callable[[], Fraction | None] | None = None
-    ) -> None:
+    def __init__(self, market: Market, tape: PairTape, in_usd: Callable[[], Fraction | None]) -> None:
         super().__init__()
         self._market = market
         self._tape = tape
@@ -140,10 +138,11 @@ class TickerFeed(Feed):
 
     def _activity(self, day: Statistics, last: int) -> str:
         """Return how many trades there were, or what the volume is worth now."""
-        if self._in_usd is None:
+        rate = self._in_usd()
+        if rate is None:
             return f'"trades":{day.trades}'
         cents = Fraction(day.volume * last, 10 ** (self._market.instrument.exact_decimals - 2))
-        return f'"volume_usd":{text(round(cents * (self._in_usd() or 0)), 2)}'
+        return f'"volume_usd":{text(round(cents * rate), 2)}'
 
     def _best(self) -> tuple[int, int, int, int]:
         bid, ask = self._market.book.bids.best(), self._market.book.asks.best()

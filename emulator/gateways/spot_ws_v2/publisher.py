@@ -1,6 +1,7 @@
 """Publishing: events to the subscribers of public feeds and of private channels."""
 
 from collections.abc import Callable
+from fractions import Fraction
 
 from emulator.engine.events import BookChanged, Event, StatusChanged, Traded
 from emulator.engine.status import TradingStatus
@@ -167,12 +168,14 @@ class Publisher:
 
     def _make_ticker(self, pair: str, _: str) -> Feed:
         venue, market = self._venue, self._venue.engine.markets[pair]
-        if venue.wires.ticker == "volume_usd":
-            quote = market.instrument.quote.id
-            return feeds.TickerFeed(
-                market, venue.tape.pairs[pair], lambda: venue.engine.valuation.rate(quote, USD)
-            )
-        return feeds.TickerFeed(market, venue.tape.pairs[pair])
+        quote = market.instrument.quote.id
+
+        def in_usd() -> Fraction | None:
+            if venue.wires.ticker == "trades":
+                return None
+            return venue.engine.valuation.rate(quote, USD) or Fraction(0)
+
+        return feeds.TickerFeed(market, venue.tape.pairs[pair], in_usd)
 
     def _make_ohlc(self, pair: str, interval: int) -> Feed:
         instrument = self._venue.engine.catalogue.pairs[pair]

@@ -299,12 +299,10 @@ def batch_cancel(session: "Session", request: Request, in_ns: int) -> None:
         if value in account.by_cl_ord_id:
             found[account.by_cl_ord_id[value].txid] = None
 
-    def reply(_: list[list[Event]]) -> None:
+    def reply(_: list[Event]) -> None:
         session.send(codec.batch_cancelled(request.req_id, len(found), in_ns, venue.clock.now_ns()))
 
-    venue.execute_all(
-        [commands.CancelOrder(account=account.name, txid=txid, batch=True) for txid in found], reply
-    )
+    venue.execute(commands.CancelOrders(account=account.name, txids=tuple(found)), reply)
 
 
 def cancel_all(session: "Session", request: Request, in_ns: int) -> None:

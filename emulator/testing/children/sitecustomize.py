@@ -1,6 +1,6 @@
-"""What a Python that a guarded test starts imports first: the guard, then the sitecustomize that it has.
+"""What Python imports first in a guarded test or beside a proxy: the guard, then the sitecustomize it has.
 
-Its folder is on PYTHONPATH as long as a test is guarded (../guard.py).
+Its folder is on PYTHONPATH as long as a test is guarded (../guard.py), and by `kraken-emulator env`.
 """
 
 import os
