@@ -26,6 +26,8 @@ FRAME = Path(__file__).with_name("page.html")
 PLOTTED = {"websocket_order": "WebSocket", "fix_order": "FIX"}
 PARTS = {"connect": "#0d959d", "tls": "#b0579b", "upgrade": "#a87f14", "answer": "#7a8592"}
 """Colours of a first answer's parts; none is a link's colour."""
+LONG = {"error", "over published", "parts"}
+"""Columns of several figures, which take a second line before the table is wider than the window."""
 
 
 def as_html(measurement: Measurement) -> str:
@@ -142,8 +144,12 @@ def _table(what: str, headings: Row, groups: Iterable[tuple[str, Iterable[Row]]]
     for title, group in groups:
         body.append(f'<tbody><tr><th colspan={len(headings)} scope="rowgroup">{escape(title)}</th></tr>')
         for row in group:
-            cells = "".join(f"<td>{escape(cell)}</td>" for cell in row[-len(headings) :])
-            body.append(f"<tr>{cells}</tr>")
+            cells = zip(headings, row[-len(headings) :], strict=True)
+            body.append(f"<tr>{''.join(_cell(*cell) for cell in cells)}</tr>")
         body.append("</tbody>")
     table = f"<table><thead><tr>{head}</tr></thead>{''.join(body)}</table>"
     return f'<div class=wide role="region" tabindex="0" aria-label="{escape(what)}">{table}</div>'
+
+
+def _cell(heading: str, text: str) -> str:
+    return f"<td{' class=long' if heading in LONG else ''}>{escape(text)}</td>"
