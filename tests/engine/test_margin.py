@@ -414,13 +414,17 @@ def test_many_positions_and_orders_add_up_exactly(trader):
     trader.buy("alice", "0.013", "55000.9")
     found = engine.balance(alice)
     units = {XBTUSD: Fraction(1, 10**9), "XETHZUSD": Fraction(1, 10**10)}
-    held = [(p, engine.markets[p.instrument.id].last_price, units[p.instrument.id]) for p in positions(trader)]
+    held = [
+        (p, engine.markets[p.instrument.id].last_price, units[p.instrument.id]) for p in positions(trader)
+    ]
     assert len(held) == 6
     assert found.margin == sum(p.margin(price) * unit for p, price, unit in held)
     assert found.profit == sum(p.profit(price) * unit for p, price, unit in held)
     assert found.cost == sum(p.open_cost * unit for p, _, unit in held)
     assert found.value == sum(p.open * price * unit for p, price, unit in held)
-    waiting = [(order.remaining * order.price * units[XBTUSD], order.leverage) for order in alice.open.values()]
+    waiting = [
+        (order.remaining * order.price * units[XBTUSD], order.leverage) for order in alice.open.values()
+    ]
     assert len(waiting) == 4
     assert found.ordered == sum(cost for cost, _ in waiting)
     assert found.reserved == sum(cost / leverage for cost, leverage in waiting if leverage)

@@ -126,10 +126,12 @@ def test_a_bad_nonce_is_told_with_the_highest_so_far(window, nonce, told):
     ("options", "told"),
     [
         ({"disabled": True}, "EAPI:Invalid key (key 'default' of alice is disabled)"),
-        ({"valid_until_ns": START_NS - 2 * 10**9}, "EAPI:Invalid key (key 'default' of alice has ended 2 s ago)"),
+        ({"valid_until_ns": START_NS - 2 * 10**9}, "EAPI:Invalid key "
+         "(key 'default' of alice has ended 2 s ago)"),
         ({"allowed_from": [ipaddress.ip_network("10.0.0.0/8")]}, "EGeneral:Permission denied "
          "(key 'default' of alice may be used from 10.0.0.0/8, not from 127.0.0.1)"),
-        ({"otp": "hush"}, "EGeneral:Permission denied (key 'default' of alice needs a one-time password (otp))"),
+        ({"otp": "hush"}, "EGeneral:Permission denied "
+         "(key 'default' of alice needs a one-time password (otp))"),
     ],
 )  # fmt: skip
 def test_a_key_that_may_not_be_used_is_told(options, told):
@@ -159,9 +161,10 @@ def test_limits_and_lockouts_are_told():
     for _ in range(MOST_FAILURES):
         limits.authenticated("::1", START_NS, well=False)
     assert "::1 failed 50 times to authenticate; 900 s are left" in why(limits.check_lockout, "::1", START_NS)
+    for _ in range(30):
+        tier.public("::1", "Time", "", START_NS)
     with pytest.raises(VenueError) as caught:
-        for _ in range(31):
-            tier.public("::1", "Time", "", START_NS)
+        tier.public("::1", "Time", "", START_NS)
     assert "(::1 made 30 public calls at once; it regains one a second)" in explained(caught.value)
     assert "VIP status" in why(Entrance(vip=True).check, vip=False)
 
@@ -180,7 +183,7 @@ async def test_refusals_over_rest_are_lines_of_the_log(kraken, log):
         assert PRIVATE not in line
         assert "hush" not in line
         cases = {
-            "/0/private/Balanse": "EGeneral:Unknown method (unknown method 'Balanse', did you mean 'Balance'?",
+            "/0/private/Balanse": "EGeneral:Unknown method (unknown method 'Balanse', did you mean 'Balance'",
             "/0/public/Balance": "EGeneral:Unknown method (Balance is not under /0/public/)",
             "/0/public/OHLC?pair=XBTUSD": None,
             "/0/public/OHLC": "EGeneral:Invalid arguments:pair (it is missing; there are: none)",
@@ -207,15 +210,18 @@ def test_refusals_over_websocket_v2_are_lines_of_the_log(kraken, client, log):
     cases = [
         ("{", "'a message' refused: Malformed request (1 bytes: Input data was truncated)"),
         ("[]", "'a message' refused: Malformed request (2 bytes: it is JSON, but no object)"),
-        ({"method": "subscirbe"}, "'subscribe' refused: Unsupported event (unknown method 'subscirbe', did you"),
-        ({"method": "subscribe", "params": {"channel": "tiker"}}, "unknown channel 'tiker', did you mean 'ticker'"),
+        ({"method": "subscirbe"}, "'subscribe' refused: Unsupported event (unknown method 'subscirbe', "),
+        (
+            {"method": "subscribe", "params": {"channel": "tiker"}},
+            "unknown channel 'tiker', did you mean 'ticker'",
+        ),
         (
             {"method": "subscribe", "params": {"channel": "book", "symbol": ["BTC/USD"], "depth": 7}},
             "Subscription depth not supported (depth 7; there are: (10, 25, 100, 500, 1000))",
         ),
         (
             {"method": "subscribe", "params": {"channel": "executions", "token": "no such one"}},
-            "'subscribe executions' refused: ESession:Invalid session (no token of this venue has these 11 ch",
+            "'subscribe executions' refused: ESession:Invalid session (no token of this venue has these 11 ",
         ),
         (
             {"method": "subscribe", "params": {"channel": "executions", "token": poor}},
