@@ -346,7 +346,8 @@ def _measure(arguments: dict[str, Any]) -> None:
     from emulator.link import netns
     from emulator.link.tiers import ProfileError, load_tiers
     from emulator.measure.command import Plan, Stopped, measure, rungs_that_work, shortest_us
-    from emulator.measure.report import as_html, as_text
+    from emulator.measure.page import as_html
+    from emulator.measure.report import as_text
     from emulator.settings import SettingsError, load, tier_folders
     from emulator.words import unknown
 

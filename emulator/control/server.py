@@ -136,6 +136,9 @@ class Server:
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
             status, value = 500, {"error": "internal error"}
+        if status != 200 and _log.isEnabledFor(logging.DEBUG):
+            call = (request.method, request.path, request.remote, status)
+            _log.debug("%.16s %.100r of %s refused: %d %s", *call, value["error"])
         return web.Response(status=status, body=msgspec.json.encode(value), content_type=JSON)
 
     async def _call(self, request: web.BaseRequest) -> Any:

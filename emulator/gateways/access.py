@@ -55,7 +55,7 @@ class Entrance(msgspec.Struct, frozen=True, kw_only=True):
     def check(self, *, vip: bool) -> None:
         """Refuse an account that may not trade here; VenueError."""
         if self.vip and not vip:
-            raise VenueError(PERMISSION_DENIED)
+            raise VenueError(PERMISSION_DENIED, "this tier is for accounts with VIP status only")
 
     def serve(self, transport: asyncio.Transport, api: str) -> Any:
         """Let a connection's answers take an API's time from now on; give its delay line, if it has one."""

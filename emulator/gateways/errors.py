@@ -1,11 +1,36 @@
 """Kraken's error strings (reference: spot REST section 10), shared by spot REST and WebSocket."""
 
+from collections.abc import Callable
+from typing import Any
+
 from emulator.engine.accounts import AccountState
 from emulator.engine.events import Reject
 
+Why = str | Callable[..., str]
+
 
 class VenueError(Exception):
-    """A refusal in the venue's own words; ``str(error)`` is what goes on the wire."""
+    """A refusal in the venue's own words; ``str(error)`` is what goes on the wire.
+
+    ``why`` tells more to whoever reads the log: what was expected, what came, never a secret.  It is a text,
+    one with places for ``about``, or is called with that; only where somebody reads it (``--log-level
+    debug``).
+    """
+
+    def __init__(self, words: str, why: Why | None = None, *about: Any) -> None:
+        super().__init__(words)
+        self.why = why
+        self.about = about
+
+
+def explained(error: VenueError | str) -> str:
+    """Return a refusal for the log: the venue's words, and why."""
+    why = error.why if isinstance(error, VenueError) else None
+    if isinstance(error, str) or why is None:
+        return str(error)
+    if isinstance(why, str):
+        return f"{error} ({why.format(*error.about) if error.about else why})"
+    return f"{error} ({why(*error.about)})"
 
 
 REJECT_TEXT = {
@@ -71,9 +96,9 @@ _STATES = {
 def check_state(state: AccountState, *, trades: bool) -> None:
     """Refuse an account that may not do anything, or not trade; VenueError."""
     if state is not _ACTIVE and (trades or state is not AccountState.LOCKED):
-        raise VenueError(_STATES.get(state, "ETrade:User Locked"))
+        raise VenueError(_STATES.get(state, "ETrade:User Locked"), "the account is {}", state.value)
 
 
-def bad_argument(name: str) -> VenueError:
-    """Return the error for a bad parameter ``name``."""
-    return VenueError(f"{BAD_ARGUMENTS}:{name}")
+def bad_argument(name: str, why: Why | None = None, *about: Any) -> VenueError:
+    """Return the error for a bad parameter ``name``, with more for the log as VenueError has it."""
+    return VenueError(f"{BAD_ARGUMENTS}:{name}", why, *about)

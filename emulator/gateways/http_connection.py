@@ -68,7 +68,7 @@ class HttpConnection(asyncio.Protocol):
         """Get a request that this takes; all before is in aiohttp's hands, what follows is in ``rest``."""
 
     def data_received(self, data: bytes) -> None:
-        """Pass on what is whole; keep the beginning of a head, and what comes after a request that was taken."""
+        """Pass on what is whole; keep the beginning of a head, and what follows a request that was taken."""
         visit = self._visit
         if visit is None:
             return

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 PERMISSIONS = frozenset(
     {
@@ -178,6 +178,10 @@ class KeyRing:
 
     def __init__(self, keys: Iterable[ApiKey]) -> None:
         self._keys = {key.key: key for key in keys}
+
+    def __iter__(self) -> Iterator[ApiKey]:
+        """Go through all keys."""
+        return iter(self._keys.values())
 
     def find(self, public: str) -> ApiKey | None:
         """Return the key with this public part."""

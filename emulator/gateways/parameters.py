@@ -40,7 +40,7 @@ class Params:
         try:
             pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=MOST_PARAMETERS)
         except ValueError:
-            raise VenueError(BAD_ARGUMENTS) from None
+            raise VenueError(BAD_ARGUMENTS, f"more than {MOST_PARAMETERS} parameters") from None
         values: dict[str, Any] = {}
         for name, value in pairs:
             _put(values, name, value)
@@ -54,10 +54,11 @@ class Params:
             return cls.from_query(body.decode(errors="replace"))
         try:
             values = decode_json(body) if body.strip() else {}
-        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-            raise VenueError(BAD_ARGUMENTS) from None
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            said = f"the body of {len(body)} bytes, {content_type or 'of no type'}, is not JSON: {error}"
+            raise VenueError(BAD_ARGUMENTS, said) from None
         if not isinstance(values, dict):
-            raise VenueError(BAD_ARGUMENTS)
+            raise VenueError(BAD_ARGUMENTS, "the body is JSON, but no object")
         return cls(values)
 
     def get(self, name: str) -> str | None:
@@ -71,14 +72,18 @@ class Params:
             return str(value)
         if isinstance(value, list) and all(isinstance(item, str | int) for item in value):
             return ",".join(str(item) for item in value)
-        raise bad_argument(name)
+        raise bad_argument(name, "text, a number, or a list of these is meant")
 
     def required(self, name: str) -> str:
         """Return a parameter that must be there."""
         value = self.get(name)
         if value is None:
-            raise bad_argument(name)
+            raise bad_argument(name, self._missing)
         return value
+
+    def _missing(self) -> str:
+        names = [name[:40] for name in list(self._values)[:40]]
+        return f"it is missing; there are: {', '.join(names) or 'none'}"
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         """Return a boolean: clients send true, True, 1, "false", …"""
@@ -91,7 +96,7 @@ class Params:
         if value is None:
             return default
         if not _INTEGER.fullmatch(value):
-            raise bad_argument(name)
+            raise bad_argument(name, "{!r:.40}: a whole number is meant", value)
         return int(value)
 
     def names(self, name: str) -> list[str]:
@@ -112,7 +117,7 @@ class Params:
         if value is None:
             return []
         if not isinstance(value, list):
-            raise bad_argument(name)
+            raise bad_argument(name, "a list is meant")
         return value
 
     def group(self, name: str) -> "Params | None":
@@ -126,7 +131,7 @@ def _put(values: dict[str, Any], name: str, value: str) -> None:
     head, bracket, _ = name.partition("[")
     path = _NESTED.findall(name) if bracket else []
     if len(path) > DEEPEST_NAME:
-        raise VenueError(BAD_ARGUMENTS)
+        raise VenueError(BAD_ARGUMENTS, "{!r:.64} is nested too deeply", name)
     target = values
     for part in path:
         inner = target.get(head)

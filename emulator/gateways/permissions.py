@@ -1,7 +1,8 @@
-"""What may be done with an order, by whom: the same over REST and WebSocket (reference: spot REST 1.7)."""
+"""What may be done by whom, with orders above all: over REST as over WebSocket (reference: spot REST 1.7)."""
 
 from typing import NamedTuple
 
+from emulator.gateways import reasons
 from emulator.gateways.errors import PERMISSION_DENIED, VenueError
 from emulator.gateways.keys import ApiKey
 
@@ -25,7 +26,12 @@ AMEND = Deed((_MODIFY | _CLOSE,))
 CANCEL = Deed((_MODIFY | _CLOSE,), trades=False)
 
 
+def all_of(*permissions: str) -> Groups:
+    """Return what a key needs that has to have every one of ``permissions``."""
+    return tuple(frozenset({permission}) for permission in permissions)
+
+
 def allow(key: ApiKey, needed: Groups) -> None:
     """Refuse unless the key has at least one permission of every group that is ``needed``."""
     if not all(key.permissions & group for group in needed):
-        raise VenueError(PERMISSION_DENIED)
+        raise VenueError(PERMISSION_DENIED, reasons.of_permissions, key, needed)

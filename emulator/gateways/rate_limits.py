@@ -64,7 +64,12 @@ class RateLimits:
         scope = f"{method} {pair.upper()}" if method in PER_PAIR else ""
         counter = _remembered(counters, scope, lambda: Counter(PUBLIC_REFILL))
         if counter.at(now_ns) > (PUBLIC_BURST - 1) * counter.UNIT:
-            raise VenueError("EGeneral:Too many requests")
+            raise VenueError(
+                "EGeneral:Too many requests",
+                "{} made {} public calls at once; it regains one a second",
+                address,
+                PUBLIC_BURST,
+            )
         counter.add(2, now_ns)
 
     def private(self, key: str, tier: AccountTier, cost: int, now_ns: int) -> None:
@@ -75,7 +80,13 @@ class RateLimits:
         counter = _remembered(self._keys, key, lambda: Counter(limits.rest_decay))
         top = limits.rest_counter * counter.UNIT
         if counter.at(now_ns) + cost * counter.UNIT > top:
-            raise VenueError("EAPI:Rate limit exceeded")
+            raise VenueError(
+                "EAPI:Rate limit exceeded",
+                "the key's counter is {:.2f} of {}, and the call costs {}",
+                counter.at(now_ns) / counter.UNIT,
+                limits.rest_counter,
+                cost,
+            )
         counter.add(2 * cost, now_ns)
 
     def connects(self, address: str, now_ns: int) -> bool:
@@ -96,7 +107,14 @@ class RateLimits:
     def check_lockout(self, address: str, now_ns: int) -> None:
         """Refuse an address that has failed to authenticate too often; VenueError."""
         if self.on and now_ns < self._visitor(address).locked_until_ns:
-            raise VenueError("EGeneral:Temporary lockout")
+            left_s = (self._visitor(address).locked_until_ns - now_ns) / 1e9
+            raise VenueError(
+                "EGeneral:Temporary lockout",
+                "{} failed {} times to authenticate; {:.0f} s are left",
+                address,
+                MOST_FAILURES,
+                left_s,
+            )
 
     def authenticated(self, address: str, now_ns: int, *, well: bool) -> None:
         """Remember how an authentication went."""

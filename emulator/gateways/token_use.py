@@ -1,5 +1,6 @@
 """Who is behind the token of a WebSocket request."""
 
+from emulator.gateways import reasons
 from emulator.gateways.access import Entrance
 from emulator.gateways.errors import VenueError, check_state
 from emulator.gateways.keys import ApiKey
@@ -10,26 +11,31 @@ from emulator.gateways.venue import Venue
 INVALID_SESSION = "ESession:Invalid session"
 
 
-def find_token(venue: Venue, entrance: Entrance, text: object) -> Token | None:
-    """Return a token, None when it is not valid.
+class InvalidSessionError(VenueError):
+    """A token that is not valid."""
 
-    VenueError when there is none, or when its account may not come in here.
+
+def find_token(venue: Venue, entrance: Entrance, text: object) -> Token:
+    """Return a token.
+
+    InvalidSessionError when it is not valid, VenueError when there is none, or when its account may not come
+    in here.
     """
     if not isinstance(text, str) or not text:
-        raise VenueError("Token(s) not found")
+        raise VenueError("Token(s) not found", "there is no token in the request, or it is no text")
     now_ns = venue.clock.now_ns()
     token = venue.tokens.find(text, now_ns)
-    if token is None or not token.key.lives(now_ns):
-        return None
+    if token is None:
+        raise InvalidSessionError(INVALID_SESSION, venue.tokens.fault, text, now_ns)
+    if not token.key.lives(now_ns):
+        raise InvalidSessionError(INVALID_SESSION, reasons.of_admission, token.key, "", None, now_ns)
     if entrance.vip:
         entrance.check(vip=venue.engine.accounts[token.key.account].vip)
     return token
 
 
-def trading_key(venue: Venue, token: Token | None, deed: Deed) -> ApiKey:
+def trading_key(venue: Venue, token: Token, deed: Deed) -> ApiKey:
     """Return the key behind the token of a trading request; VenueError when it may not do this."""
-    if token is None:
-        raise VenueError(INVALID_SESSION)
     allow(token.key, deed.needs)
     check_state(venue.engine.accounts[token.key.account].state, trades=deed.trades)
     return token.key

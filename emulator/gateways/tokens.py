@@ -48,12 +48,17 @@ class Tokens:
     def find(self, text: str, now_ns: int) -> Token | None:
         """Return the token when it is valid: young enough, or in use by an open subscription."""
         token = self._tokens.get(text)
-        if token is None:
-            return None
-        if not token.bound and now_ns - token.issued_ns >= LIFE_S * 10**9:
-            self._forget(token)
+        if token is None or (not token.bound and now_ns - token.issued_ns >= LIFE_S * 10**9):
             return None
         return token
+
+    def fault(self, text: str, now_ns: int) -> str:
+        """Tell what is wrong with a token that is not valid."""
+        token = self._tokens.get(text)
+        if token is None:
+            return f"no token of this venue has these {len(text)} characters: GetWebSocketsToken gives them"
+        age_s = (now_ns - token.issued_ns) / 1e9
+        return f"the token of {token.key.account} is {age_s:.0f} s old, and was to be used within {LIFE_S} s"
 
     def rewind(self, now_ns: int) -> None:
         """Let no token have been issued after ``now_ns``: the clock was put back."""

@@ -7,7 +7,6 @@ import os
 import signal
 import ssl
 import subprocess
-import xml.etree.ElementTree as ElementTree
 
 import pytest
 import trustme
@@ -22,15 +21,14 @@ from emulator.measure.command import (
     SPACINGS_US,
     UNDER_WAY,
     Measured,
-    Measurement,
-    Plan,
-    Rung,
     shortest_us,
     spacing_us,
 )
 from emulator.measure.figures import Figures, quantile
+from emulator.measure.page import as_html
 from emulator.measure.prober import ProbeError, Prober
 from emulator.settings import PROFILES
+from tests.measure.made import measurement
 from tests.running import COMMAND, ROOT, environment, wait_until
 
 PATIENCE_S = 60
@@ -530,20 +528,6 @@ def test_what_the_venue_refuses_is_counted(at_the_venue):
 # The report
 
 
-def measurement():
-    orders = Figures.of([200.0 + place % 50 for place in range(1_000)])
-    tier = Measured(tier="colo", path="A<b>", rtt_us=200, floor_us=260, reachable_us=270)
-    tier.probes = {"connect": Figures.of([100.0]), "websocket_order": orders}
-    tier.cold = {"rest": {"connect": 200.0, "tls": 300.0, "answer": 250.0}}
-    rungs = [Rung(rung="packet", tiers=[tier]), Rung(rung="netem", reason="no <module>")]
-    return Measurement(
-        made="now",
-        machine={"system": "A & B", "python": "3", "cpus": 2},
-        plan=Plan(tiers=("colo",), rungs=("packet", "netem")),
-        rungs=rungs,
-    )
-
-
 def test_the_text_has_every_probe_its_error_and_what_the_machine_cannot_do():
     text = report.as_text(measurement())
     assert "+12.25% (+24 µs)" in text
@@ -566,7 +550,7 @@ def test_fix_is_told_and_drawn_as_websocket_is():
     (row,) = [line for line in text.splitlines() if " fix " in line]
     assert "750 µs" in row
     assert "3.75" in row
-    page = report.as_html(measured)
+    page = as_html(measured)
     assert page.count("<svg") == 4
     assert "share of orders over FIX" in page
     assert "fix, packet" in page
@@ -590,7 +574,7 @@ def test_seldom_and_cold_orders_are_rows_that_say_what_they_are():
     measured = measurement()
     (tier,) = measured.rungs[0].tiers
     tier.probes |= {"seldom_order": Figures.of([300.0]), "at_once_order": Figures.of([900.0])}
-    for told in (report.as_text(measured), report.as_html(measured)):
+    for told in (report.as_text(measured), as_html(measured)):
         assert "the same, every 100 ms" in told
         assert f"the same, {AT_ONCE} at once, new connection" in told
         assert "slow start" in told
@@ -602,33 +586,6 @@ def test_errors_are_in_microseconds_however_large():
     (row,) = report.rows(far)
     told = dict(zip(report.HEADINGS, row, strict=True))
     assert (told["error"], told["over published"]) == ("+4.17% (+2,500 µs)", "+2,500 / +2,500 / - µs")
-
-
-@pytest.mark.parametrize(("slowest_us", "long"), [(300, False), (50_000, True)])
-def test_a_long_tail_has_a_logarithmic_axis_that_shows_all_of_it(slowest_us, long):
-    measured = measurement()
-    samples = [200.0 + place % 50 for place in range(999)] + [float(slowest_us)]
-    measured.rungs[0].tiers[0].probes["websocket_order"] = Figures.of(samples)
-    page = report.as_html(measured)
-    assert (page.count("logarithmic axis</title>"), ">10.00 ms</text>" in page) == (2 * long, long)
-    for line in page.split('<polyline points="')[1:]:
-        places = [float(pair.partition(",")[0]) for pair in line.partition('"')[0].split()]
-        assert places == sorted(places)
-        assert report.LEFT <= places[0] <= places[-1] <= report.WIDTH
-
-
-def test_the_page_is_whole_escaped_and_draws_every_tier():
-    page = report.as_html(measurement())
-    assert "A<b>" not in page
-    assert "A &amp; B" in page
-    assert "no &lt;module&gt;" in page
-    assert page.count("<svg") == 2
-    for picture in page.split("<svg")[1:]:
-        drawn = "<svg" + picture.partition("</svg>")[0] + "</svg>"
-        for name in ("img", "grid", "stated", "middle", "end"):
-            drawn = drawn.replace(f"={name}", f'="{name}"')
-        ElementTree.fromstring(drawn)
-    assert "http" not in page.replace("http-equiv", "")  # it needs nothing from elsewhere
 
 
 # The command

@@ -28,6 +28,7 @@ from emulator.gateways.spot_ws_v2 import session as v2
 from emulator.gateways.tap import Tap, tapped
 from emulator.gateways.venue import Venue
 
+WHAT_THERE_IS = "there are REST below /0/public/ and /0/private/, WebSocket v1 at / and v2 at /v2"
 SHUTDOWN_S = 0.2
 """How long answers that are being written may take when the venue stops."""
 
@@ -117,8 +118,10 @@ class Server:
             if request.path == _TURN:
                 cast(Front, cast(Handler, request.protocol).connection).upgrade()
                 return _NoAnswer()
+            _log.debug("%.100r of %s refused: 404 (%s)", request.path, request.remote, WHAT_THERE_IS)
             return web.Response(status=404, text="Not Found\n")
         if not entrance.offers("rest"):
+            _log.debug("%.100r of %s refused: 403 (no REST at this tier)", request.path, request.remote)
             return web.Response(status=403, text="Forbidden\n")
         return await self._rest.handle(request, entrance, self._until)
 
@@ -212,9 +215,13 @@ class Front(HttpConnection):
     def _refusal(self) -> bytes:
         """Return the answer to a request for a WebSocket that is refused here, or nothing."""
         if not self._entrance.offers("websocket"):
+            _log.debug("a WebSocket refused: 403 (there is none at this tier)")
             return _FORBIDDEN
         peer = self._transport.get_extra_info("peername")
-        return b"" if self._server.admits(peer[0] if peer else "") else _TOO_MANY
+        if self._server.admits(peer[0] if peer else ""):
+            return b""
+        _log.debug("a WebSocket of %s refused: 429 (it opened too many)", peer and peer[0])
+        return _TOO_MANY
 
     def _leave_aiohttp(self) -> None:
         if self._inner is not None:

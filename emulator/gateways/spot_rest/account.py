@@ -7,10 +7,11 @@ from emulator.engine.accounts import Account
 from emulator.engine.ledger import TradeRecord
 from emulator.engine.orders import Order
 from emulator.gateways import order_fields
-from emulator.gateways.errors import PERMISSION_DENIED, VenueError, bad_argument
+from emulator.gateways.errors import VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.order_params import time_ns
 from emulator.gateways.parameters import Params
+from emulator.gateways.permissions import all_of, allow
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.tokens import LIFE_S
 from emulator.gateways.venue import Venue
@@ -157,8 +158,8 @@ def query_orders(venue: Venue, key: ApiKey, params: Params) -> Any:
     found = [order for order in map(account.find, asked) if order is not None]
     if not found:
         raise VenueError("EOrder:Unknown order")
-    if not {_NEEDED[order.txid in account.open] for order in found} <= key.permissions:
-        raise VenueError(PERMISSION_DENIED)
+    needed = {_NEEDED[order.txid in account.open] for order in found}
+    allow(key, all_of(*sorted(needed)))
     return {o.txid: codec.order_object(o, trades=trades, queried=True) for o in _wanted(found, params)}
 
 

@@ -12,6 +12,7 @@ from emulator.gateways.numbers import text
 from emulator.gateways.offers import iiban
 from emulator.gateways.ordering import unknown_order
 from emulator.gateways.parameters import Params
+from emulator.gateways.permissions import all_of, allow
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.spot_rest.account import account_of, between, border, ids, page, slice_
 from emulator.gateways.spot_rest.market_data import find_pair
@@ -172,9 +173,7 @@ def order_amends(venue: Venue, key: ApiKey, params: Params) -> Any:
     order = account.find(asked)
     if order is None:
         raise unknown_order(asked)
-    needed = "query-open-trades" if asked in account.open else "query-closed-trades"
-    if needed not in key.permissions:
-        raise VenueError("EGeneral:Permission denied")
+    allow(key, all_of("query-open-trades" if asked in account.open else "query-closed-trades"))
     pair = order.instrument
     rows = []
     for amend in order.history or [order.as_it_is("T" + order.txid[1:], "original", None, order.opened_ns)]:

@@ -9,7 +9,7 @@ from types import CoroutineType
 from aiohttp import web
 
 from emulator.gateways.access import Entrance
-from emulator.gateways.errors import BAD_ARGUMENTS, INTERNAL, VenueError, check_state
+from emulator.gateways.errors import BAD_ARGUMENTS, INTERNAL, VenueError, check_state, explained
 from emulator.gateways.http_connection import BodyError, read_body
 from emulator.gateways.parameters import Params
 from emulator.gateways.permissions import allow
@@ -18,6 +18,7 @@ from emulator.gateways.spot_rest.endpoints import PRIVATE, PUBLIC
 from emulator.gateways.spot_rest.exports import Download
 from emulator.gateways.spot_rest.session import admit, authenticate
 from emulator.gateways.venue import Venue
+from emulator.words import unknown
 
 PUBLIC_PATH = "/0/public/"
 PRIVATE_PATH = "/0/private/"
@@ -52,10 +53,19 @@ class Server:
                     async with asyncio.timeout(BODY_TIMEOUT_S):
                         body = await read_body(request, LARGEST_BODY)
             except TimeoutError:
+                _log.debug(
+                    "%.100r of %s refused: 408 (%g s for the body)",
+                    request.path,
+                    request.remote,
+                    BODY_TIMEOUT_S,
+                )
                 return web.Response(status=408)
             except (BodyError, web.RequestPayloadError):
                 return web.Response(body=codec.errors(BAD_ARGUMENTS), headers=_HEADERS)
             if len(body) > LARGEST_BODY:
+                _log.debug(
+                    "%.100r of %s refused: 413 (%d bytes at most)", request.path, request.remote, LARGEST_BODY
+                )
                 return web.Response(status=413)
         came_ns, headers = time.monotonic_ns(), _HEADERS
         try:
@@ -68,6 +78,10 @@ class Server:
                 answer = codec.result(result)
         except VenueError as error:
             answer = codec.errors(str(error))
+            if _log.isEnabledFor(logging.DEBUG):
+                # The query is left out: it may hold what is nobody's business.
+                call = (request.method, request.path, request.remote)
+                _log.debug("%.16s %.100r of %s refused: %s", *call, explained(error))
         except Exception:
             _log.exception("%s failed", request.path)
             answer = codec.errors(INTERNAL)
@@ -80,7 +94,7 @@ class Server:
         if path.startswith(PUBLIC_PATH):
             public = PUBLIC.get(path[len(PUBLIC_PATH) :])
             if public is None or request.method not in ("GET", "POST"):
-                raise VenueError(UNKNOWN_METHOD)
+                raise VenueError(UNKNOWN_METHOD, _unknown, request)
             params = _params(request, body)
             if limits.on:
                 method = path[len(PUBLIC_PATH) :]
@@ -88,7 +102,7 @@ class Server:
             return public(venue, params)
         private = PRIVATE.get(path[len(PRIVATE_PATH) :])
         if private is None or request.method != "POST":
-            raise VenueError(UNKNOWN_METHOD)
+            raise VenueError(UNKNOWN_METHOD, _unknown, request)
         headers = request.headers
         params = _params(request, body)
         public_key, signature = headers.get("API-Key", ""), headers.get("API-Sign", "")
@@ -107,6 +121,18 @@ class Server:
         limits.private(key.key, account.tier, private.cost, now_ns)
         check_state(account.state, trades=private.trades)
         return private.call(venue, key, params)
+
+
+def _unknown(request: web.BaseRequest) -> str:
+    """Tell why a request means no method there is."""
+    kinds = ((PUBLIC_PATH, PUBLIC, "GET or POST"), (PRIVATE_PATH, PRIVATE, "POST"))
+    prefix, known, methods = next(kind for kind in kinds if request.path.startswith(kind[0]))
+    name = request.path.removeprefix(prefix)
+    if name in known:
+        return f"{name} is called by {methods}, not by {request.method[:16]}"
+    if name in (*PUBLIC, *PRIVATE):
+        return f"{name} is not under {prefix}"
+    return unknown("method", name, known)
 
 
 def _params(request: web.BaseRequest, body: bytes) -> Params:

@@ -8,6 +8,7 @@ from emulator.gateways.errors import VenueError
 from emulator.gateways.spot_ws_v1.private import ORDERS, TRADES
 from emulator.gateways.spot_ws_v1.publisher import DEPTHS
 from emulator.gateways.tape import INTERVALS
+from emulator.words import unknown
 
 
 class Channel(msgspec.Struct, frozen=True):
@@ -30,7 +31,7 @@ class Channel(msgspec.Struct, frozen=True):
         if type(value) is not int:
             raise VenueError(self.not_an_integer)
         if value not in self.choices:
-            raise VenueError(self.not_offered)
+            raise VenueError(self.not_offered, "{} {}; there are: {}", self.detail, value, self.choices)
         return value
 
     def title(self, value: int) -> str:
@@ -86,10 +87,10 @@ def find(subscription: dict[str, Any]) -> Channel:
     """Return the channel of a subscription whose fields are all known; VenueError."""
     name = subscription.get("name")
     if name is None:
-        raise VenueError("Malformed request")
+        raise VenueError("Malformed request", "subscription has no name")
     channel = CHANNELS.get(name) if type(name) is str else None
     if channel is None:
-        raise VenueError("Subscription name invalid")
+        raise VenueError("Subscription name invalid", unknown, "channel", str(name), CHANNELS)
     for field in subscription:
         if field not in channel.fields:
             raise VenueError(_NEVER.get((channel.name, field), "Subscription object unsupported field"))

@@ -37,10 +37,10 @@ def decode(data: bytes | str) -> dict[str, Any]:
     """Read one request; raises MalformedError."""
     try:
         message = decode_json(data)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise MalformedError from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise MalformedError(str(error)) from None
     if not isinstance(message, dict):
-        raise MalformedError
+        raise MalformedError("it is JSON, but no object")
     return message
 
 

@@ -1,13 +1,14 @@
 """One client's state on WebSocket v1: role, subscriptions, and the answers it gets.  No sockets here."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from emulator.gateways.access import OPEN, Entrance
-from emulator.gateways.errors import PERMISSION_DENIED, VenueError
+from emulator.gateways.errors import PERMISSION_DENIED, VenueError, explained
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.outlet import Outlet
-from emulator.gateways.permissions import Deed
+from emulator.gateways.permissions import Deed, all_of, allow
 from emulator.gateways.roles import PRIVATE_ELSEWHERE, PUBLIC_ELSEWHERE, Role
 from emulator.gateways.spot_ws_v1 import channels, codec
 from emulator.gateways.spot_ws_v1.channels import CHANNELS, Channel
@@ -17,12 +18,14 @@ from emulator.gateways.spot_ws_v1.trading import METHODS, Trader
 from emulator.gateways.token_use import INVALID_SESSION, find_token, trading_key
 from emulator.gateways.tokens import Token
 from emulator.gateways.venue import Venue
+from emulator.words import unknown
 
 EXCEEDED = "Exceeded msg rate"
 """The one refusal of a subscription that is a plain error frame."""
 MOST_PAIRS = 500
 """Most pairs in one request."""
 _NEEDED = {ORDERS: "query-open-trades"}
+_log = logging.getLogger(__name__)
 _FALSE = (False, "false", "False", 0)
 
 
@@ -45,13 +48,14 @@ class Session:
         self.venue = gateway.venue
         self.joined: dict[FeedKey, object] = {}
         self.private: dict[str, Subscription] = {}
+        self._id = connection_id
         self._outlet = outlet
         self._role = role
         self._entrance = entrance
         self.send = outlet.send
         self.post = outlet.post
         self.end = outlet.close
-        self._trader = Trader(self.venue, self.send, self.key)
+        self._trader = Trader(self.venue, self.send, self.key, self.log_refusal)
         told = self.venue.told(codec.ADVISORY_DECIMALS)
         self.send(codec.system_status(self.venue.engine.system.value, connection_id, told))
         gateway.publisher.sessions[self] = None
@@ -65,8 +69,8 @@ class Session:
         """Take one message from the client and answer it."""
         try:
             message = codec.decode(data)
-        except codec.MalformedError:
-            self.send(codec.control("error", {}, errorMessage="Malformed request"))
+        except codec.MalformedError as error:
+            self._fail({}, VenueError("Malformed request", "{} bytes: {}", len(data), error))
             return
         event = message.get("event")
         if event is None:
@@ -76,7 +80,8 @@ class Session:
         elif event in _REQUESTS:
             _REQUESTS[event](self, message)
         elif event not in METHODS:
-            self._fail(message, "Unsupported event")
+            known = (*_REQUESTS, *METHODS)
+            self._fail(message, VenueError("Unsupported event", unknown, "event", event, known))
         elif self._role in (Role.PUBLIC, Role.LEVEL3):
             self._fail(message, PRIVATE_ELSEWHERE)
         else:
@@ -95,25 +100,32 @@ class Session:
         """Return the key behind the token of a trading request; VenueError when it may not do this."""
         return trading_key(self.venue, self._token(message.get("token")), deed)
 
-    def _token(self, text: object) -> Token | None:
+    def _token(self, text: object) -> Token:
         try:
             return find_token(self.venue, self._entrance, text)
         except VenueError as error:
             if str(error) == PERMISSION_DENIED:
                 raise
-            raise VenueError(INVALID_SESSION) from None
+            raise VenueError(INVALID_SESSION, error.why, *error.about) from None
 
     # -- answers ----------------------------------------------------------------------------------
 
-    def _fail(self, message: dict[str, Any], error: str) -> None:
-        self.send(codec.control("error", message, errorMessage=error))
+    def _fail(self, message: dict[str, Any], error: VenueError | str) -> None:
+        self.send(codec.control("error", message, errorMessage=str(error)))
+        self.log_refusal(message, error)
+
+    def log_refusal(self, message: dict[str, Any], error: VenueError | str) -> None:
+        """Tell whoever reads the log of a refusal, and why; nothing of the message but its event."""
+        if _log.isEnabledFor(logging.DEBUG):
+            event = str(message.get("event", "a message"))
+            _log.debug("WebSocket v1 connection %d: %.64r refused: %s", self._id, event, explained(error))
 
     def _status(self, message: dict[str, Any], status: str, **fields: Any) -> None:
         self.send(codec.control("subscriptionStatus", message, status=status, **fields))
 
-    def _refuse(self, message: dict[str, Any], error: str, pair: str | None = None) -> None:
+    def _refuse(self, message: dict[str, Any], error: VenueError | str, pair: str | None = None) -> None:
         """Send the refusal of a subscription, with what was asked for."""
-        if error == EXCEEDED:
+        if str(error) == EXCEEDED:
             self._fail(message, error)
             return
         asked = message.get("subscription")
@@ -121,7 +133,8 @@ class Session:
         if isinstance(asked, dict):
             shown = {name: value for name, value in asked.items() if name != "token"}
             fields["subscription"] = shown
-        self._status(message, "error", errorMessage=error, **fields)
+        self._status(message, "error", errorMessage=str(error), **fields)
+        self.log_refusal(message, error)
 
     # -- subscriptions ----------------------------------------------------------------------------
 
@@ -170,7 +183,7 @@ class Session:
             if channel.private:
                 self._subscribe_private(message, channel, subscription)
         except VenueError as error:
-            self._refuse(message, str(error))
+            self._refuse(message, error)
             return
         waiting: list[tuple[FeedKey, object]] = []
         for name in pairs:
@@ -179,7 +192,7 @@ class Session:
                 if key in self.joined:
                     raise VenueError("Already subscribed")
             except VenueError as error:
-                self._refuse(message, str(error), name)
+                self._refuse(message, error, name)
                 continue
             ticket = self.joined[key] = object()
             waiting.append((key, ticket))
@@ -210,10 +223,7 @@ class Session:
 
     def _subscribe_private(self, message: dict[str, Any], channel: Channel, asked: dict[str, Any]) -> None:
         token = self._token(asked.get("token"))
-        if token is None:
-            raise VenueError(INVALID_SESSION)
-        if _NEEDED.get(channel.name, "query-closed-trades") not in token.key.permissions:
-            raise VenueError(PERMISSION_DENIED)
+        allow(token.key, all_of(_NEEDED.get(channel.name, "query-closed-trades")))
         if channel.name in self.private:
             raise VenueError("Already subscribed")
         subscription = Subscription(
@@ -240,13 +250,13 @@ class Session:
         try:
             fits, private, names = self._meant(message)
         except VenueError as error:
-            self._refuse(message, str(error))
+            self._refuse(message, error)
             return
         for name in names:
             try:
                 pair = None if name is None else self._pair_id(name)
             except VenueError as error:
-                self._refuse(message, str(error), name)
+                self._refuse(message, error, name)
                 continue
             keys = [key for key in self.joined if fits(key) and pair in (None, key[1])]
             for key in keys:

@@ -27,11 +27,16 @@ class Trader:
     """Answers the trading events of one connection."""
 
     def __init__(
-        self, venue: Venue, send: Callable[[bytes], None], key: Callable[[dict[str, Any], Deed], ApiKey]
+        self,
+        venue: Venue,
+        send: Callable[[bytes], None],
+        key: Callable[[dict[str, Any], Deed], ApiKey],
+        log_refusal: Callable[[dict[str, Any], VenueError | str], None],
     ) -> None:
         self.venue = venue
         self._send = send
         self._key = key
+        self._log_refusal = log_refusal
 
     def receive(self, event: str, message: dict[str, Any]) -> None:
         """Carry out one event and answer it."""
@@ -52,20 +57,23 @@ class Trader:
                     raise missing(name)
             method.call(self, key, message)
         except VenueError as error:
-            self.fail(message, str(error))
+            self.fail(message, error)
 
     def _reject(self, event: str, error: str, message: dict[str, Any]) -> None:
         """Refuse an unknown field, or one of another JSON type: recorded with the pair, without ``reqid``."""
         pair = {"pair": message["pair"]} if type(message.get("pair")) is str else {}
         self._send(codec.control(f"{event}Status", {}, errorMessage=error, status="error", **pair))
+        self._log_refusal(message, error)
 
     def succeed(self, message: dict[str, Any], **fields: Any) -> None:
         """Answer that it is done."""
         self._send(codec.control(f"{message['event']}Status", message, status="ok", **fields))
 
-    def fail(self, message: dict[str, Any], error: str) -> None:
+    def fail(self, message: dict[str, Any], error: VenueError) -> None:
         """Answer why it is not done."""
-        self._send(codec.control(f"{message['event']}Status", message, status="error", errorMessage=error))
+        event, words = f"{message['event']}Status", str(error)
+        self._send(codec.control(event, message, status="error", errorMessage=words))
+        self._log_refusal(message, error)
 
     def execute(
         self, command: commands.Command, message: dict[str, Any], reply: Callable[[Event], None]
@@ -76,7 +84,7 @@ class Trader:
             try:
                 answer = ordering.answer(events)
             except VenueError as error:
-                self.fail(message, str(error))
+                self.fail(message, error)
             else:
                 reply(answer)
 
@@ -211,7 +219,7 @@ def cancel_order(trader: Trader, key: ApiKey, message: dict[str, Any]) -> None:
             found = ordering.named_orders(account, value)
         if not found:
             is_txid = kind == "txid" and not ordering.is_userref(value)
-            trader.fail(message, str(ordering.unknown_order(value if is_txid else None)))
+            trader.fail(message, ordering.unknown_order(value if is_txid else None))
         for order in found:
             command = commands.CancelOrder(account=account.name, txid=order.txid)
             trader.execute(command, message, lambda _: trader.succeed(message))

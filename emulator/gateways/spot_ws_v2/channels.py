@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from emulator.engine.limits import LIMITS, AccountTier
-from emulator.gateways.errors import PERMISSION_DENIED, VenueError
-from emulator.gateways.spot_ws_v2 import codec, level3
+from emulator.gateways.errors import VenueError
+from emulator.gateways.permissions import all_of, allow
+from emulator.gateways.spot_ws_v2 import level3
 from emulator.gateways.spot_ws_v2.codec import Request
 from emulator.gateways.spot_ws_v2.params import BOOL, INTEGER, STRING, Spec, missing
 from emulator.gateways.spot_ws_v2.private import Subscription
 from emulator.gateways.tape import INTERVALS
+from emulator.gateways.token_use import InvalidSessionError
 
 if TYPE_CHECKING:
     from emulator.gateways.spot_ws_v2.publisher import FeedKey
@@ -65,7 +67,9 @@ def _detail(channel: Channel, params: dict[str, Any]) -> Any:
         return ""
     value = params.get(channel.detail, channel.default)
     if type(value) is bool or value not in channel.choices:
-        raise VenueError(channel.refusal)
+        raise VenueError(
+            channel.refusal, "{} {!r:.40}; there are: {}", channel.detail, value, channel.choices
+        )
     return value
 
 
@@ -91,7 +95,7 @@ def _subscribe_pairs(session: "Session", request: Request, in_ns: int) -> None:
             key = (channel.name, session.venue_pair(symbol).id, detail)
             session.reserve(key)
         except VenueError as error:
-            session.fail(request, str(error), in_ns, symbol)
+            session.fail(request, error, in_ns, symbol)
             continue
         session.succeed(request, _result(channel, symbol, detail, wants_snapshot), in_ns)
         keys.append(key)
@@ -106,12 +110,12 @@ _LEVEL3_COSTS = {10: 5, 100: 25, 1000: 100}
 
 def _subscribe_level3(session: "Session", request: Request, in_ns: int) -> None:
     params = request.params
-    token = session.token(params)
-    if token is None:
-        session.send(codec.invalid_session("level3", request.req_id, in_ns, session.venue.clock.now_ns()))
+    try:
+        token = session.token(params)
+    except InvalidSessionError as error:
+        session.refuse_token(request, "level3", error, in_ns)
         return
-    if "query-open-trades" not in token.key.permissions:
-        raise VenueError(PERMISSION_DENIED)
+    allow(token.key, all_of("query-open-trades"))
     depth, symbols = _detail(CHANNELS["level3"], params), _symbols(params)
     held = sum(key[0] == "level3" for key in session.joined)
     if held + len(symbols) > LEVEL3_SYMBOLS:
@@ -128,7 +132,7 @@ def _unsubscribe_pairs(session: "Session", request: Request, in_ns: int) -> None
         try:
             pair = session.venue_pair(symbol)
         except VenueError as error:
-            session.fail(request, str(error), in_ns, symbol)
+            session.fail(request, error, in_ns, symbol)
             continue
         keys = [key for key in session.joined if key[:2] == (channel.name, pair.id)]
         if given:
@@ -184,12 +188,12 @@ _WARNINGS = [
 def _private(session: "Session", request: Request, permission: str, in_ns: int) -> Subscription | None:
     """Open a private subscription, or answer why not."""
     params, channel = request.params, request.params["channel"]
-    token = session.token(params)
-    if token is None:
-        session.send(codec.invalid_session(channel, request.req_id, in_ns, session.venue.clock.now_ns()))
+    try:
+        token = session.token(params)
+    except InvalidSessionError as error:
+        session.refuse_token(request, channel, error, in_ns)
         return None
-    if permission not in token.key.permissions:
-        raise VenueError(PERMISSION_DENIED)
+    allow(token.key, all_of(permission))
     if channel in session.private:
         raise VenueError("Already subscribed")
     subscription = Subscription(

@@ -53,10 +53,10 @@ def decode(data: bytes | str) -> Request:
     """Read one request; raises MalformedError."""
     try:
         message = _decode(data)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
-        raise MalformedError from None
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise MalformedError(str(error)) from None
     if not isinstance(message, dict):
-        raise MalformedError
+        raise MalformedError("it is JSON, but no object")
     method, params, req_id = message.get("method"), message.get("params"), message.get("req_id")
     fields = 2 if req_id is None else 3
     if type(req_id) is not int or not 0 <= req_id <= LARGEST_REQ_ID:

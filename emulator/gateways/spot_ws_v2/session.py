@@ -1,5 +1,6 @@
 """One client's state on WebSocket v2: role, subscriptions, and the answers it gets.  No sockets here."""
 
+import logging
 from collections.abc import Callable
 
 import msgspec
@@ -9,7 +10,7 @@ from emulator.engine.events import Event
 from emulator.engine.instruments import Instrument
 from emulator.engine.limits import Counter
 from emulator.gateways.access import OPEN, Entrance
-from emulator.gateways.errors import VenueError
+from emulator.gateways.errors import VenueError, explained
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.outlet import Outlet
 from emulator.gateways.permissions import Deed
@@ -21,9 +22,12 @@ from emulator.gateways.spot_ws_v2.params import check, missing
 from emulator.gateways.spot_ws_v2.private import PrivateChannels, Subscription
 from emulator.gateways.spot_ws_v2.publisher import FeedKey, Publisher
 from emulator.gateways.spot_ws_v2.trading import METHODS
-from emulator.gateways.token_use import find_token, trading_key
+from emulator.gateways.token_use import InvalidSessionError, find_token, trading_key
 from emulator.gateways.tokens import Token
 from emulator.gateways.venue import Venue
+from emulator.words import unknown
+
+_log = logging.getLogger(__name__)
 
 _ONE_OF_A_KIND = {
     "ohlc": "Already subscribed to one ohlc interval on this symbol",
@@ -56,6 +60,7 @@ class Session:
         self.venue = gateway.venue
         self.joined: dict[FeedKey, object] = {}
         self.private: dict[str, Subscription] = {}
+        self._id = connection_id
         self._outlet = outlet
         self._role = role
         self._trades = role not in (Role.PUBLIC, Role.LEVEL3)
@@ -73,9 +78,10 @@ class Session:
         in_ns = self.venue.clock.now_ns()
         try:
             request = codec.decode(data)
-        except codec.MalformedError:
+        except codec.MalformedError as error:
             out_ns = self.venue.clock.now_ns()
             self.send(codec.failure(codec.NO_METHOD, None, "Malformed request", in_ns, out_ns))
+            self._log_refusal("a message", VenueError("Malformed request", "{} bytes: {}", len(data), error))
             return
         handler = _REQUESTS.get(request.method)
         try:
@@ -86,14 +92,15 @@ class Session:
                 raise VenueError(PRIVATE_ELSEWHERE)
             handler(self, request, in_ns)
         except VenueError as error:
-            self.fail(request, str(error), in_ns)
+            self.fail(request, error, in_ns)
 
     def _refuse_faulty(self, request: Request, in_ns: int) -> None:
         """Refuse a request that names no method there is, or that has what none may have at its top level."""
         if request.method in _REQUESTS or (request.method == codec.NO_METHOD and request.fault):
             self.fail(request, request.fault, in_ns, request.symbol)
         else:
-            self.fail(msgspec.structs.replace(request, method="subscribe"), "Unsupported event", in_ns)
+            refusal = VenueError("Unsupported event", unknown, "method", request.method, _REQUESTS)
+            self.fail(msgspec.structs.replace(request, method="subscribe"), refusal, in_ns)
 
     @property
     def busy(self) -> bool:
@@ -116,10 +123,20 @@ class Session:
         out_ns = self.venue.clock.now_ns()
         self.send(codec.success(request.method, request.req_id, result, in_ns, out_ns))
 
-    def fail(self, request: Request, error: str, in_ns: int, symbol: str | None = None) -> None:
+    def fail(self, request: Request, error: VenueError | str, in_ns: int, symbol: str | None = None) -> None:
         """Send a failure reply."""
         out_ns = self.venue.clock.now_ns()
-        self.send(codec.failure(request.method, request.req_id, error, in_ns, out_ns, symbol))
+        self.send(codec.failure(request.method, request.req_id, str(error), in_ns, out_ns, symbol))
+        self._log_refusal(request.method, error)
+
+    def refuse_token(self, request: Request, channel: str, error: InvalidSessionError, in_ns: int) -> None:
+        """Send the refusal of a private subscription whose token is not valid."""
+        self.send(codec.invalid_session(channel, request.req_id, in_ns, self.venue.clock.now_ns()))
+        self._log_refusal(f"subscribe {channel}", error)
+
+    def _log_refusal(self, what: str, error: VenueError | str) -> None:
+        if _log.isEnabledFor(logging.DEBUG):
+            _log.debug("WebSocket v2 connection %d: %.64r refused: %s", self._id, what, explained(error))
 
     def execute(
         self, command: Command, request: Request, in_ns: int, reply: Callable[[list[Event]], None]
@@ -130,7 +147,7 @@ class Session:
             try:
                 reply(events)
             except VenueError as error:
-                self.fail(request, str(error), in_ns)
+                self.fail(request, error, in_ns)
 
         self.venue.execute(command, respond)
 
@@ -148,10 +165,11 @@ class Session:
             raise VenueError(f"{problem} {name[:64]}")
         return pair
 
-    def token(self, params: dict[str, object]) -> Token | None:
-        """Return the token of a private request, None when it is not valid.
+    def token(self, params: dict[str, object]) -> Token:
+        """Return the token of a private request.
 
-        VenueError when there is none, or when its account may not come in here.
+        InvalidSessionError when it is not valid, VenueError when there is none, or when its account may not
+        come in here.
         """
         return find_token(self.venue, self._entrance, params.get("token"))
 
@@ -212,10 +230,10 @@ class Session:
         if type(name) is not str:
             raise VenueError("Channel field must be a string")
         if name == "status":
-            raise VenueError("Symbol(s) not found")
+            raise VenueError("Symbol(s) not found", "every connection is told status by itself")
         channel = CHANNELS.get(name)
         if channel is None:
-            raise VenueError("Subscription name invalid")
+            raise VenueError("Subscription name invalid", unknown, "channel", name, CHANNELS)
         level3 = channel.name == "level3"
         if channel.private and self._role in (Role.PUBLIC, Role.LEVEL3):
             raise VenueError(PRIVATE_ELSEWHERE)

@@ -250,7 +250,7 @@ def cancel_order(session: "Session", request: Request, in_ns: int) -> None:
         for command, result in _cancels(account, name, value):
             if command is None:
                 unknown = ordering.unknown_order(value if name == "order_id" else None)
-                session.fail(request, str(unknown), in_ns)
+                session.fail(request, unknown, in_ns)
                 continue
 
             def reply(events: list[Event], result: str = result) -> None:
