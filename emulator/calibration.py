@@ -36,6 +36,8 @@ FEWEST, MOST = 20, 100
 ORDERS_TAKE_US = 300_000
 DOUBTFUL_US, TRIES = 300.0, 4
 """What is more than this is measured again, so many times in all: something else may have had the machine."""
+SPARE_US = 3.0
+"""A floor is this much less than the least that was seen: lighter messages than orders are not early either."""
 QUIET_S = 0.005
 SLOWER = 0.1
 """By how much of its RTT a tier may be slower before that is said."""
@@ -114,7 +116,7 @@ class Calibration:
         kind = Kind(one_way_us, tier.spin)
         near_us = await self.beyond_us(link, tier, path, kind, count, floor_us=floor_us)
         over_us = quantile(near_us, 0.25)  # the middle is that of a busy machine
-        floor_us = max(0.0, floor_us + min(0.0, near_us[0]))
+        floor_us = max(0.0, floor_us + min(0.0, near_us[0] - SPARE_US))
         return Measured(floor_us, over_us if over_us > SLOWER * 2 * one_way_us else 0.0)
 
     async def least_us(self, link: Link, tier: Tier, path: str, kind: Kind, count: int) -> float:
@@ -128,7 +130,7 @@ class Calibration:
             await self.beyond_us(link, tier, path, kind, ceil(count / 2), polls=polls)
             for polls in (True, False)
         ]
-        return max(0.0, min(either)[0])
+        return max(0.0, min(either)[0] - SPARE_US)
 
     async def beyond_us(
         self,

@@ -9,6 +9,7 @@ from emulator import calibration
 from emulator.calibration import (
     LATELY,
     SHORTEST_HOLD_US,
+    SPARE_US,
     YARDSTICK,
     Calibration,
     Floor,
@@ -75,19 +76,19 @@ def calibrated(tier, beyond_us):
 def test_the_floor_is_the_least_that_an_order_takes_not_the_middle():
     """A loaded machine adds milliseconds to most orders; none may be early when the load has gone."""
     measured, link, _ = calibrated(FAR, lambda held, n, count: 90.0 if n == count // 2 else 7_800.0)
-    assert measured.floor_us == pytest.approx(90)
-    assert link.ways("made", "A").to_client.floor_us == pytest.approx(45)
+    assert measured.floor_us == pytest.approx(90 - SPARE_US)
+    assert link.ways("made", "A").to_client.floor_us == pytest.approx((90 - SPARE_US) / 2)
     assert link.ways("made", "A") == ways(FAR, "A").changed(floor_us=measured.floor_us / 2)
 
 
 def test_the_first_orders_and_the_last_do_not_count():
     measured, *_ = calibrated(FAR, lambda held, n, count: 1.0 if n < 8 or n == count - 1 else 90.0)
-    assert measured.floor_us == pytest.approx(90)
+    assert measured.floor_us == pytest.approx(90 - SPARE_US)
 
 
 def test_a_doubtful_floor_is_measured_again():
     measured, _, prober = calibrated(FAR, Twice())
-    assert measured.floor_us == pytest.approx(80)
+    assert measured.floor_us == pytest.approx(80 - SPARE_US)
     assert len(prober.jobs) == 4
 
 
@@ -117,18 +118,18 @@ def test_a_path_does_what_it_did_when_it_could_not_be_measured():
 def test_a_near_path_is_measured_where_its_answers_are_ready_and_again_as_it_is():
     measured, _, prober = calibrated(NEAR, lambda held, n, count: 12.0)
     assert [job["spin"] for job in prober.jobs] == [True, False, True]
-    assert measured == (pytest.approx(12), 0)
+    assert measured == (pytest.approx(12 - SPARE_US), 0)
 
 
 def test_a_near_path_that_answers_too_late_says_by_how_much():
     measured, *_ = calibrated(NEAR, lambda held, n, count: 12.0 + max(0.0, 300 - held))
-    assert measured.floor_us == pytest.approx(12)
+    assert measured.floor_us == pytest.approx(12 - SPARE_US)
     assert measured.over_us == pytest.approx(112)
 
 
 def test_what_is_quicker_without_waiting_lowers_the_floor():
     measured, *_ = calibrated(NEAR, lambda held, n, count: 30.0 if held > 400 else 22.0)
-    assert measured.floor_us == pytest.approx(22)
+    assert measured.floor_us == pytest.approx(22 - SPARE_US)
 
 
 def test_a_client_that_polls_and_one_that_sleeps_measure_and_the_quicker_one_counts():
@@ -137,7 +138,7 @@ def test_a_client_that_polls_and_one_that_sleeps_measure_and_the_quicker_one_cou
         prober = Prober(link, None)
         prober.beyond_us = lambda *_, p=prober, q=quicker: 40.0 if p.jobs[-1]["spin"] is q else 5_000.0
         measured = asyncio.run(Calibration(prober, SCRATCH)(link, FAR, "A"))
-        assert measured.floor_us == pytest.approx(40)
+        assert measured.floor_us == pytest.approx(40 - SPARE_US)
 
 
 @pytest.mark.parametrize(("one_way_us", "held_us"), [(97, 400), (950, 950), (70_000, 5_000)])
@@ -208,19 +209,19 @@ def watched(monkeypatch, rounds, *, floor_us, busy=()):
 
 
 def test_a_watched_link_is_told_only_what_matters(monkeypatch):
-    link = watched(monkeypatch, [129.0, 7_000.0, 80.0, 81.0], floor_us=130.0)
-    assert link.renewed == [("made", "A", pytest.approx(80)), ("made", "B", pytest.approx(80))]
+    link = watched(monkeypatch, [129.0, 7_000.0, 80.0, 81.0], floor_us=130.0 - SPARE_US)
+    assert link.renewed == [("made", "A", pytest.approx(80 - SPARE_US)), ("made", "B", pytest.approx(80 - SPARE_US))]
 
 
 def test_watching_does_not_touch_the_paths_that_are_used(monkeypatch):
-    link = watched(monkeypatch, [129.0, 80.0], floor_us=130.0)
+    link = watched(monkeypatch, [129.0, 80.0], floor_us=130.0 - SPARE_US)
     assert set(link.changes) == {("(yardstick)", "main")}
     assert link.now["made", "A"] == ways(FAR, "A")
 
 
 def test_a_round_that_fails_or_finds_the_venue_busy_changes_nothing(monkeypatch):
-    assert watched(monkeypatch, [ProbeError("no"), OSError("no")], floor_us=130.0).renewed == []
-    link = watched(monkeypatch, [80.0], floor_us=130.0, busy=(1, 2, 3))
+    assert watched(monkeypatch, [ProbeError("no"), OSError("no")], floor_us=130.0 - SPARE_US).renewed == []
+    link = watched(monkeypatch, [80.0], floor_us=130.0 - SPARE_US, busy=(1, 2, 3))
     assert len(link.renewed) == 2
 
 
