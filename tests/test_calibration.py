@@ -210,7 +210,10 @@ def watched(monkeypatch, rounds, *, floor_us, busy=()):
 
 def test_a_watched_link_is_told_only_what_matters(monkeypatch):
     link = watched(monkeypatch, [129.0, 7_000.0, 80.0, 81.0], floor_us=130.0 - SPARE_US)
-    assert link.renewed == [("made", "A", pytest.approx(80 - SPARE_US)), ("made", "B", pytest.approx(80 - SPARE_US))]
+    assert link.renewed == [
+        ("made", "A", pytest.approx(80 - SPARE_US)),
+        ("made", "B", pytest.approx(80 - SPARE_US)),
+    ]
 
 
 def test_watching_does_not_touch_the_paths_that_are_used(monkeypatch):
