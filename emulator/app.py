@@ -2,10 +2,9 @@
 
 import asyncio
 import gc
-import ipaddress
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from errno import EADDRINUSE
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +26,8 @@ from emulator.endpoints import Endpoint, as_values, place
 from emulator.engine.accounts import Account
 from emulator.engine.commands import Deposit
 from emulator.engine.spot import SpotEngine
-from emulator.gateways.access import Entrance, Network, guarded
+from emulator.entrances import entrances
+from emulator.gateways.access import guarded
 from emulator.gateways.authority import WILDCARDS, Authority, Certificate
 from emulator.gateways.doors import Doors, ask_for_descriptors
 from emulator.gateways.front import proxy
@@ -447,31 +447,3 @@ def load_tiers(settings: Settings) -> tuple[tiers.Tier, ...]:
         if name not in known:
             raise SettingsError(unknown("tier", name, known))
     return tuple(known[name] for name in settings.tier)
-
-
-def entrances(settings: Settings, tiers_: Sequence[tiers.Tier]) -> dict[str, Entrance]:
-    """Return what connections may do by each tier; raises SettingsError."""
-    if settings.provider:
-        # Of any profile, not only of those that are open: who has a subscription has it everywhere.
-        every = (*tiers_, *tiers.load_tiers(*settings_.tier_folders(settings)).values())
-        if settings.provider not in (known := {name for tier in every for name in tier.requires.providers}):
-            raise SettingsError(unknown("provider", settings.provider, sorted(known)))
-    try:
-        listed = tuple(ipaddress.ip_network(text) for text in settings.allow_source)
-    except ValueError as error:
-        raise SettingsError(f"allow_source: {error}") from None
-    return {tier.name: _entrance(settings, tier, listed) for tier in tiers_}
-
-
-def _entrance(settings: Settings, tier: tiers.Tier, listed: tuple[Network, ...]) -> Entrance:
-    requires, enforced = tier.requires, settings.enforce_access
-    return Entrance(
-        apis=tier.apis if enforced else None,
-        vip=requires.vip and enforced,
-        sources=listed if requires.allow_listed and enforced else None,
-        connected=not (requires.providers and enforced) or settings.provider in requires.providers,
-        rest_us=tier.service.rest_us,
-        fix_us=tier.service.fix_us,
-        websocket_us=tier.service.websocket_us,
-        marks=tiers.MARKS,
-    )

@@ -8,7 +8,7 @@ import time
 import pytest
 import trustme
 
-from emulator.app import entrances
+from emulator.entrances import entrances
 from emulator.gateways.access import Entrance
 from emulator.link.tiers import load_tiers
 from emulator.settings import PROFILES, Settings
