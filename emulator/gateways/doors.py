@@ -12,6 +12,8 @@ from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING
 
+from emulator.gateways.turns import Turns
+
 if TYPE_CHECKING:
     from emulator.gateways.outflow import Outflow
 
@@ -82,6 +84,8 @@ class Doors:
         """Bytes that are kept for clients who do not read."""
         self.slow: set[Outflow] = set()
         """Whose bytes these are."""
+        self.turns = Turns()
+        """What they have asked for beyond what they may have at once."""
         self._inside: dict[Visit, None] = {}
         self._of: dict[str, int] = {}
         self._refused = 0

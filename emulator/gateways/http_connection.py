@@ -6,12 +6,14 @@ for a head, for a body, and for the pause before the next request.
 
 import asyncio
 import logging
+import time
 from typing import Any, Final, cast
 
 from aiohttp import StreamReader, web
 
 from emulator.gateways.doors import Doors, Visit
 from emulator.gateways.http_requests import END, LARGEST_HEAD, Requests
+from emulator.gateways.turns import SLICE_S
 
 HEAD_S = 20.0
 """How long a client may take to send a request's head, and before the first one."""
@@ -19,6 +21,10 @@ BODY_S = 30.0
 """How long a client may take to send a body; REST answers 408 before."""
 IDLE_S = 400.0
 """How long a connection may be kept without a further request, as at Cloudflare, which is before Kraken."""
+LINGERING_S = 2.0
+"""How long aiohttp reads on, when it has answered before a body was whole."""
+PIECE = 4 << 10
+"""Bytes that are taken in one go: many small chunks, or requests, are more work than one large one."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _EMPTY_LINE: Final = b"\r\n"
 _WRONG = b"\0"
@@ -52,6 +58,10 @@ class HttpConnection(asyncio.Protocol):
         """What came after a request that was taken; None when none was."""
         self._visit: Visit | None = None
         self._unread = False
+        self._left = b""
+        """What is left of a large piece that has come."""
+        self._held = False
+        """Whether aiohttp held the client, too, when that was put off."""
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -72,13 +82,43 @@ class HttpConnection(asyncio.Protocol):
         visit = self._visit
         if visit is None:
             return
+        if self._inner is not None and not self._head and not self._left and self._requests.is_one(data):
+            visit.within(IDLE_S, waits=True)
+            self._inner.data_received(data)
+        elif self._left:
+            self._left += data
+            self._transport.pause_reading()
+        elif len(data) > PIECE:
+            self._left = data
+            self._go_on()
+        else:
+            self._feed(data, visit)
+
+    def _go_on(self) -> None:
+        """Take what has come piece by piece, for a slice of time; the rest waits for another turn."""
+        visit, transport = self._visit, self._transport
+        if visit is None or not self._left or transport.is_closing():
+            return
+        self._held = self._held and not transport.is_reading()
+        if not self._held and not self._unread:
+            transport.resume_reading()  # so that it can be seen whether aiohttp holds it
+        ends_s = time.perf_counter() + SLICE_S
+        while True:
+            piece, self._left = self._left[:PIECE], self._left[PIECE:]
+            self._feed(piece, visit)
+            if not self._left:
+                return
+            if time.perf_counter() >= ends_s:
+                break
+        self._held = not transport.is_reading()
+        transport.pause_reading()
+        self._doors.turns.later(self._go_on)
+
+    def _feed(self, data: bytes, visit: Visit) -> None:
+        """Pass on what is whole of a piece."""
         if self.rest is not None:
             self.rest += data
             self._transport.pause_reading()
-            return
-        if self._inner is not None and not self._head and self._requests.is_one(data):
-            visit.within(IDLE_S, waits=True)
-            self._inner.data_received(data)
             return
         if goes_on := bool(self._head):
             data = self._head + data
@@ -98,7 +138,7 @@ class HttpConnection(asyncio.Protocol):
             self.pass_on(data[begin:] if begin else data)
         if requests.in_body:
             if heads:
-                visit.within(BODY_S)
+                visit.within(BODY_S, waits=True)
         elif not self._head:
             visit.within(IDLE_S, waits=True)
         elif heads > 1 or not goes_on:
@@ -116,7 +156,7 @@ class HttpConnection(asyncio.Protocol):
             return size, size
         end = at + len(head)
         if self.takes(head.lstrip(_EMPTY_LINE)):
-            self.rest = data[end:]
+            self.rest, self._left = data[end:] + self._left, b""
             self.taken(head.lstrip(_EMPTY_LINE))
             return size, size
         self._requests.begin(head)
@@ -225,4 +265,4 @@ def _head_at(data: bytes, at: int, size: int) -> bytes | None:
 _quiet = logging.getLogger(f"{__name__}.http")
 _quiet.addHandler(logging.NullHandler())
 _quiet.propagate = False
-_OPTIONS: dict[str, Any] = {"access_log": None, "logger": _quiet}
+_OPTIONS: dict[str, Any] = {"access_log": None, "logger": _quiet, "lingering_time": LINGERING_S}

@@ -16,7 +16,9 @@ _MOST_DIGITS = 16
 _POST = b"POST "
 _LENGTH, _CODED = b"\r\ncontent-length:", b"\r\ntransfer-encoding:"
 _CHUNKED = re.compile(rb"\r\ntransfer-encoding:[ \t]*chunked[ \t]*\r\n")
-_HEX = frozenset(b"0123456789abcdefABCDEF")
+_SIZE_LINE = re.compile(rb"([0-9a-fA-F]{1,16})(?:;[!-~]*)?\r\n")
+_FIELD_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t -~\x80-\xff]*\r\n")
+_EMPTY_LINE = b"\r\n"
 
 
 class _Part(Enum):
@@ -25,6 +27,8 @@ class _Part(Enum):
     SIZE = auto()
     """The line that says how long a chunk is."""
     CHUNK = auto()
+    BREAK = auto()
+    """The end of line behind a chunk."""
     TRAILER = auto()
     UNKNOWN = auto()
     """Nothing is known any more: the request is wrong, and the connection ends with its answer."""
@@ -35,6 +39,7 @@ _HEAD: Final = _Part.HEAD
 _BODY: Final = _Part.BODY
 _SIZE: Final = _Part.SIZE
 _CHUNK: Final = _Part.CHUNK
+_BREAK: Final = _Part.BREAK
 _TRAILER: Final = _Part.TRAILER
 _UNKNOWN: Final = _Part.UNKNOWN
 
@@ -110,7 +115,7 @@ class Requests:
                 at += taken
                 self._left -= taken
                 if not self._left:
-                    self._part = _HEAD if part is _BODY else _SIZE
+                    self._part = _HEAD if part is _BODY else _BREAK
             else:
                 at = self._skip_line(data, at)
             part = self._part
@@ -127,19 +132,18 @@ class Requests:
             self.give_up()
         if end < 0:
             return len(data)
-        line, self._line = self._line.rstrip(b"\r\n"), b""
-        if self._part is _TRAILER:
-            if not line:
-                self._part = _HEAD
-        elif self._part is _SIZE:
-            self._chunk(line.partition(b";")[0].strip())
+        line, self._line = self._line, b""
+        if self._part is _SIZE:
+            self._chunk(line)
+        elif line == _EMPTY_LINE:
+            self._part = _SIZE if self._part is _BREAK else _HEAD
+        elif self._part is _BREAK or not _FIELD_LINE.fullmatch(line):
+            self.give_up()
         return end + 1
 
-    def _chunk(self, digits: bytes) -> None:
-        if not digits or len(digits) > _MOST_DIGITS or not _HEX.issuperset(digits):
+    def _chunk(self, line: bytes) -> None:
+        size = _SIZE_LINE.fullmatch(line)
+        if size is None:
             self.give_up()
-        elif self._set_left(int(digits, 16)):
-            self._left += 2  # the end of its last line
-            self._part = _CHUNK
         else:
-            self._part = _TRAILER
+            self._part = _CHUNK if self._set_left(int(size[1], 16)) else _TRAILER

@@ -7,6 +7,7 @@ the other road, through ``_other_frame``.
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Protocol
@@ -37,6 +38,7 @@ from emulator.gateways.framing import (
     text_frame,
 )
 from emulator.gateways.outflow import Outflow
+from emulator.gateways.turns import SLICE_S
 
 try:
     from websockets.speedups import apply_mask
@@ -51,8 +53,6 @@ IDLE_S = 60.0
 """A connection without subscriptions is closed after this long without a whole message, ping or pong."""
 MOST_IGNORED = 1 << 20
 """Bytes that a client may still send after the end of its session; more are not read."""
-FRAMES_AT_ONCE = 64
-"""Frames of one connection that are answered before others get a turn."""
 FLUSH_CHUNK = 16
 """Connections written to before the loop gets a turn."""
 
@@ -184,28 +184,32 @@ class Connection(asyncio.Protocol):
             self._transport.pause_reading()
 
     def _frames(self, data: bytes) -> None:
-        position, size = 0, len(data)
-        for _ in range(FRAMES_AT_ONCE):
+        position, size, ends_s = 0, len(data), 0.0
+        while True:
             payload, end = frame_bounds(data, position, size)
             if end > size:
                 self._keep(data, position, payload, end)
                 break
+            if end < size and not ends_s:
+                ends_s = time.perf_counter() + SLICE_S
             self._frame(data, position, payload, end)
             position = end
             if position == size or not self._reading:  # the first, after nearly every message
                 break
-        else:  # more frames may be there: go on in the next turn
-            self._transport.pause_reading()
-            asyncio.get_running_loop().call_soon(self._go_on)
-            self._buffer += data[position:]
-            self._needed = 0
+            if time.perf_counter() >= ends_s or self._transport.is_closing():
+                self._transport.pause_reading()
+                self._server.doors.turns.later(self._go_on)
+                self._buffer += data[position:]
+                self._needed = 0
+                break
         if self._posted and not self._waiting:  # pongs
             self._write_posted()
 
     def _go_on(self) -> None:
-        """Answer what was left over for this turn of the loop."""
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+        """Answer what was left over for another turn."""
+        if self._transport.is_closing():
+            return
+        self._transport.resume_reading()
         if self._reading:
             self.data_received(b"")
 
@@ -405,13 +409,13 @@ class Connection(asyncio.Protocol):
             self._heartbeat = loop.call_later(FIRST_HEARTBEAT_S, self._beat, loop)
 
     def later(self, callback: Callable[[], None]) -> None:
-        """Call back in the next turn of the loop, while the connection is open."""
+        """Call back when all that waits has had its turn, while the connection is open."""
 
         def call() -> None:
             if self._open:
                 callback()
 
-        asyncio.get_running_loop().call_soon(call)
+        self._server.doors.turns.later(call)
 
     def close(self, code: int, reason: str = "") -> None:
         """Close the connection as the protocol says: the client's Close is waited for."""

@@ -74,9 +74,12 @@ class Direct(FixClient):
         for message in self._incoming.feed(data):
             if self.closed:
                 return
-            if self.session is not None:
-                self.session.receive(message)
-                ended = self.session.ended
+            session = self.session
+            if session is not None:
+                session.receive(message)
+                while session.unfinished is not None:
+                    session.go_on()
+                ended = session.ended
             else:
                 gateway = self._inside.gateway
                 self.session = gateway.log_on(self.service, message, self.outlet, OPEN, ADDRESS)

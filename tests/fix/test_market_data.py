@@ -2,6 +2,7 @@
 
 import pytest
 
+from emulator.gateways.fix.session import Session
 from tests.fix.inside import Direct, FixVenue
 from tests.fix.reading import HEAD, SECOND, only, rows, tags
 
@@ -222,4 +223,12 @@ def test_feeds_that_nobody_listens_to_are_dropped(inside: FixVenue, reader: Dire
     reader.subscribed("ETH/USD", request="b")
     reader.unsubscribed()
     reader.close()
+    assert inside.gateway.publisher._pairs == {}
+
+
+def test_a_client_that_leaves_amid_a_long_answer_leaves_nothing(
+    inside: FixVenue, reader: Direct, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Session, "go_on", lambda _: reader.close())
+    reader.subscribe("BTC/USD", "ETH/USD", "DOT/USD")
     assert inside.gateway.publisher._pairs == {}

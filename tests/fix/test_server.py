@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from emulator.gateways import doors, outflow, tls
+from emulator.gateways import doors, outflow, tls, turns
 from emulator.gateways.fix import server, wire
 from tests.fix.messages import new_id
 from tests.fix.served import Served, serving
@@ -155,6 +155,36 @@ def test_messages_of_one_read_are_all_answered_in_their_order(served):
     assert [report[11] for report in reports] == [cl_ord_id for cl_ord_id in ids for _ in range(3)]
     assert [report[150] for report in reports] == ["A", "0", "4"] * len(ids)
     assert [int(report[34]) for report in reports] == list(range(2, 2 + len(reports)))
+
+
+def test_a_long_answer_is_whole_before_what_follows_is_heard(served, monkeypatch):
+    for module in (server, turns):
+        monkeypatch.setattr(module, "SLICE_S", 0)
+    client, other = served.client("ALICE", "spot_md"), served.client("BOB", "spot_md")
+    client.logon()
+    other.logon()
+    symbols = ["BTC/USD", "ETH/USD", "DOT/USD", "SOL/USD", "XRP/USD"]
+    asked = [
+        (146, 5),
+        *((55, symbol) for symbol in symbols),
+        (263, "1"),
+        (264, 10),
+        (267, 2),
+        (269, 0),
+        (269, 1),
+    ]
+    ids = [f"r{n}" for n in range(30)]
+    client.raw(
+        b"".join(
+            client.message("V", (262, name), *asked)
+            + client.message("V", (262, name), (263, "2"), *asked[7:])
+            for name in ids
+        )
+    )
+    assert other.sync() == []
+    snapshots = [client.read() for _ in range(len(symbols) * len(ids))]
+    assert [(w[262], w[55]) for w in snapshots] == [(name, symbol) for name in ids for symbol in symbols]
+    assert client.sync() == []
 
 
 def order(cl_ord_id: str, tif: int = 3) -> list[tuple[int, object]]:

@@ -99,6 +99,16 @@ CONVERSATIONS = {
     + masked(b"\x90", CONTINUATION),
     "wrong chunks": chunked_body(b"zz\r\nno chunks") + GET_TIME,
     "wrong chunks behind right ones": chunked_body(b"5\r\nnonce\r\n-1\r\n") + GET_TIME,
+    **{
+        f"a chunk with {what}": chunked_body(body) + GET_TIME
+        for what, body in {
+            "a blank behind its size": b"5 \r\nnonce\r\n0\r\n\r\n",
+            "a blank before its size": b" 5\r\nnonce\r\n0\r\n\r\n",
+            "no end of line": b"5\r\nnonceXX0\r\n\r\n",
+            "a zero byte in its extension": b"5;\0\r\nnonce\r\n0\r\n\r\n",
+            "a bad trailer behind it": b"5\r\nnonce\r\n0\r\nno colon\r\n\r\n",
+        }.items()
+    },
     "garbage behind a request": GET_TIME + b"\x00\x01",
     "a wrong length": GET_TIME + with_body(b"").replace(b": 0", b": 0x0") + GET_TIME,
     "a length twice": GET_TIME
@@ -196,6 +206,7 @@ def test_what_the_uncut_ones_are_answered():
         "a fragment that is no UTF-8": [101],
         "wrong chunks": [200],
         "wrong chunks behind right ones": [200],
+        **{name: [200] for name in WORDS if name.startswith("a chunk with")},
         "garbage behind a request": [200, 400],
         "a wrong length": [200, 400],
         "a length twice": [200, 400],

@@ -52,7 +52,7 @@ def market_data(session: "Session", f: Fields, message: str) -> None:
     except _RefusedError as refusal:
         session.post("Y", f"58={refusal}\x01262={f['262']}\x01281={refusal.reason}\x01")
         return
-    session.gateway.publisher.subscribe(session, wanted)
+    session.begin(session.gateway.publisher.subscribe(session, wanted))
 
 
 def _wanted(session: "Session", f: Fields, pairs: Sequence[tuple[str, str]]) -> Subscription:

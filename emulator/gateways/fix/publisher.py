@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -54,10 +55,12 @@ class Publisher:
 
     # -- who listens ------------------------------------------------------------------------------
 
-    def subscribe(self, session: "Session", wanted: Subscription) -> None:
-        """Begin a subscription: a snapshot for each pair's book, then updates."""
+    def subscribe(self, session: "Session", wanted: Subscription) -> Iterator[None]:
+        """Begin a subscription: a snapshot for each pair's book, then updates; one pair after the other."""
         session.subscriptions[wanted.request_id] = wanted
-        for pair in wanted.pairs:
+        for place, pair in enumerate(wanted.pairs):
+            if place:
+                yield
             for kind in wanted.kinds:
                 feed = self._feed(pair, kind, wanted.depth)
                 if feed.source is not None:
@@ -68,17 +71,20 @@ class Publisher:
         """End a subscription; a feed that nobody listens to is dropped."""
         ended = session.subscriptions.pop(request_id)
         for pair in ended.pairs:
-            of_pair = self._pairs[pair]
+            of_pair = self._pairs.get(pair, {})
             for kind in ended.kinds:
                 key = kind, 0 if kind == TRADES else ended.depth
-                of_pair[key].subscribers.pop((session, request_id), None)
-                if not of_pair[key].subscribers:
-                    del of_pair[key]
+                feed = of_pair.get(key)  # there is none when the connection has ended before its turn
+                if feed is not None:
+                    feed.subscribers.pop((session, request_id), None)
+                    if not feed.subscribers:
+                        del of_pair[key]
             if not of_pair:
-                del self._pairs[pair]
+                self._pairs.pop(pair, None)
 
     def leave_all(self, session: "Session") -> None:
         """End everything that a session has asked for."""
+        session.unfinished = None
         for request_id in list(session.subscriptions):
             self.unsubscribe(session, request_id)
         session.requests.clear()

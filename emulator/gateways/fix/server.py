@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import time
+from collections import deque
 from collections.abc import Callable
 from math import inf
 from typing import cast
@@ -16,12 +18,11 @@ from emulator.gateways.handover import hand_over
 from emulator.gateways.outflow import Outflow
 from emulator.gateways.tap import Tap, tapped
 from emulator.gateways.tls import ContextSource, over_tls
+from emulator.gateways.turns import SLICE_S
 
 LOGON_TIMEOUT_S = 10
 """How long a client may take to log on; before that, to say its first word, and for TLS."""
 MOST_CONNECTIONS = 1_024
-MESSAGES_AT_ONCE = 64
-"""Messages of one connection that are answered before others get a turn."""
 TICK_S = 1.0
 _TLS_HANDSHAKE = 0x16
 _ALERT_PROTOCOL_VERSION = b"\x15\x03\x03\x00\x02\x02\x46"
@@ -126,7 +127,10 @@ class Connection(asyncio.Protocol):
         self._entrance = entrance
         self._framer = wire.Framer()
         self._session: Session | None = None
-        self._left: list[bytes] = []
+        self._left: deque[bytes] = deque()
+        """Messages that are not answered yet."""
+        self._waits = False
+        """Whether the rest is for another turn."""
         self._closing = False
         self._visit: Visit | None = None
         self._transport: asyncio.Transport
@@ -161,39 +165,52 @@ class Connection(asyncio.Protocol):
             _log.warning("FIX connection cut off: a message of more than %d bytes", wire.LARGEST_MESSAGE)
             self._transport.abort()
             return
-        if self._left:
-            self._left += messages
-        elif messages:
-            self._answer(messages)
+        self._left += messages
+        if not self._waits:
+            self._answer()
 
-    def _answer(self, messages: list[bytes]) -> None:
-        """Answer messages; those beyond what one turn of the loop may take wait for the next one."""
-        messages, self._left = messages[:MESSAGES_AT_ONCE], messages[MESSAGES_AT_ONCE:]
-        count = len(messages)
-        for place, message in enumerate(messages, 1):
+    def _answer(self) -> None:
+        """Answer messages; what goes beyond a slice of time waits for another turn."""
+        left, ends_s = self._left, 0.0
+        while True:
             session = self._session
-            if session is None:
-                session = self._log_on(message)
-                if session is None:
-                    self.close()
-                    return
-                continue
-            session.more = place < count
-            session.receive(message)
-            if self._closing or session.ended:
+            if session is not None and session.unfinished is not None:
+                session.go_on()
+            elif left and not self._take(left.popleft(), session):
                 self.close()
                 return
-        if self._left:
-            self._transport.pause_reading()
-            asyncio.get_running_loop().call_soon(self._go_on)
+            if not left and (session is None or session.unfinished is None):
+                return
+            now_s = time.perf_counter()
+            if not ends_s:
+                ends_s = now_s + SLICE_S
+            elif now_s >= ends_s:
+                self._wait(session)
+                return
+
+    def _take(self, message: bytes, session: Session | None) -> bool:
+        """Answer one message; tell whether the connection goes on."""
+        if session is None:
+            return self._log_on(message) is not None
+        session.more = bool(self._left)
+        session.receive(message)
+        return not (self._closing or session.ended)
+
+    def _wait(self, session: Session | None) -> None:
+        """Leave the rest for another turn."""
+        if session is not None:
+            session.flush()
+        self._waits = True
+        self._transport.pause_reading()
+        self._server.doors.turns.later(self._go_on)
 
     def _go_on(self) -> None:
-        """Answer what was left over for this turn of the loop."""
+        """Answer what was left over for another turn."""
         if self._closing or self._transport.is_closing():
             return
+        self._waits = False
         self._transport.resume_reading()
-        left, self._left = self._left, []
-        self._answer(left)
+        self._answer()
 
     def _log_on(self, message: bytes) -> Session | None:
         peer = self._transport.get_extra_info("peername")

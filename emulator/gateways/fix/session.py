@@ -7,7 +7,7 @@ numbered and kept, and sent again when they are asked for.
 import logging
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
@@ -70,6 +70,8 @@ class Session:
         self.orders: dict[str, LiveOrder] = {}
         """Open orders by their last ClOrdID."""
         self.subscriptions: dict[str, Subscription] = {}
+        self.unfinished: Iterator[None] | None = None
+        """What is left of a long answer; until then nothing further is heard."""
         """Market data by MDReqID."""
         self.requests: dict[str, str] = {}
         """Standing requests for lists and states, by id: what they are for (a pair, or nothing for all)."""
@@ -272,6 +274,17 @@ class Session:
             self.refuse(fields, refusal.reason, str(refusal))
         except VenueError as refusal:
             self.refuse(fields, refusals.business_reason(str(refusal)), str(refusal))
+
+    def begin(self, answer: Iterator[None]) -> None:
+        """Give the first piece of a long answer; the connection asks for the others when it is its turn."""
+        if next(answer, self) is None:
+            self.unfinished = answer
+
+    def go_on(self) -> None:
+        """Give the next piece of an unfinished answer."""
+        if self.unfinished is not None and next(self.unfinished, self) is self:
+            self.unfinished = None
+        self.flush()
 
     def refuse(self, fields: Mapping[str, str], reason: int, text: str) -> None:
         """Send a BusinessMessageReject; 45 is 0, as in every sample of Kraken's."""
