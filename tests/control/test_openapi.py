@@ -32,6 +32,11 @@ def test_the_description_is_openapi():
     validate(description.DOCUMENT)
 
 
+def test_its_server_is_the_one_that_was_asked():
+    """Whatever the port is: a relative address is resolved against where the description was found."""
+    assert description.DOCUMENT["servers"] == [{"url": "/"}]
+
+
 def test_every_route_and_method_is_described_and_no_other():
     assert description.operations() == SERVED
 
