@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from emulator.engine.instruments import Catalogue, Instrument
+from emulator.reading import WrongValue, read
 
 DAY_S = 86_400
 
@@ -118,18 +119,18 @@ def _assets(file: _File, catalogue: Catalogue, where: str) -> dict[str, AssetMar
     for name, row in file.assets.items():
         if name not in by_name:
             raise MarketProfileError(f"{where}assets.{name}: no such asset")
-        assets[by_name[name]] = _convert(row, AssetMarket, f"{where}assets.{name}.")
+        assets[by_name[name]] = _convert(row, AssetMarket, where, f"assets.{name}")
     return assets
 
 
 def _pairs(file: _File, catalogue: Catalogue, where: str) -> dict[str, PairFlow]:
     by_symbol = {pair.symbol: pair.id for pair in catalogue.pairs.values()}
-    default = _convert(file.defaults, PairFlow, f"{where}defaults.")
+    default = _convert(file.defaults, PairFlow, where, "defaults")
     pairs = dict.fromkeys(catalogue.pairs, default)
     for symbol, row in file.pairs.items():
         if symbol not in by_symbol:
             raise MarketProfileError(f"{where}pairs.{symbol}: no such pair")
-        pairs[by_symbol[symbol]] = _convert({**file.defaults, **row}, PairFlow, f"{where}pairs.{symbol}.")
+        pairs[by_symbol[symbol]] = _convert({**file.defaults, **row}, PairFlow, where, f"pairs.{symbol}")
     return pairs
 
 
@@ -145,12 +146,9 @@ def _check_room(pair: Instrument, profile: MarketProfile, where: str) -> None:
         )
 
 
-def _convert(raw: object, type_: type[_T], where: str) -> _T:
-    """Convert one table, naming the field in the error; ``where`` ends with what comes before it."""
+def _convert(raw: object, type_: type[_T], where: str, at: str = "") -> _T:
+    """Convert one table, which is ``at`` a place of the file that ``where`` names."""
     try:
-        return msgspec.convert(raw, type_)
-    except msgspec.ValidationError as error:
-        what, _, field = str(error).partition(" - at `$")
-        field = field.rstrip("`").lstrip(".")
-        place = f"{where}{field}" if field else where.rstrip(". :")
-        raise MarketProfileError(f"{place}: {what.replace('`', '')}") from error
+        return read(raw, type_, at)
+    except WrongValue as error:
+        raise MarketProfileError(f"{where}{error}") from None
