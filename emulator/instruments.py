@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from errno import ENOENT
 from pathlib import Path
@@ -91,6 +91,8 @@ class Instruments(msgspec.Struct, frozen=True):
     """By asset id, of those that the profile gives a price."""
     own: frozenset[str] = frozenset()
     """Pairs of the profile: without a price nobody but clients trades in them."""
+    rows: dict[str, str] = {}
+    """Where the profile says what a pair is like, by pair id: its file and row."""
 
 
 def kraken() -> Catalogue:
@@ -132,7 +134,17 @@ class _Reader:
             Catalogue.from_json(msgspec.json.encode(self._data)),
             {id_: price for id_, price in prices.items() if price is not None},
             frozenset(file.pairs) - self._kraken,
+            dict(self._rows(file, {id_ for id_, price in prices.items() if price is not None})),
         )
+
+    def _rows(self, file: _File, priced: set[str]) -> Iterator[tuple[str, str]]:
+        """Give the pairs that the file has a say in, each with the row that has it."""
+        for id_, row in self._data["pairs"].items():
+            assets = [side for side in (row["base"], row["quote"]) if side in priced]
+            if id_ in file.pairs:
+                yield id_, f"{self._path}: pairs.{id_}"
+            elif assets:
+                yield id_, f"{self._path}: assets.{assets[0]}.price_usd"
 
     def _asset(self, id_: str, row: dict[str, Any]) -> tuple[str, AssetMarket | None]:
         """Take an asset in; return what the market is to know of it."""
@@ -174,6 +186,9 @@ class _Reader:
         for side in ("base", "quote"):
             if side in own:
                 own[side] = self._asset_id(f"{where}.{side}", own[side])
+            if before and own[side] != before[side]:
+                assets = f"{before['symbol']} stays what it is; a pair of other assets has an ID of its own"
+                raise SettingsError(f"{self._path}: {WrongValue.of(f'{where}.{side}', row[side], assets)}")
         if not before and {"base", "quote"} <= own.keys():
             base, quote = (self._data["assets"][own[side]] for side in ("base", "quote"))
             own = {

@@ -86,11 +86,12 @@ def load(
     catalogue: Catalogue,
     prices: Mapping[str, AssetMarket] = MappingProxyType({}),
     may_be_quiet: Set[str] = frozenset(),
+    rows: Mapping[str, str] = MappingProxyType({}),
 ) -> MarketProfile:
     """Read a profile for the assets and pairs of ``catalogue``; raises ``MarketProfileError``.
 
     Assets in ``prices`` have that one.  Of pairs that ``may_be_quiet`` those without prices are left out:
-    nobody but clients trades in them.
+    nobody but clients trades in them.  Pairs in ``rows`` are as another file says, in the row that is told.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -109,7 +110,7 @@ def load(
             raise MarketProfileError(f"{path}: assets.{missing[0]}: missing, needed by {pair.symbol}")
     profile = MarketProfile(assets=assets, pairs={pair.id: flows[pair.id] for pair in loud})
     for pair in loud:
-        _check_room(pair, profile, f"{path}: ")
+        _check_room(pair, profile, rows.get(pair.id, f"{path}: pairs.{pair.symbol}.levels"))
     return profile
 
 
@@ -141,7 +142,7 @@ def _check_room(pair: Instrument, profile: MarketProfile, where: str) -> None:
     flow = profile.pairs[pair.id]
     if flow.levels * max(ticks * flow.step_bps / 1e4, 1.0) * 4 > ticks:
         raise MarketProfileError(
-            f"{where}pairs.{pair.symbol}.levels: {flow.levels} do not fit below a price of {int(ticks)} ticks"
+            f"{where}: {flow.levels} levels of {pair.symbol} do not fit below a price of {int(ticks)} ticks"
             "; a smaller tick_size or a higher price_usd leaves room"
         )
 

@@ -118,7 +118,7 @@ def test_a_file_that_cannot_be_used_ends_the_start_with_one_line(tmp_path):
     for name, said in (
         (
             str(path),
-            "pairs.ACME/USD.levels: 125 do not fit below a price of 12 ticks; a smaller tick_size or",
+            "own.toml: pairs.ACMEUSD: 125 levels of ACME/USD do not fit below a price of 12 ticks; a smaller",
         ),
         (str(tmp_path / "none.toml"), f"{tmp_path / 'none.toml'}: No such file or directory"),
         ("mine", "unknown instruments profile 'mine'; there are: kraken; or a path that ends in .toml"),
@@ -163,7 +163,9 @@ def test_what_the_page_says_of_mistakes_is_said(tmp_path):
         ('"0.5"', '"1"\nlot_decimals = 9', "pairs.ACMEUSD.lot_decimals: at most the decimals of ACME, 8"),
         ('"0.5"', '"1"\nsymbol = "ACMEUSD"', "pairs.ACMEUSD.symbol: one / is meant"),
         ('"0.5"', '"1"\naltname = "XBTUSD"', "pairs.ACMEUSD: XBTUSD is a name of XXBTZUSD already"),
-        ('"0.5"', '"1"\nfoo = 1', "pairs.ACMEUSD: unknown field 'foo'; there are: base, quote, "),
+        ('"0.5"', '"1"\nfoo = 1', "pairs.ACMEUSD: unknown field 'foo'; there are: base"),
+        ("[pairs.XXBTZUSD]", '[pairs.XXBTZUSD]\nbase = "ETH"', "pairs.XXBTZUSD.base = 'ETH': BTC/USD stays"),
+        ("[pairs.XXBTZUSD]", '[pairs.XXBTZUSD]\nquote = "EUR"', "pairs.XXBTZUSD.quote = 'EUR': BTC/USD"),
         ("[pairs.ACMEUSD]", '[pairs."ACME/USD"]', "pairs.ACME/USD: capitals and digits"),
         ("[assets", '[fee_schedules.x]\ntaker = []\nmaker = []\n[assets', "fee_schedules.x.taker: rows of"),
         ("[assets", '[fee_schedules.x]\ntaker = [[0, "1"]]\n[assets', "fee_schedules.x.maker: missing"),

@@ -79,7 +79,7 @@ def test_missing_file_is_an_error_in_one_line(tmp_path: Path, catalogue: Catalog
         (
             "spread_bps = 0.1\nstep_bps = 0.3",
             "levels = 900\nstep_bps = 9",
-            "pairs.BTC/USD.levels: 900 do not fit below",
+            "pairs.BTC/USD.levels: 900 levels of BTC/USD do not fit below",
         ),
         ("[assets]", "[asset]", "unknown field 'asset', did you mean 'assets'?"),
     ],
