@@ -132,7 +132,8 @@ class VenueControl:
         asset = self._venue.names.asset(name)
         if asset is None:
             assets = self._venue.engine.catalogue.assets.values()
-            raise VenueError(unknown("asset", name, (each.altname for each in assets)))
+            spellings = {each.altname: each.name for each in assets}
+            raise VenueError(unknown("asset", name, (each.name for each in assets), spellings))
         return asset
 
     def pair(self, name: str) -> Instrument:
@@ -140,7 +141,8 @@ class VenueControl:
         pair = self._venue.names.pair(name)
         if pair is None:
             pairs = self._venue.engine.catalogue.pairs.values()
-            raise VenueError(unknown("pair", name, (each.wsname for each in pairs)))
+            spellings = {also: each.symbol for each in pairs for also in (each.altname, each.wsname)}
+            raise VenueError(unknown("pair", name, (each.symbol for each in pairs), spellings))
         return pair
 
     def _show_pair(self, pair: Instrument) -> Any:
