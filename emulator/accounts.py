@@ -8,10 +8,14 @@ from emulator.engine.commands import Deposit
 from emulator.engine.instruments import Catalogue, scaled
 from emulator.gateways.keys import PERMISSIONS, TOTP, ApiKey, demo_credentials, totp
 from emulator.gateways.offers import Offers
+from emulator.reading import WrongValue
 from emulator.settings import AccountProfile, KeyProfile, SettingsError
+from emulator.words import unknown
 
 MARKET = "market"
 """The synthetic market's own account."""
+_OWN = "default"
+"""The name of an account's first key."""
 
 
 def account(row: AccountProfile) -> Account:
@@ -31,7 +35,7 @@ def account(row: AccountProfile) -> Account:
 def keys(seed: int, row: AccountProfile, now_ns: int) -> Iterator[ApiKey]:
     """Return the account's keys: its own, and those that the profile names besides; raises SettingsError."""
     own = KeyProfile(
-        name="default",
+        name=_OWN,
         permissions=row.permissions,
         nonce_window=row.nonce_window,
         otp=row.otp,
@@ -43,9 +47,9 @@ def keys(seed: int, row: AccountProfile, now_ns: int) -> Iterator[ApiKey]:
 
 
 def _key(credentials: tuple[str, str], row: AccountProfile, key: KeyProfile, now_ns: int) -> ApiKey:
-    unknown = set(key.permissions or ()) - PERMISSIONS
-    if unknown:
-        raise SettingsError(f"account {row.name}: unknown permission {min(unknown)!r}")
+    if strange := set(key.permissions or ()) - PERMISSIONS:
+        where = f"accounts[{row.name}]{'' if key.name == _OWN else f'.keys[{key.name}]'}.permissions"
+        raise SettingsError(f"{where}: {unknown('permission', min(strange), sorted(PERMISSIONS))}")
     try:
         allowed_from = tuple(ipaddress.ip_network(text) for text in key.allowed_from)
         if key.otp is not None and key.otp.startswith(TOTP):
@@ -73,7 +77,8 @@ def deposits(row: AccountProfile, catalogue: Catalogue, offers: Offers, seed: in
     for name, amount in (row.balances or {}).items():
         asset = catalogue.assets.get(name)
         if asset is None:
-            raise SettingsError(f"account {row.name}: unknown asset {name!r}")
+            where = f"accounts[{row.name}].balances"
+            raise SettingsError(f"{where}: {unknown('asset', name, sorted(catalogue.assets))}")
         units = _amount(row, name, amount, asset.decimals)
         method = next(iter(offers.of(asset)), None)
         if method is None:
@@ -89,5 +94,6 @@ def _amount(row: AccountProfile, asset: str, amount: str, decimals: int) -> int:
     except (ValueError, ArithmeticError):
         value = -1
     if value < 0:
-        raise SettingsError(f"account {row.name}: bad balance {amount!r} of {asset}")
+        where, most = f"accounts[{row.name}].balances.{asset}", f"at most {decimals} decimals"
+        raise SettingsError(str(WrongValue.of(where, amount, f"an amount from 0 with {most} is meant")))
     return value

@@ -356,8 +356,8 @@ class App:
         now_ns = clock.now_ns()
         profile = past = None
         if settings.market == "synthetic":
-            path = settings_.profile("market", settings.market_profile)
-            profile = load_market(path, self.catalogue, self.instruments.prices, self.instruments.own)
+            path, own = settings_.profile("market", settings.market_profile), self.instruments
+            profile = load_market(path, self.catalogue, own.prices, own.own, own.rows)
             pairs = self.catalogue.pairs.items()
             self.quiet = tuple(pair.symbol for name, pair in pairs if name not in profile.pairs)
             past = SyntheticPast(self.catalogue, profile, settings.seed, now_ns)

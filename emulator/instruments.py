@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from errno import ENOENT
 from pathlib import Path
@@ -18,6 +18,7 @@ import msgspec
 
 from emulator.engine.instruments import Catalogue, scaled
 from emulator.market.profile import AssetMarket
+from emulator.reading import WrongValue, read
 from emulator.settings import PROFILES, Settings, SettingsError, read_toml
 from emulator.words import unknown
 
@@ -28,10 +29,13 @@ ASSET_STATES = ("enabled", "deposit_only", "withdrawal_only", "funding_temporari
 _VOLATILITY = 0.04
 """Of an asset that has a price and says no more."""
 _ID = re.compile(r"[A-Z0-9][A-Z0-9.]{1,15}")
-_FIELD = re.compile(r"`([^`]*)`")
 _Decimals = Annotated[int, msgspec.Meta(ge=0, le=12)]
-_Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.]{2,16}$")]
-_PairName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9./]{3,33}$")]
+_NAME, _PAIR_NAME = (
+    "text of 2 to 16 letters, digits and dots",
+    "text of 3 to 33 letters, digits, dots and slashes",
+)
+_Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9.]{2,16}$", description=_NAME)]
+_PairName = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9./]{3,33}$", description=_PAIR_NAME)]
 _Leverage = tuple[Annotated[int, msgspec.Meta(ge=2, le=100)], ...]
 _Limit = Annotated[int, msgspec.Meta(ge=1)]
 _T = TypeVar("_T")
@@ -87,6 +91,8 @@ class Instruments(msgspec.Struct, frozen=True):
     """By asset id, of those that the profile gives a price."""
     own: frozenset[str] = frozenset()
     """Pairs of the profile: without a price nobody but clients trades in them."""
+    rows: dict[str, str] = {}
+    """Where the profile says what a pair is like, by pair id: its file and row."""
 
 
 def kraken() -> Catalogue:
@@ -128,7 +134,17 @@ class _Reader:
             Catalogue.from_json(msgspec.json.encode(self._data)),
             {id_: price for id_, price in prices.items() if price is not None},
             frozenset(file.pairs) - self._kraken,
+            dict(self._rows(file, {id_ for id_, price in prices.items() if price is not None})),
         )
+
+    def _rows(self, file: _File, priced: set[str]) -> Iterator[tuple[str, str]]:
+        """Give the pairs that the file has a say in, each with the row that has it."""
+        for id_, row in self._data["pairs"].items():
+            assets = [side for side in (row["base"], row["quote"]) if side in priced]
+            if id_ in file.pairs:
+                yield id_, f"{self._path}: pairs.{id_}"
+            elif assets:
+                yield id_, f"{self._path}: assets.{assets[0]}.price_usd"
 
     def _asset(self, id_: str, row: dict[str, Any]) -> tuple[str, AssetMarket | None]:
         """Take an asset in; return what the market is to know of it."""
@@ -170,6 +186,9 @@ class _Reader:
         for side in ("base", "quote"):
             if side in own:
                 own[side] = self._asset_id(f"{where}.{side}", own[side])
+            if before and own[side] != before[side]:
+                assets = f"{before['symbol']} stays what it is; a pair of other assets has an ID of its own"
+                raise SettingsError(f"{self._path}: {WrongValue.of(f'{where}.{side}', row[side], assets)}")
         if not before and {"base", "quote"} <= own.keys():
             base, quote = (self._data["assets"][own[side]] for side in ("base", "quote"))
             own = {
@@ -251,19 +270,13 @@ class _Reader:
                     raise self._error(f"{table}.{id_}", f"{name} is a name of {other} already")
 
     def _one_of(self, where: str, value: object, known: Iterable[str]) -> SettingsError:
-        return self._error(where, f"unknown {value!r}; there are: {', '.join(sorted(known))}")
+        return self._error(where, unknown("value", str(value), sorted(known)))
 
     def _error(self, where: str, what: str) -> SettingsError:
         return SettingsError(f"{self._path}: {where}: {what}")
 
     def _convert(self, row: Mapping[str, Any], kind: type[_T], where: str) -> _T:
         try:
-            return msgspec.convert(row, kind)
-        except msgspec.ValidationError as error:
-            what, _, at = str(error).partition(" - at `$")
-            named = _FIELD.search(what) if "field" in what else None
-            field = at.rstrip("`").lstrip(".") or (named[1] if named else "")
-            place = ".".join(filter(None, (where, field)))
-            known = ", ".join(kind.__struct_fields__)  # type: ignore[attr-defined]
-            more = f"; there are: {known}" if "unknown field" in what else ""
-            raise self._error(place or "file", what.replace("`", "") + more) from None
+            return read(row, kind, where)
+        except WrongValue as error:
+            raise SettingsError(f"{self._path}: {error}") from None

@@ -13,6 +13,7 @@ import msgspec
 
 from emulator.engine.accounts import AccountState
 from emulator.engine.limits import AccountTier
+from emulator.reading import WrongValue, meant, read
 from emulator.words import nearest, unknown
 
 _PACKED = Path(__file__).parent / "profiles"
@@ -25,9 +26,10 @@ ENVIRONMENT = "KRAKEN_EMULATOR_"
 TIER_IN_HOST = "{tier}"
 """Stands in ``host`` for the name of each tier, and for ``tier-path`` of a tier's further paths."""
 
-Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535, description="a port from 0 to 65535")]
 _HOST = re.compile(r"(\*\.)?[^\W_]([\w-]{0,61}[^\W_])?(\.[^\W_]([\w-]{0,61}[^\W_])?)*")
-CompId = Annotated[str, msgspec.Meta(pattern=r"^[\x21-\x3c\x3e-\x7e]{1,32}$")]
+_COMP_ID = "text of 1 to 32 visible ASCII characters without ="
+CompId = Annotated[str, msgspec.Meta(pattern=r"^[\x21-\x3c\x3e-\x7e]{1,32}$", description=_COMP_ID)]
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
@@ -263,12 +265,12 @@ def _value(name: str, value: Any, spelled: str) -> Any:
     if name in _LISTS and isinstance(value, str):
         value = value.replace(",", " ").split()
     try:
-        read = msgspec.convert(value, _TYPES[name], strict=False)
-    except msgspec.ValidationError:
+        found = read(value, _TYPES[name], strict=False)
+    except WrongValue:
         raise SettingsError(f"{spelled}: {_meant(name)}") from None
-    if name in CHOICES and read not in CHOICES[name]:
+    if name in CHOICES and found not in CHOICES[name]:
         raise SettingsError(f"{spelled}: {_meant(name)}")
-    return read
+    return found
 
 
 def _meant(name: str) -> str:
@@ -276,8 +278,7 @@ def _meant(name: str) -> str:
         return f"one of {', '.join(CHOICES[name])} is meant"
     if name in _LISTS:
         return _LISTS[name]
-    kinds = {bool: "true or false is meant", int: "a whole number is meant", str: "text is meant"}
-    return kinds.get(_TYPES[name], "a port from 0 to 65535 is meant")
+    return f"{meant(_TYPES[name])} is meant"
 
 
 def _is_host(text: str) -> bool:
@@ -394,18 +395,18 @@ def load_accounts(settings: Settings) -> tuple[AccountProfile, ...]:
     """Return the accounts, starting balances filled in; raises SettingsError."""
     path = profile("accounts", settings.accounts)
     try:
-        read = msgspec.convert(read_toml(path), AccountsProfile)
-    except msgspec.ValidationError as error:
+        found = read(read_toml(path), AccountsProfile)
+    except WrongValue as error:
         raise SettingsError(f"{path}: {error}") from None
-    names = [account.name for account in read.accounts]
+    names = [account.name for account in found.accounts]
     if not names or len(set(names)) < len(names):
         raise SettingsError(f"{path}: account names must be unique, and there must be one at least")
-    comp_ids = [comp_id for account in read.accounts for comp_id in account.comp_ids]
+    comp_ids = [comp_id for account in found.accounts for comp_id in account.comp_ids]
     if len(set(comp_ids)) < len(comp_ids):
         raise SettingsError(f"{path}: SenderCompIDs must be unique")
     return tuple(
         account
         if account.balances is not None
-        else msgspec.structs.replace(account, balances=read.defaults.balances)
-        for account in read.accounts
+        else msgspec.structs.replace(account, balances=found.defaults.balances)
+        for account in found.accounts
     )

@@ -1,6 +1,7 @@
 """Words about names that are not known: what was said, what is like it, what there is."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 MOST_LISTED = 40
 """More names than this are not listed, only counted: an error is one line."""
@@ -17,10 +18,16 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return names[found[0]] if found else None
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> str:
-    """Return one line that refuses a name: ``unknown tier 'tokio', did you mean 'tokyo'? There are: …``."""
+def unknown(
+    what: str, name: str, known: Iterable[str], spellings: Mapping[str, str] = MappingProxyType({})
+) -> str:
+    """Return one line that refuses a name: ``unknown tier 'tokio', did you mean 'tokyo'? There are: …``.
+
+    ``spellings`` are further ones that would do, each with the known name that is told for it.
+    """
     names = list(dict.fromkeys(known))
-    said, meant = f"unknown {what} {name[:64]!r}", nearest(name, names)
+    said, meant = f"unknown {what} {name[:64]!r}", nearest(name, [*names, *spellings])
+    meant = spellings.get(meant or "", meant)
     if len(names) > MOST_LISTED:
         there = f"there are {len(names)}, {', '.join(names[:5])} and so on"
     else:

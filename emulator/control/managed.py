@@ -1,12 +1,13 @@
 """Managed mode by the control API: a venue that is brought into the state that a test wants.
 
-Numbers come as decimal text.  What cannot be done raises VenueError, one line, and changes nothing.
+Numbers come as decimal text.  What cannot be done raises VenueError or WrongValue, one line, and changes
+nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 
@@ -19,6 +20,7 @@ from emulator.engine.instruments import Instrument, Side
 from emulator.engine.orders import Order, Reason
 from emulator.gateways.numbers import rfc3339, text, units
 from emulator.gateways.venue import Venue
+from emulator.reading import read
 from emulator.words import unknown
 
 LONGEST_STEP_S = 366 * 86_400
@@ -30,12 +32,14 @@ MOST_LEVELS = 5_000
 SHOWN_LEVELS = 1_000
 """Levels of each side that an answer shows."""
 _REASONS = {reason.value: reason for reason in Reason if reason is not Reason.EXPIRED}
-_T = TypeVar("_T")
+
+
+_Level = Annotated[tuple[str, str], msgspec.Meta(description='a price with a quantity, ["60000", "1"],')]
 
 
 class _Book(msgspec.Struct, forbid_unknown_fields=True):
-    bids: list[tuple[str, str]] = []
-    asks: list[tuple[str, str]] = []
+    bids: list[_Level] = []
+    asks: list[_Level] = []
     match: bool = False
 
 
@@ -87,7 +91,7 @@ class ManagedControl:
         """Make these balances of an account what ``{"ZUSD": "1000"}`` says; the others stay."""
         account = self._control.account(name)
         wanted: dict[str, int] = {}
-        for spelling, amount in _read(body, dict[str, str]).items():
+        for spelling, amount in read(body, dict[str, str]).items():
             asset = self._control.asset(spelling)
             if asset.id in wanted:
                 raise VenueError(f"{spelling}: this asset is named twice")
@@ -118,7 +122,7 @@ class ManagedControl:
 
     def seed_book(self, name: str, body: dict[str, Any], *, adds: bool) -> Any:
         """Make the house's orders in a pair exactly these, or add these to them."""
-        pair, wanted = self._control.pair(name), _read(body, _Book)
+        pair, wanted = self._control.pair(name), read(body, _Book)
         bids, asks = _levels("bids", wanted.bids, pair), _levels("asks", wanted.asks, pair)
         if bids and asks and max(bids)[0] >= min(asks)[0]:
             raise VenueError("the best bid must be below the best ask")
@@ -133,7 +137,7 @@ class ManagedControl:
 
     def print_trade(self, name: str, body: dict[str, Any]) -> Any:
         """Print a public trade of the house with itself."""
-        pair, wanted = self._control.pair(name), _read(body, _Trade)
+        pair, wanted = self._control.pair(name), read(body, _Trade)
         price = _price("price", wanted.price, pair)
         if wanted.side not in ("buy", "sell"):
             raise VenueError(f"side: {wanted.side!r} is neither buy nor sell")
@@ -179,7 +183,7 @@ class ManagedControl:
 
     def fill(self, id_: str, body: dict[str, Any]) -> Any:
         """Fill an open order, or a part of it."""
-        wanted = _read(body, _Fill)
+        wanted = read(body, _Fill)
         order = self._order(id_, wanted.account)
         pair = order.instrument
         limit = text(order.price, pair.price_decimals)
@@ -203,11 +207,11 @@ class ManagedControl:
 
     def expire(self, id_: str, body: dict[str, Any]) -> Any:
         """Let an open order expire."""
-        return self._end(id_, _read(body, _End).account, Reason.EXPIRED)
+        return self._end(id_, read(body, _End).account, Reason.EXPIRED)
 
     def cancel(self, id_: str, body: dict[str, Any]) -> Any:
         """Cancel an open order, for a reason in the words of executions."""
-        wanted = _read(body, _Cancel)
+        wanted = read(body, _Cancel)
         reason = _REASONS.get(wanted.reason)
         if reason is None:
             raise VenueError(unknown("reason", wanted.reason, _REASONS))
@@ -226,7 +230,7 @@ class ManagedControl:
 
     async def turn_clock(self, body: dict[str, Any]) -> Any:
         """Let time pass at once, or as fast as is wanted from now on; answer when all of it has happened."""
-        wanted, clock = _read(body, _Turn), self._venue.clock
+        wanted, clock = read(body, _Turn), self._venue.clock
         if wanted.step_s is not None and not 0 <= wanted.step_s <= LONGEST_STEP_S:
             raise VenueError(f"step_s: from 0 to {LONGEST_STEP_S} is meant, a year of seconds")
         if wanted.scale is not None and not 0 <= wanted.scale <= LARGEST_SCALE:
@@ -302,17 +306,13 @@ def _state(order: Order) -> Any:
     }
 
 
-def _read(body: dict[str, Any], type_: type[_T]) -> _T:
-    try:
-        return msgspec.convert(body, type_)
-    except msgspec.ValidationError as error:
-        raise VenueError(str(error)) from None
-
-
 def _levels(side: str, rows: list[tuple[str, str]], pair: Instrument) -> tuple[tuple[int, int], ...]:
     if len(rows) > MOST_LEVELS:
         raise VenueError(f"{side}: at most {MOST_LEVELS} levels at once; further ones can be added (POST)")
-    return tuple((_price(side, price, pair), _qty(side, qty, pair)) for price, qty in rows)
+    return tuple(
+        (_price(f"{side}[{place}][0]", price, pair), _qty(f"{side}[{place}][1]", qty, pair))
+        for place, (price, qty) in enumerate(rows)
+    )
 
 
 def _price(name: str, value: str, pair: Instrument) -> int:

@@ -10,6 +10,7 @@ import msgspec
 from emulator.control.tls import TlsControl
 from emulator.gateways.venue import Venue
 from emulator.gateways.wires import Wires
+from emulator.reading import shown
 from emulator.settings import CHOICES, Settings
 
 if TYPE_CHECKING:
@@ -57,18 +58,14 @@ class Rules:
 
     def set(self, body: dict[str, Any]) -> dict[str, str]:
         """Change settings, all or none; raises RuleError."""
-        try:
-            wanted = msgspec.convert(body, dict[str, str])
-        except msgspec.ValidationError as error:
-            raise RuleError(str(error)) from None
-        for name, value in wanted.items():
+        for name, value in body.items():
             if name not in self._rules:
                 known = name in Settings.__struct_fields__
                 reason = "cannot be changed while the venue runs" if known else "is no setting"
                 raise RuleError(f"{name} {reason}; these can: {', '.join(self._rules)}")
             if value not in CHOICES[name]:
-                raise RuleError(f"{name} must be one of {', '.join(CHOICES[name])}, not {value!r}")
-        for name, value in wanted.items():
+                raise RuleError(f"{name} must be one of {', '.join(CHOICES[name])}, not {shown(value)}")
+        for name, value in body.items():
             self._rules[name].set(value)
         return self.show()
 

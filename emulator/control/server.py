@@ -22,6 +22,7 @@ from emulator.gateways.http_connection import BodyError, HttpConnection, read_bo
 from emulator.link.listener import LinkError
 from emulator.link.live import ChangeError, Live, Path
 from emulator.link.schedule import LARGEST_BYTES, Schedule, ScheduleError, Trace, read_schedule, read_trace
+from emulator.reading import WrongValue, read, read_object
 from emulator.words import unknown
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -35,6 +36,9 @@ MOST_CONNECTIONS = 128
 JSON, TOML, CSV = "application/json", "application/toml", "text/csv"
 _log = logging.getLogger(__name__)
 
+_WRONG = (ChangeError, LinkError, RuleError, ScheduleError, TlsError, VenueError, WrongValue)
+"""What is wrong with what was asked, as those say who were asked: one line each."""
+
 Handler = Callable[["Server", web.BaseRequest, dict[str, str]], Awaitable[Any]]
 """Answers a request, given what stands in its path."""
 
@@ -45,6 +49,10 @@ class Refused(Exception):  # noqa: N818 - what became of a request
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status = status
+
+
+class _Play(msgspec.Struct, forbid_unknown_fields=True):
+    schedule: str
 
 
 class Names(msgspec.Struct, frozen=True):
@@ -131,7 +139,7 @@ class Server:
             status, value = 200, await self._call(request)
         except Refused as error:
             status, value = error.status, {"error": str(error)}
-        except (ChangeError, LinkError, RuleError, ScheduleError, TlsError, VenueError) as error:
+        except _WRONG as error:
             status, value = 400, {"error": str(error)}
         except Exception:
             _log.exception("%s %s failed", request.method, request.path)
@@ -272,10 +280,10 @@ class Server:
             text = await _text(request)
             loop = request.query.get("loop") == "1"
             return await asyncio.to_thread(lambda: read_trace(text, loop=loop)), "trace"
-        name = (await _json(request)).get("schedule")
+        name = read(await _json(request), _Play).schedule
         known = {file.stem: file for file in self._schedules.glob("*.toml")}
-        if not isinstance(name, str) or name not in known:
-            raise Refused(400, unknown("schedule", str(name), sorted(known)))
+        if name not in known:
+            raise Refused(400, unknown("schedule", name, sorted(known)))
         return read_schedule(known[name].read_text(encoding="utf-8")), name
 
 
@@ -364,7 +372,4 @@ async def _json(request: web.BaseRequest, *, optional: bool = False) -> dict[str
     body = await _text(request)
     if optional and not body:
         return {}
-    try:
-        return msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise Refused(400, str(error)) from None
+    return read_object(body)

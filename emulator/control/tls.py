@@ -8,6 +8,7 @@ import msgspec
 
 from emulator.gateways.authority import Authority, AuthorityError, Certificate
 from emulator.gateways.tls import Tls
+from emulator.reading import read
 
 
 class TlsError(Exception):
@@ -15,7 +16,7 @@ class TlsError(Exception):
 
 
 class _Change(msgspec.Struct, forbid_unknown_fields=True):
-    certificate: str
+    certificate: Certificate
 
 
 class TlsControl:
@@ -33,15 +34,9 @@ class TlsControl:
 
     def set(self, body: dict[str, Any]) -> Any:
         """Present another certificate; raises TlsError."""
+        wanted = read(body, _Change).certificate
         try:
-            wanted = msgspec.convert(body, _Change).certificate
-        except msgspec.ValidationError as error:
-            raise TlsError(str(error)) from None
-        names = [certificate.value for certificate in Certificate]
-        if wanted not in names:
-            raise TlsError(f"unknown certificate {wanted!r}; there are {', '.join(names)}")
-        try:
-            self._tls.present(Certificate(wanted))
+            self._tls.present(wanted)
         except AuthorityError as error:
             raise TlsError(str(error)) from None
         return self.show()

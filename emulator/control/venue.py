@@ -14,6 +14,7 @@ from emulator.engine.status import SYSTEM, TradingStatus
 from emulator.gateways.advisories import Emergency, Maintenance
 from emulator.gateways.numbers import text
 from emulator.gateways.venue import Venue
+from emulator.reading import read
 from emulator.words import unknown
 
 
@@ -64,34 +65,31 @@ class VenueControl:
 
     def set(self, pair: str | None, body: dict[str, Any]) -> Any:
         """Change the venue's or a pair's status, the pair's index price, or what the venue announces."""
-        try:
-            change = msgspec.convert(body, _Change)
-        except msgspec.ValidationError as error:
-            raise VenueError(str(error)) from None
+        change = read(body, _Change)
         found = None if pair is None else self.pair(pair)
+        commands: list[SetStatus | SetIndex] = []
         if change.status is not None:
             known = SYSTEM if found is None else frozenset(TradingStatus)
             names = sorted(status.value for status in known)
             if change.status not in names:
                 raise VenueError(unknown("status", change.status, names))
             status = TradingStatus(change.status)
-            self._execute(SetStatus(status, None if found is None else found.id))
+            commands.append(SetStatus(status, None if found is None else found.id))
         if change.index is not None:
             if found is None:
                 raise VenueError("index: a pair has one, the venue has not")
-            self._execute(SetIndex(found.id, _index(change.index, found)))
+            commands.append(SetIndex(found.id, _index(change.index, found)))
         if change.upcoming_maintenance is not None or change.emergency is not None:
             self._announce(found, change)
+        for command in commands:  # only now, when all that was asked can be
+            self._execute(command)
         return self.show(pair)
 
     def _announce(self, pair: Instrument | None, change: _Change) -> None:
         if pair is not None:
             raise VenueError("upcoming_maintenance and emergency: the venue has them, a pair has not")
         venue = self._venue
-        try:
-            venue.advisories.set(venue.clock.now_ns(), change.upcoming_maintenance, change.emergency)
-        except ValueError as error:
-            raise VenueError(str(error)) from None
+        venue.advisories.set(venue.clock.now_ns(), change.upcoming_maintenance, change.emergency)
 
     def show_account(self, name: str) -> Any:
         """Return an account's balances."""
@@ -104,10 +102,7 @@ class VenueControl:
 
     def deposit(self, name: str, body: dict[str, Any]) -> Any:
         """Credit a deposit; it shows up everywhere as if it had arrived."""
-        try:
-            wanted = msgspec.convert(body, _Deposit)
-        except msgspec.ValidationError as error:
-            raise VenueError(str(error)) from None
+        wanted = read(body, _Deposit)
         account, asset = self.account(name), self.asset(wanted.asset)
         methods = self._venue.offers.of(asset)
         known = [method for method in methods if wanted.method in (None, method.name)]
@@ -137,7 +132,8 @@ class VenueControl:
         asset = self._venue.names.asset(name)
         if asset is None:
             assets = self._venue.engine.catalogue.assets.values()
-            raise VenueError(unknown("asset", name, (each.altname for each in assets)))
+            spellings = {each.altname: each.name for each in assets}
+            raise VenueError(unknown("asset", name, (each.name for each in assets), spellings))
         return asset
 
     def pair(self, name: str) -> Instrument:
@@ -145,7 +141,8 @@ class VenueControl:
         pair = self._venue.names.pair(name)
         if pair is None:
             pairs = self._venue.engine.catalogue.pairs.values()
-            raise VenueError(unknown("pair", name, (each.wsname for each in pairs)))
+            spellings = {also: each.symbol for each in pairs for also in (each.altname, each.wsname)}
+            raise VenueError(unknown("pair", name, (each.symbol for each in pairs), spellings))
         return pair
 
     def _show_pair(self, pair: Instrument) -> Any:

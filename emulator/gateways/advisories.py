@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from emulator.gateways.numbers import parse_rfc3339, rfc3339
+from emulator.reading import WrongValue
 
 SECOND_NS = 10**9
 TOLD_BEFORE_NS = 72 * 3600 * SECOND_NS
@@ -160,14 +161,20 @@ class Advisories:
         maintenance: tuple[Maintenance, ...] | None = None,
         emergency: tuple[Emergency, ...] | None = None,
     ) -> None:
-        """Announce these instead of those before; None leaves them.  ValueError for a time that is none."""
+        """Announce these instead of those before; None leaves them.  WrongValue says what is wrong."""
         events, incidents = self._events, self._incidents
         if maintenance is not None:
-            events = tuple(self._event(one, now_ns) for one in maintenance)
+            events = tuple(
+                self._event(one, now_ns, f"upcoming_maintenance[{place}]")
+                for place, one in enumerate(maintenance)
+            )
         if emergency is not None:
-            incidents = tuple(self._incident(one, now_ns) for one in emergency)
-        if max(len(events), len(incidents)) > MOST:
-            raise ValueError(f"more than {MOST} at once")
+            incidents = tuple(
+                self._incident(one, now_ns, f"emergency[{place}]") for place, one in enumerate(emergency)
+            )
+        for at, many in (("upcoming_maintenance", events), ("emergency", incidents)):
+            if len(many) > MOST:
+                raise WrongValue(at, f"{len(many)} at once, {MOST} at most are meant")
         self._events, self._incidents = events, incidents
         for listener in self._listeners:
             listener()
@@ -204,25 +211,32 @@ class Advisories:
         self._number += 1
         return self._number
 
-    def _event(self, said: Maintenance, now_ns: int) -> _Event:
+    def _event(self, said: Maintenance, now_ns: int, at: str) -> _Event:
         if (said.expected_start_utc is None) is (said.starts_in_s is None):
-            raise ValueError("upcoming_maintenance: either expected_start_utc or starts_in_s is meant")
-        start_ns = _time(said.expected_start_utc, now_ns + int((said.starts_in_s or 0) * SECOND_NS))
-        end_ns = _time(said.expected_end_utc, start_ns + int(said.lasts_s * SECOND_NS))
+            raise WrongValue(at, "either expected_start_utc or starts_in_s is meant")
+        start_ns = now_ns + int((said.starts_in_s or 0) * SECOND_NS)
+        start_ns = _time(said.expected_start_utc, start_ns, f"{at}.expected_start_utc")
+        end_ns = start_ns + int(said.lasts_s * SECOND_NS)
+        end_ns = _time(said.expected_end_utc, end_ns, f"{at}.expected_end_utc")
         if end_ns <= start_ns:
-            raise ValueError("upcoming_maintenance: it ends before it starts")
-        cancel_ns = _time(said.cancel_before_utc, start_ns - CANCEL_BEFORE_NS)
+            raise WrongValue.of(f"{at}.expected_end_utc", said.expected_end_utc, "it ends before it starts")
+        cancel_ns = start_ns - CANCEL_BEFORE_NS
+        cancel_ns = _time(said.cancel_before_utc, cancel_ns, f"{at}.cancel_before_utc")
         return _Event(self._next(), said, start_ns, end_ns, cancel_ns)
 
-    def _incident(self, said: Emergency, now_ns: int) -> _Incident:
-        steps = tuple(_time(step.expected_at_utc, now_ns) for step in said.next_steps)
-        return _Incident(self._next(), said, _time(said.started_at_utc, now_ns), steps)
+    def _incident(self, said: Emergency, now_ns: int, at: str) -> _Incident:
+        steps = tuple(
+            _time(step.expected_at_utc, now_ns, f"{at}.next_steps[{place}].expected_at_utc")
+            for place, step in enumerate(said.next_steps)
+        )
+        start_ns = _time(said.started_at_utc, now_ns, f"{at}.started_at_utc")
+        return _Incident(self._next(), said, start_ns, steps)
 
 
-def _time(value: str | None, otherwise_ns: int) -> int:
+def _time(value: str | None, otherwise_ns: int, at: str) -> int:
     if value is None:
         return otherwise_ns
     try:
         return parse_rfc3339(value)
     except ValueError:
-        raise ValueError(f"{value!r} is no time like 2026-11-02T10:00:00Z") from None
+        raise WrongValue.of(at, value, "a time is meant, as in 2026-11-02T10:00:00Z") from None

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from emulator.engine.instruments import Asset, Catalogue, scaled
+from emulator.reading import WrongValue, read
 from emulator.settings import PROFILES, SettingsError, read_toml
 
 ADDRESSES = 5
@@ -113,8 +114,8 @@ class Offers:
 def _read(path: Path, kind: type[_T]) -> _T:
     values: dict[str, Any] = read_toml(path)
     try:
-        return msgspec.convert(values, kind)
-    except msgspec.ValidationError as error:
+        return read(values, kind)
+    except WrongValue as error:
         raise SettingsError(f"{path}: {error}") from None
 
 

@@ -12,7 +12,8 @@ from msgspec.structs import asdict
 from emulator.link.listener import Link
 from emulator.link.schedule import Moment, Schedule, Trace
 from emulator.link.shape import Shape, Ways
-from emulator.link.tiers import Tier
+from emulator.link.tiers import Microseconds, Tier
+from emulator.reading import WrongValue, read
 from emulator.words import unknown
 
 Key = tuple[str, str]
@@ -86,7 +87,7 @@ class Live:
         """
         down, others = changes.get("down"), {name: changes[name] for name in changes if name != "down"}
         if down not in (None, True, False):
-            raise ChangeError("down is true or false")
+            raise ChangeError(str(WrongValue.of("down", down, "true or false is meant")))
         changed = {path: with_changes(self._link.ways(*path), others) for path in paths}
         for path, ways in changed.items():
             await self._stop(path)
@@ -202,23 +203,32 @@ def with_changes(ways: Ways, changes: Mapping[str, Any]) -> Ways:
     """
     both = {name: value for name, value in changes.items() if name in _FIELDS}
     tables = {name: changes.get(name, {}) for name in _DIRECTIONS}
-    for table in (changes, *tables.values()):
-        if not isinstance(table, Mapping):
-            raise ChangeError("to_venue and to_client are tables of fields")
     known = _FIELDS | {"rtt_us", "down", *_DIRECTIONS}
-    for name in (*changes, *(name for table in tables.values() for name in table)):
-        if name not in known:
-            raise ChangeError(unknown("field", str(name), sorted(known)))
+    if strange := [name for name in changes if name not in known]:
+        raise ChangeError(unknown("field", str(strange[0]), sorted(known)))
+    for direction, table in tables.items():
+        if not isinstance(table, Mapping):
+            raise ChangeError(str(WrongValue.of(direction, table, "fields of one direction are meant")))
+        if strange := [name for name in table if name not in _FIELDS]:
+            raise ChangeError(f"{direction}: {unknown('field', str(strange[0]), sorted(_FIELDS))}")
     try:
-        there, back = ({**both, **table} for table in tables.values())
-        ways = Ways(ways.to_venue.changed(**there), ways.to_client.changed(**back))
+        ways = Ways(*(_changed(ways, direction, both, table) for direction, table in tables.items()))
         if "rtt_us" in changes:
-            ways = ways.with_rtt(float(changes["rtt_us"]))
-        if changes.get("down"):
+            ways = ways.with_rtt(read(changes["rtt_us"], Microseconds, "rtt_us"))
+        if read(changes.get("down") or False, bool, "down"):
             ways = ways.changed(loss=1.0)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise ChangeError(str(error)) from None
     return ways
+
+
+def _changed(ways: Ways, direction: str, both: Mapping[str, Any], own: Mapping[str, Any]) -> Shape:
+    """Give one direction with other fields; WrongValue names the direction where the field is its own."""
+    shape: Shape = getattr(ways, direction)
+    try:
+        return shape.changed(**{**both, **own})
+    except WrongValue as error:
+        raise error.below(direction) if error.at in own else error from None
 
 
 def _between(before: Shape, after: Shape, share: float) -> Shape:

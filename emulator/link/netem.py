@@ -18,7 +18,7 @@ from random import Random
 from threading import RLock
 from typing import Any, NamedTuple
 
-from emulator.link import netns
+from emulator.link import netns, subnets
 from emulator.link.jitter import NS_PER_US, JitterCurve
 from emulator.link.netem_codec import TABLE_ENTRIES, TABLE_SCALE, BurstLoss, Netem, decoded, encoded, register
 from emulator.link.netns import Namespace
@@ -187,8 +187,9 @@ class NetemLink:
         """Lay the paths of more tiers; OSError when one cannot be laid."""
         with self._lock:
             paths = [(tier, path.name) for tier in tiers for path in tier.paths]
-            numbers = self._clients.call(netns.free_subnet, len(paths))
-            self._undo.callback(netns.release_subnet, *numbers)
+            names = [(tier.name, path_name) for tier, path_name in paths]
+            numbers = self._clients.call(subnets.free_subnets, names)
+            self._undo.callback(subnets.release_subnet, *numbers)
             for (tier, path_name), number in zip(paths, numbers, strict=True):
                 self._tiers[tier.name] = tier
                 name = f"{seed}/{tier.name}/{path_name}"

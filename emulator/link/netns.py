@@ -37,7 +37,6 @@ _CLONE_NEWNET = 0x40000000
 _SIOCETHTOOL = 0x8946
 _ETHTOOL_OFF = {"tx checksum": 0x17, "tso": 0x1F, "gso": 0x24, "gro": 0x2C}
 _LOCAL_TABLE = 255
-_CLAIM = "\0kraken-emulator/10.83.%d"
 
 _RESTRICTIONS = {
     "user.max_user_namespaces": ("0", "28633"),
@@ -45,9 +44,6 @@ _RESTRICTIONS = {
     "kernel.apparmor_restrict_unprivileged_userns": ("1", "0"),
 }
 """Sysctl: the value that takes user namespaces away, and one that gives them back."""
-
-_claims: dict[int, int] = {}  # subnet number → descriptor of the socket that claims it
-_claims_lock = threading.Lock()
 
 
 class Namespace:
@@ -270,73 +266,6 @@ def netlink(ns: Namespace, function: Callable[[Any], T]) -> T:
             raise OSError(error.code, f"netlink: {os.strerror(error.code)}") from error
 
     return ns.call(inside)
-
-
-# Addresses
-
-
-def free_subnet(count: int) -> list[int]:
-    """Claim numbers T whose 10.83.T.0/24 nobody uses in the calling thread's namespace, lowest first.
-
-    A claim is an abstract socket name, which the kernel gives to one socket in a network namespace only: two
-    emulators that start at once get different numbers. It ends with `release_subnet` or with the process.
-    OSError EADDRNOTAVAIL when fewer than `count` are free.
-    """
-    with Namespace.current() as here:
-        taken = netlink(here, _subnets_in_use)
-    claimed: list[int] = []
-    for number in range(1, 255):
-        if len(claimed) == count:
-            break
-        if number not in taken and _claim(number):
-            claimed.append(number)
-    if len(claimed) < count:
-        release_subnet(*claimed)
-        raise OSError(errno.EADDRNOTAVAIL, f"of the subnets 10.83.T.0/24 fewer than {count} are free")
-    return claimed
-
-
-def release_subnet(*numbers: int) -> None:
-    """Give claimed numbers back. Idempotent."""
-    with _claims_lock:
-        for number in numbers:
-            fd = _claims.pop(number, None)
-            if fd is not None:
-                os.close(fd)
-
-
-def _claim(number: int) -> bool:
-    claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    try:
-        claim.bind(_CLAIM % number)
-    except OSError as error:
-        claim.close()
-        if error.errno != errno.EADDRINUSE:
-            raise
-        return False
-    with _claims_lock:
-        if number in _claims:  # in another namespace: a number stands for one claim in this process
-            claim.close()
-            return False
-        _claims[number] = claim.detach()
-    return True
-
-
-def _subnets_in_use(ip: Any) -> set[int]:
-    """Give the third numbers of all addresses and routes of this namespace below 10.83."""
-    used: set[int] = set()
-    texts = [f"{message.get('address')}/32" for message in ip.get_addr(family=socket.AF_INET)]
-    texts += [
-        f"{message.get('dst')}/{message['dst_len']}"
-        for message in ip.get_routes(family=socket.AF_INET)
-        if message.get("dst")
-    ]
-    for text in texts:
-        network = ipaddress.ip_network(text, strict=False)
-        if network.version == 4 and network.prefixlen >= SUBNETS.prefixlen and network.subnet_of(SUBNETS):
-            first, last = network.network_address.packed[2], network.broadcast_address.packed[2]
-            used.update(range(first, last + 1))
-    return used
 
 
 # The kernel's side

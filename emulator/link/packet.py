@@ -15,7 +15,7 @@ import socket
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from emulator.link import netns
+from emulator.link import netns, subnets
 from emulator.link.relay import PathSetup
 from emulator.link.relay_lane import Counters
 from emulator.link.relay_port import prepare, segment_in_software
@@ -116,8 +116,8 @@ class PacketLink:
 
     def _open(self, seed: int, addresses: Addresses) -> None:
         paths = [(tier, path) for tier in self._tiers.values() for path in tier.paths]
-        subnets = netns.free_subnet(len(paths))
-        self._undo.callback(netns.release_subnet, *subnets)
+        numbers = subnets.free_subnets([(tier.name, path.name) for tier, path in paths])
+        self._undo.callback(subnets.release_subnet, *numbers)
         here = self._undo.enter_context(netns.Namespace.current())
         relay = self._undo.enter_context(netns.Namespace.new())
         self._venue = venue = self._undo.enter_context(netns.Namespace.new())
@@ -126,7 +126,7 @@ class PacketLink:
         self._undo.callback(self._uplinks.close)
         with contextlib.ExitStack() as ports:  # the relay has them once it runs
             setups = []
-            for place, ((tier, path), subnet) in enumerate(zip(paths, subnets, strict=True)):
+            for place, ((tier, path), subnet) in enumerate(zip(paths, numbers, strict=True)):
                 line = _Line(tier, path, place, subnet)
                 self._undo.callback(netns.remove, here, line.names[0])
                 self._undo.callback(netns.remove, relay, line.names[2])

@@ -8,14 +8,15 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 import tomllib
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, NamedTuple
 
-import msgspec
 from msgspec import Meta, Struct
 
-from emulator.link.shape import Shape
+from emulator.link.tiers import Microseconds, Share
+from emulator.reading import WrongValue, read
 
 RAMP_STEP_S = 0.05
 THIN_S = 0.005
@@ -24,6 +25,8 @@ MOST_ROWS = 1_000_000
 LARGEST_BYTES = 64 << 20
 _MOST_REPEATS = 100_000
 _MOST_MOMENTS = 1_000_000
+_STEP = re.compile(r"steps\[(\d+)\][.:]? *")
+"""Steps are told by their numbers, from 1 on."""
 _FOR_EVER = 10_000  # what has no end ends after so many turns
 
 Seconds = Annotated[float, Meta(ge=0, le=10_000_000)]
@@ -113,9 +116,11 @@ class Schedule(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 def read_schedule(text: str) -> Schedule:
     """Read a schedule; ScheduleError."""
     try:
-        schedule = msgspec.convert(tomllib.loads(text), Schedule)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise ScheduleError(str(error)) from None
+        schedule = read(tomllib.loads(text), Schedule)
+    except tomllib.TOMLDecodeError as error:
+        raise ScheduleError(f"the schedule is no TOML: {error}") from None
+    except WrongValue as error:
+        raise ScheduleError(_STEP.sub(lambda found: f"step {int(found[1]) + 1}: ", str(error))) from None
     before_s = 0.0
     for number, step in enumerate(schedule.steps, 1):
         checks = (
@@ -192,10 +197,9 @@ def read_trace(text: str, *, loop: bool = False) -> Trace:
             raise ScheduleError(f"more than {MOST_ROWS} lines")
         cells = dict(zip(header, next(csv.reader([line])), strict=False))
         try:
-            at_s, loss = float(cells["time_s"]), float(cells.get("loss") or 0)
-            there_us, back_us = (float(cells[way]) for way in ways)
-            Shape(one_way_us=0).changed(one_way_us=there_us, loss=loss)
-            Shape(one_way_us=0).changed(one_way_us=back_us)
+            at_s = read(cells["time_s"].strip(), float, "time_s", strict=False)
+            loss = read(cells.get("loss", "").strip() or 0.0, Share, "loss", strict=False)
+            there_us, back_us = (read(cells[way].strip(), Microseconds, way, strict=False) for way in ways)
         except KeyError as error:
             raise ScheduleError(f"line {number}: no {error.args[0]}") from None
         except ValueError as error:

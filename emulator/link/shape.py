@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from msgspec import ValidationError, convert
 from msgspec.structs import asdict
 
 from emulator.link.jitter import NS_PER_US, base_one_way_ns, median_of_sum_ns
 from emulator.link.tiers import Jitter, Line, Microseconds, Tier
+from emulator.reading import read
 
 
 class Shape(Line, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -46,11 +46,8 @@ class Shape(Line, frozen=True, forbid_unknown_fields=True, kw_only=True):
             raise ValueError("jitter needs p50_us <= p99_us <= p999_us")
 
     def changed(self, **fields: float) -> Shape:
-        """Give a shape with other values; ValueError for an unknown field, or a value it cannot have."""
-        try:
-            return convert({**asdict(self), **fields}, Shape)
-        except ValidationError as error:
-            raise ValueError(str(error)) from error
+        """Give a shape with other values; WrongValue for an unknown field, or a value it cannot have."""
+        return read({**asdict(self), **fields}, Shape)
 
 
 class Ways(NamedTuple):

@@ -6,9 +6,10 @@ import pathlib
 import tomllib
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, ValidationError, convert
+from msgspec import Meta, Struct
 
 from emulator.link.jitter import NS_PER_US, median_of_sum_ns
+from emulator.reading import WrongValue, read
 
 _LONGEST_US = 10_000_000
 _SPIN_BELOW_US = 1_000
@@ -147,10 +148,10 @@ def load_tiers(*folders: pathlib.Path) -> dict[str, Tier]:
 
 def _read(file: pathlib.Path) -> Tier:
     try:
-        tier = convert(tomllib.loads(file.read_text(encoding="utf-8")), Tier)
+        tier = read(tomllib.loads(file.read_text(encoding="utf-8")), Tier)
     except OSError as error:
         raise ProfileError(f"{file}: {error.strerror}") from error
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, WrongValue) as error:
         raise ProfileError(f"{file}: {error}") from error
     if wrong := _contradiction(tier, file.stem):
         raise ProfileError(f"{file}: {wrong}")

@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import msgspec
 
 from emulator.engine.instruments import Catalogue, Instrument
+from emulator.reading import WrongValue, read
 
 DAY_S = 86_400
 
@@ -85,11 +86,12 @@ def load(
     catalogue: Catalogue,
     prices: Mapping[str, AssetMarket] = MappingProxyType({}),
     may_be_quiet: Set[str] = frozenset(),
+    rows: Mapping[str, str] = MappingProxyType({}),
 ) -> MarketProfile:
     """Read a profile for the assets and pairs of ``catalogue``; raises ``MarketProfileError``.
 
     Assets in ``prices`` have that one.  Of pairs that ``may_be_quiet`` those without prices are left out:
-    nobody but clients trades in them.
+    nobody but clients trades in them.  Pairs in ``rows`` are as another file says, in the row that is told.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -108,7 +110,7 @@ def load(
             raise MarketProfileError(f"{path}: assets.{missing[0]}: missing, needed by {pair.symbol}")
     profile = MarketProfile(assets=assets, pairs={pair.id: flows[pair.id] for pair in loud})
     for pair in loud:
-        _check_room(pair, profile, f"{path}: ")
+        _check_room(pair, profile, rows.get(pair.id, f"{path}: pairs.{pair.symbol}.levels"))
     return profile
 
 
@@ -118,18 +120,18 @@ def _assets(file: _File, catalogue: Catalogue, where: str) -> dict[str, AssetMar
     for name, row in file.assets.items():
         if name not in by_name:
             raise MarketProfileError(f"{where}assets.{name}: no such asset")
-        assets[by_name[name]] = _convert(row, AssetMarket, f"{where}assets.{name}.")
+        assets[by_name[name]] = _convert(row, AssetMarket, where, f"assets.{name}")
     return assets
 
 
 def _pairs(file: _File, catalogue: Catalogue, where: str) -> dict[str, PairFlow]:
     by_symbol = {pair.symbol: pair.id for pair in catalogue.pairs.values()}
-    default = _convert(file.defaults, PairFlow, f"{where}defaults.")
+    default = _convert(file.defaults, PairFlow, where, "defaults")
     pairs = dict.fromkeys(catalogue.pairs, default)
     for symbol, row in file.pairs.items():
         if symbol not in by_symbol:
             raise MarketProfileError(f"{where}pairs.{symbol}: no such pair")
-        pairs[by_symbol[symbol]] = _convert({**file.defaults, **row}, PairFlow, f"{where}pairs.{symbol}.")
+        pairs[by_symbol[symbol]] = _convert({**file.defaults, **row}, PairFlow, where, f"pairs.{symbol}")
     return pairs
 
 
@@ -140,17 +142,14 @@ def _check_room(pair: Instrument, profile: MarketProfile, where: str) -> None:
     flow = profile.pairs[pair.id]
     if flow.levels * max(ticks * flow.step_bps / 1e4, 1.0) * 4 > ticks:
         raise MarketProfileError(
-            f"{where}pairs.{pair.symbol}.levels: {flow.levels} do not fit below a price of {int(ticks)} ticks"
+            f"{where}: {flow.levels} levels of {pair.symbol} do not fit below a price of {int(ticks)} ticks"
             "; a smaller tick_size or a higher price_usd leaves room"
         )
 
 
-def _convert(raw: object, type_: type[_T], where: str) -> _T:
-    """Convert one table, naming the field in the error; ``where`` ends with what comes before it."""
+def _convert(raw: object, type_: type[_T], where: str, at: str = "") -> _T:
+    """Convert one table, which is ``at`` a place of the file that ``where`` names."""
     try:
-        return msgspec.convert(raw, type_)
-    except msgspec.ValidationError as error:
-        what, _, field = str(error).partition(" - at `$")
-        field = field.rstrip("`").lstrip(".")
-        place = f"{where}{field}" if field else where.rstrip(". :")
-        raise MarketProfileError(f"{place}: {what.replace('`', '')}") from error
+        return read(raw, type_, at)
+    except WrongValue as error:
+        raise MarketProfileError(f"{where}{error}") from None

@@ -33,6 +33,8 @@ Number = Decimal | int | float | str
 """A price, a quantity or an amount; it is sent as decimal text."""
 Level = tuple[Number, Number]
 """Price and quantity."""
+_LONGEST = 64
+"""Most characters of a wrong argument that are told."""
 
 
 class Balances(TypedDict):
@@ -126,7 +128,7 @@ class Control:
     """
 
     def __init__(self, url: str | None = None) -> None:
-        self.url = find(url, None).rstrip("/")
+        self.url = find(None if url is None else _name(url), None).rstrip("/")
 
     def __repr__(self) -> str:
         return f"Control({self.url!r})"
@@ -140,13 +142,13 @@ class Control:
 
     def set_balances(self, account: str, **amounts: Number) -> Balances:
         """Make these balances what is said, all or none; the others stay."""
-        body = {asset: _text(amount) for asset, amount in amounts.items()}
+        body = {asset: _text(asset, amount) for asset, amount in amounts.items()}
         balances: Balances = self._call("PUT", "accounts", account, "balances", body=body)
         return balances
 
     def deposit(self, account: str, asset: str, amount: Number, method: str | None = None) -> Balances:
         """Let a deposit arrive, by the asset's first method unless told."""
-        body = {"asset": asset, "amount": _text(amount)} | ({"method": method} if method else {})
+        body = {"asset": asset, "amount": _text("amount", amount)} | ({"method": method} if method else {})
         balances: Balances = self._call("POST", "accounts", account, "deposits", body=body)
         return balances
 
@@ -170,7 +172,7 @@ class Control:
 
         What would trade with orders that are there is refused, unless they may ``match``.
         """
-        body = {"bids": _levels(bids), "asks": _levels(asks), "match": match}
+        body = {"bids": _levels("bids", bids), "asks": _levels("asks", asks), "match": match}
         book: Book = self._call("POST" if add else "PUT", "venue", pair, "book", body=body)
         return book
 
@@ -181,22 +183,29 @@ class Control:
 
         Clients' orders with better prices forbid it, unless it goes ``through`` and fills them first.
         """
-        body = {"price": _text(price), "qty": _text(qty), "side": side, "through": through}
+        body = {
+            **{name: _text(name, value) for name, value in (("price", price), ("qty", qty))},
+            "side": side,
+            "through": through,
+        }
         trade: Trade = self._call("POST", "venue", pair, "trades", body=body)
         return trade
 
-    def set_index(self, pair: str, price: Number) -> None:
+    def set_index(self, pair: str, price: Number) -> Status:
         """Tell a pair's index price, which sets off what waits for it."""
-        self._call("PATCH", "venue", pair, body={"index": _text(price)})
+        status: Status = self._call("PATCH", "venue", pair, body={"index": _text("index", price)})
+        return status
 
     def status(self, pair: str | None = None) -> Status:
         """Return the venue's status, or a pair's."""
         status: Status = self._call("GET", "venue", *([] if pair is None else [pair]))
         return status
 
-    def set_status(self, status: str, pair: str | None = None) -> None:
+    def set_status(self, status: str, pair: str | None = None) -> Status:
         """Change what may be done in a pair, or on the venue: ``online``, ``cancel_only``, …"""
-        self._call("PATCH", "venue", *([] if pair is None else [pair]), body={"status": status})
+        place = [] if pair is None else [pair]
+        answer: Status = self._call("PATCH", "venue", *place, body={"status": status})
+        return answer
 
     def announce(
         self,
@@ -208,7 +217,7 @@ class Control:
         ``announce([{"starts_in_s": 7200}])``; the fields are the API's (docs/control.md).
         """
         lists = {"upcoming_maintenance": upcoming_maintenance, "emergency": emergency}
-        body = {name: [*map(dict, rows)] for name, rows in lists.items() if rows is not None}
+        body = {name: _rows(name, rows) for name, rows in lists.items() if rows is not None}
         status: Status = self._call("PATCH", "venue", body=body)
         return status
 
@@ -224,7 +233,7 @@ class Control:
     ) -> Order:
         """Fill an open order: all that remains, at its limit or at what it waits for, unless told."""
         amounts = {"qty": qty, "price": price}
-        body = {name: _text(amount) for name, amount in amounts.items() if amount is not None}
+        body = {name: _text(name, amount) for name, amount in amounts.items() if amount is not None}
         return self._order(order, "fill", account, body)
 
     def expire(self, order: str, *, account: str | None = None) -> Order:
@@ -275,7 +284,7 @@ class Control:
                 body[name] = _changes(value)
             else:
                 body |= _changes({name: value})
-        links: list[Link] = self._call("PATCH", "links", *target.split("/"), body=body)["links"]
+        links: list[Link] = self._call("PATCH", "links", *_name(target).split("/"), body=body)["links"]
         return links
 
     def fail_link(self, target: str) -> list[Link]:
@@ -288,7 +297,9 @@ class Control:
 
     def play(self, target: str, what: str | PathLike[str], *, loop: bool = False) -> list[Link]:
         """Play a schedule, by name or as a .toml file, or a trace, a .csv file; ``loop`` plays that again."""
-        return self._act("play", target, fspath(what), loop=loop)
+        return self._act(
+            "play", target, _name(fspath(what) if isinstance(what, PathLike) else what), loop=loop
+        )
 
     def stop_playing(self, target: str) -> list[Link]:
         """End what is playing; the path stays as it is."""
@@ -299,7 +310,8 @@ class Control:
         return self._act("reset", target)
 
     def _act(self, action: str, target: str | None, *words: str, loop: bool = False) -> list[Link]:
-        links: list[Any] = act(self.url, action, target, words, loop=loop)
+        named = None if target is None else _name(target)
+        links: list[Any] = act(self.url, action, named, words, loop=loop)
         return links
 
     # -- TLS, and where it all is ------------------------------------------------------------------
@@ -348,15 +360,41 @@ class Control:
     def _call(
         self, method: str, *path: str, body: dict[str, Any] | None = None, timeout_s: float = TIMEOUT_S
     ) -> Any:
-        place = "/control/" + "/".join(quote(part, safe="") for part in path)
-        return call(self.url, method, place, json.dumps(body or {}).encode(), timeout_s=timeout_s)
+        place = "/control/" + "/".join(quote(_name(part), safe="") for part in path)
+        try:
+            said = json.dumps(body or {}).encode()
+        except (TypeError, ValueError):
+            raise _meant(", ".join(body or {}), body, "text, numbers, lists and dicts are") from None
+        return call(self.url, method, place, said, timeout_s=timeout_s)
 
 
-def _text(value: Number) -> str:
+def _meant(what: str, value: object, meant: str) -> ControlError:
+    """Return the error of an argument, before anything is asked."""
+    return ControlError(f"{what} = {repr(value)[:_LONGEST]}: {meant} meant")
+
+
+def _name(value: object) -> str:
+    """Check what is the name of something."""
+    if not isinstance(value, str):
+        raise ControlError(f"{repr(value)[:_LONGEST]}: a name is meant, as text")
+    return value
+
+
+def _text(name: str, value: Number) -> str:
     """Return a number as plain decimal text; a float as it is written."""
     if isinstance(value, str):
         return value
+    if isinstance(value, bool) or not isinstance(value, Decimal | int | float):
+        raise _meant(name, value, "a number or decimal text is")
     return format(Decimal(str(value)), "f")
+
+
+def _rows(name: str, rows: Any) -> list[dict[str, Any]]:
+    """Return what is announced as a list of dicts."""
+    found = list(rows) if isinstance(rows, Iterable) and not isinstance(rows, str | Mapping) else [rows]
+    if not all(isinstance(row, Mapping) for row in found) or isinstance(rows, Mapping):
+        raise _meant(name, rows, "a list of dicts, [{...}], is")
+    return [dict(row) for row in found]
 
 
 def _changes(changed: Mapping[str, Any]) -> dict[str, Any]:
@@ -367,5 +405,9 @@ def _changes(changed: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _levels(levels: Iterable[Level]) -> list[tuple[str, str]]:
-    return [(_text(price), _text(qty)) for price, qty in levels]
+def _levels(name: str, levels: Iterable[Level]) -> list[tuple[str, str]]:
+    try:
+        rows = [(price, qty) for price, qty in levels]
+    except (TypeError, ValueError):
+        raise _meant(name, levels, "levels of price and quantity, [(60_000, 1)], are") from None
+    return [(_text(f"{name}[{n}]", price), _text(f"{name}[{n}]", qty)) for n, (price, qty) in enumerate(rows)]

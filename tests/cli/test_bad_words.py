@@ -94,7 +94,7 @@ REFUSED: dict[str, dict[str, list[tuple[str, str]]]] = {
     "link": CONTROL,
     "venue": {
         **CONTROL,
-        "--pair": [("XBTUSX", "did you mean 'XBT/USD'?")],
+        "--pair": [("XBTUSX", "did you mean 'BTC/USD'? There are 51, BTC/USD, ")],
         "--maintenance-in": [
             *((bad, "a duration is meant, for example 90s") for bad in ("soon", "nan", "-1h")),
             *((bad, "a time within a year is meant") for bad in ("99999999d", "0s")),

@@ -123,13 +123,17 @@ FILES = {
     "debt.toml": f'{ACCOUNT}[accounts.balances]\nZUSD = "-5"\n',
     "bad_asset.toml": f'{ACCOUNT}[accounts.balances]\nGOLD = "1"\n',
     "bad_permission.toml": f'{ACCOUNT}permissions = ["everything"]\n',
+    "number.toml": f"{ACCOUNT}[accounts.balances]\nZUSD = 1000\n",
     "twice.toml": ACCOUNT * 2,
     "the_markets.toml": '[[accounts]]\nname = "market"\n',
 }
 REFUSED = [
     ("up --tier nowhere", "unknown tier 'nowhere'; there are: aws, beeks, colo, local, tokyo, us"),
     ("up --tier us,us", "--tier us,us: us is given twice; a tier is opened once"),
-    ("up --tiers-folder {0}/tiers", "half_a_tier.toml: Object missing required field `title`"),
+    (
+        "up --tiers-folder {0}/tiers",
+        "half_a_tier.toml: title: missing; text of at least 1 characters is meant",
+    ),
     ("up --tiers-folder {0}/none", "no such folder"),
     ("up --link carrier-pigeon", "unknown link 'carrier-pigeon'; there are: auto, "),
     ("up --market bull", "--market bull: one of synthetic, off is meant"),
@@ -137,12 +141,19 @@ REFUSED = [
     ("up --market-profile {0}/broken.toml", "broken.toml"),
     ("up --accounts none", "unknown accounts profile 'none'; there are: default"),
     ("up --accounts {0}/none.toml", "none.toml: No such file or directory"),
-    ("up --accounts {0}/empty.toml", "missing required field `accounts`"),
+    ("up --accounts {0}/empty.toml", "empty.toml: accounts: missing; a list is meant"),
     ("up --accounts {0}/twice.toml", "account names must be unique"),
-    ("up --accounts {0}/bad_balance.toml", "account a: bad balance 'lots' of ZUSD"),
-    ("up --accounts {0}/debt.toml", "account a: bad balance '-5' of ZUSD"),
-    ("up --accounts {0}/bad_asset.toml", "account a: unknown asset 'GOLD'"),
-    ("up --accounts {0}/bad_permission.toml", "account a: unknown permission 'everything'"),
+    ("up --accounts {0}/bad_balance.toml", "accounts[a].balances.ZUSD = 'lots': an amount"),
+    (
+        "up --accounts {0}/number.toml",
+        'number.toml: accounts[a].balances.ZUSD = 1000: text is meant, in quotes: "1000"',
+    ),
+    ("up --accounts {0}/debt.toml", "accounts[a].balances.ZUSD = '-5': an amount"),
+    ("up --accounts {0}/bad_asset.toml", "accounts[a].balances: unknown asset 'GOLD'; there are"),
+    (
+        "up --accounts {0}/bad_permission.toml",
+        "accounts[a].permissions: unknown permission 'everything'; there are: ",
+    ),
     ("up --accounts {0}/the_markets.toml", "account market: "),
     ("up --config {0}/none.toml", "none.toml: No such file or directory"),
     ("up --config {0}/broken.toml", "broken.toml: "),
@@ -160,7 +171,10 @@ REFUSED = [
     ("up --speed 9", "unrecognized arguments: --speed 9"),
     ("down", "invalid choice: 'down'"),
     ("", "the following arguments are required: COMMAND"),
-    ("tiers --tiers-folder {0}/tiers", "half_a_tier.toml: Object missing required field `title`"),
+    (
+        "tiers --tiers-folder {0}/tiers",
+        "half_a_tier.toml: title: missing; text of at least 1 characters is meant",
+    ),
 ]
 
 

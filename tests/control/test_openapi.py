@@ -32,6 +32,11 @@ def test_the_description_is_openapi():
     validate(description.DOCUMENT)
 
 
+def test_its_server_is_the_one_that_was_asked():
+    """Whatever the port is: a relative address is resolved against where the description was found."""
+    assert description.DOCUMENT["servers"] == [{"url": "/"}]
+
+
 def test_every_route_and_method_is_described_and_no_other():
     assert description.operations() == SERVED
 
@@ -124,6 +129,49 @@ def test_the_python_client_calls_every_route(venue, control, described, tmp_path
         ("POST", "/control/links/restore"),
     }
     assert SERVED - called == of_all_at_once  # a target must be named for these
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda c: c.announce("x"), "upcoming_maintenance = 'x': a list of dicts, [{...}], is meant"),
+        (lambda c: c.announce({"title": "x"}), "upcoming_maintenance = {'title': 'x'}: a list of dicts"),
+        (lambda c: c.announce([3]), "upcoming_maintenance = [3]: a list of dicts"),
+        (lambda c: c.announce(3), "upcoming_maintenance = 3: a list of dicts"),
+        (lambda c: c.announce(emergency=[{"title": object}]), "emergency = {'emergency': "),
+        (lambda c: c.seed_book("BTC/USD", bids=[60_000]), "bids = [60000]: levels of price and quantity"),
+        (lambda c: c.seed_book("BTC/USD", asks=5), "asks = 5: levels of price and quantity"),
+        (lambda c: c.seed_book("BTC/USD", bids=[(1, 2, 3)]), "bids = [(1, 2, 3)]: levels of price and"),
+        (lambda c: c.seed_book("BTC/USD", bids=[(1, 2), (None, 2)]), "bids[1] = None: a number or decimal"),
+        (lambda c: c.print_trade("BTC/USD", price=1, qty=object), "qty = <class 'object'>: a number or dec"),
+        (lambda c: c.set_balances("alice", ZUSD=None), "ZUSD = None: a number or decimal text is meant"),
+        (lambda c: c.set_balances("alice", ZUSD=True), "ZUSD = True: a number or decimal text is meant"),
+        (lambda c: c.deposit("alice", "BTC", []), "amount = []: a number or decimal text is meant"),
+        (lambda c: c.set_index("BTC/USD", ()), "index = (): a number or decimal text is meant"),
+        (lambda c: c.fill(3), "3: a name is meant, as text"),
+        (lambda c: c.fill("O", qty={}), "qty = {}: a number or decimal text is meant"),
+        (lambda c: c.step(object), "step_s = {'step_s': <class 'object'>}: text, numbers, lists and dicts"),
+        (lambda c: c.step("x"), "step_s = 'x': a number is meant"),
+        (lambda c: c.book(None), "None: a name is meant, as text"),
+        (lambda c: c.links(3), "3: a name is meant, as text"),
+        (lambda c: c.set_link(3, rtt="1s"), "3: a name is meant, as text"),
+        (lambda c: c.set_link("us", rtt_us=object), "rtt_us = {'rtt_us': <class 'object'>}: text, numbers"),
+        (lambda c: c.play("us", 3), "3: a name is meant, as text"),
+        (lambda c: c.set_settings(seed=3), "seed cannot be changed while the venue runs"),
+        (lambda c: Control(3), "3: a name is meant, as text"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_a_control_error_in_one_line(control, call, said):
+    with pytest.raises(ControlError) as error:
+        call(control)
+    assert str(error.value).startswith(said)
+    assert "\n" not in str(error.value)
+
+
+def test_what_changes_something_returns_what_it_is_then(control):
+    assert control.set_status("cancel_only")["status"] == "cancel_only"
+    assert control.set_status("online", "BTC/USD") == control.status("BTC/USD")
+    assert control.set_index("BTC/USD", 60_000)["index"] == "60000.0"
 
 
 def test_what_cannot_be_done_is_one_line(control):

@@ -98,8 +98,40 @@ def test_advisories_are_announced_and_taken_back(venue):
     [
         ("", {"upcoming_maintenance": [{}]}, "either expected_start_utc or starts_in_s"),
         ("", {"upcoming_maintenance": [{"starts_in_s": -1}]}, "starts_in_s"),
-        ("", {"emergency": [{"title": "x", "impact": "huge"}]}, "Invalid enum value 'huge'"),
-        ("", {"emergency": "x"}, "Expected `array"),
+        (
+            "",
+            {"emergency": [{"title": "x", "impact": "foo"}]},
+            "emergency[0].impact: unknown value 'foo'; there are: critical, major, minor, none",
+        ),
+        (
+            "",
+            {"emergency": [{"title": "x", "incident_status": "foo"}]},
+            "emergency[0].incident_status: unknown value 'foo'; there are: identified, ",
+        ),
+        (
+            "",
+            {"emergency": [{"title": "x", "affected_services": ["x"]}]},
+            "emergency[0].affected_services[0]: unknown value 'x'; there are: all, futures_fix, ",
+        ),
+        (
+            "",
+            {"upcoming_maintenance": [{"starts_in": 1}]},
+            "upcoming_maintenance[0]: unknown field 'starts_in', did you mean 'starts_in_s'? There are: ",
+        ),
+        (
+            "",
+            {"upcoming_maintenance": [{"expected_start_utc": "tomorrow"}]},
+            "upcoming_maintenance[0].expected_start_utc = 'tomorrow': a time is meant, as in 2026-",
+        ),
+        (
+            "",
+            {"status": "cancel_only", "upcoming_maintenance": [{"starts_in_s": 1, "cancel_before_utc": "x"}]},
+            "upcoming_maintenance[0].cancel_before_utc = 'x': a time is meant",
+        ),
+        ("", {"emergency": "x"}, "emergency = 'x': a list is meant"),
+        ("", {"emergency": [{}]}, "emergency[0].title: missing; text of 1 to 200 characters is meant"),
+        ("", {"status": 3}, "status = 3: text is meant"),
+        ("/XBTUSD", {"status": "cancel_only", "index": "x"}, "index: 'x' is not a price of XBTUSD"),
         ("/XBTUSD", {"emergency": []}, "a pair has not"),
     ],
 )
@@ -107,6 +139,61 @@ def test_what_cannot_be_announced_is_said(venue, path, body, error):
     status, answer = call(venue, "PATCH", f"/control/venue{path}", body)
     assert status == 400
     assert error in answer["error"]
+    assert "\n" not in answer["error"]
+    assert call(venue, "GET", f"/control/venue{path}")[1]["status"] == "online"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "error"),
+    [
+        ("PATCH", "/control/settings", {"seed": 3}, "seed cannot be changed while the venue runs; these "),
+        ("PATCH", "/control/settings", {"seed": "3"}, "seed cannot be changed while the venue runs; these"),
+        ("PATCH", "/control/settings", {"rate_limits": True}, "rate_limits must be one of on, off, not true"),
+        ("PATCH", "/control/settings", {"rate_limits": []}, "rate_limits must be one of on, off, not []"),
+        ("POST", "/control/accounts/alice/deposits", {"asset": "BTC", "amount": 1}, "amount = 1: text is"),
+        ("PUT", "/control/venue/XBTUSD/book", {"bids": [60000]}, "bids[0] = 60000: a price with a "),
+        ("PUT", "/control/venue/XBTUSX/book", {}, "unknown pair 'XBTUSX', did you mean 'BTC/USD'? "),
+        ("PUT", "/control/venue/BTC-USD/book", {}, "unknown pair 'BTC-USD', did you mean 'BTC/USD'? "),
+        ("PUT", "/control/venue/XBT%2FUSX/book", {}, "unknown pair 'XBT/USX', did you mean 'BTC/USD'? "),
+        (
+            "POST",
+            "/control/accounts/alice/deposits",
+            {"asset": "XXBTC", "amount": "1"},
+            "unknown asset 'XXBTC', did ",
+        ),
+        ("PUT", "/control/venue/NOPE/book", {}, "unknown pair 'NOPE'; there are 51, BTC/USD, "),
+        ("PATCH", "/control/settings", {"sed": None}, "sed is no setting; these can: rate_limits, "),
+        ("POST", "/control/clock", {"step_s": "x"}, "step_s = 'x': a number is meant"),
+        ("PATCH", "/control/links", {"loss": "much"}, "loss = 'much': a number from 0 to 1 is meant"),
+        (
+            "POST",
+            "/control/links/play",
+            {"schedul": "flap"},
+            "unknown field 'schedul', did you mean 'schedule'?",
+        ),
+        (
+            "POST",
+            "/control/links/play",
+            {"schedule": "flop"},
+            "unknown schedule 'flop', did you mean 'flap'?",
+        ),
+    ],
+)
+def test_what_a_body_must_not_say_is_told_with_field_value_and_what_is_meant(
+    venue, method, path, body, error
+):
+    status, answer = call(venue, method, path, body)
+    assert (status, answer["error"][: len(error)]) == (400, error)
+    assert "\n" not in answer["error"]
+
+
+def test_a_body_that_is_empty_is_told(venue):
+    url = control(venue) + "/control/venue"
+    request = urllib.request.Request(url, b"", {"Content-Type": "application/json"}, method="PATCH")
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=30)
+    said = json.loads(caught.value.read())["error"]
+    assert said == 'the body is empty: a JSON object is meant, as in {"status": "online"}'
 
 
 def test_index_price_lets_triggers_wait_for_it(venue, exchange):

@@ -13,7 +13,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from emulator.link import netns
+from emulator.link import netns, subnets
 from emulator.link.jitter import JitterCurve, base_one_way_ns
 from emulator.link.netem import NetemRung, Qdiscs
 from emulator.link.netem_codec import BurstLoss, Netem
@@ -367,8 +367,8 @@ def test_closing_removes_every_device_and_frees_the_addresses(opened):
     link.close()
     link.close()
     assert not mine & devices()
-    again = netns.free_subnet(1)
-    netns.release_subnet(*again)
+    again = subnets.free_subnet(1)
+    subnets.release_subnet(*again)
     assert again[0] <= number
 
 

@@ -15,14 +15,16 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from emulator.link import netns
+from emulator.link import netns, subnets
 from emulator.link.netns import Namespace
+from emulator.link.tiers import load_tiers
+from emulator.settings import PROFILES as _PROFILES
 
 WITHIN_S = 20
 
 HOLDS_A_PAIR = """
 import sys, time
-from emulator.link import netns
+from emulator.link import netns, subnets
 here, there = netns.Namespace.current(), netns.Namespace.new()
 netns.veth(here, sys.argv[1], there, sys.argv[2])
 print("ready", flush=True)
@@ -30,8 +32,8 @@ time.sleep(60)
 """
 CLAIMS = """
 import sys
-from emulator.link import netns
-print(*netns.free_subnet(20), flush=True)
+from emulator.link import netns, subnets
+print(*subnets.free_subnet(20), flush=True)
 sys.stdin.read()
 """
 
@@ -261,37 +263,61 @@ def test_a_killed_process_leaves_no_device():
     until(lambda: mine not in devices())
 
 
+def test_a_path_has_the_same_subnet_in_every_run_as_far_as_others_leave_it_free(a):
+    colo = [("colo", "A"), ("colo", "B")]
+    far = [("us", "direct"), ("tokyo", "direct"), ("mine", "A")]
+    claimed = a.call(subnets.free_subnets, [*far, *colo])
+    assert claimed[:2] + claimed[3:] == [5, 6, 1, 2]
+    assert 16 <= claimed[2] < 128
+    second = a.call(subnets.free_subnets, colo)
+    assert all(number >= 128 for number in second)
+    subnets.release_subnet(*claimed)
+    again = a.call(subnets.free_subnets, far)
+    assert again == claimed[:3]  # whatever else runs, and whatever comes first
+    subnets.release_subnet(*second, *again)
+
+
+def test_every_path_that_comes_along_has_a_subnet_of_its_own():
+    paths = {
+        f"{tier.name}/{path.name}" for tier in load_tiers(_PROFILES / "tiers").values() for path in tier.paths
+    }
+    assert paths == set(subnets.SUBNET_OF)
+    assert len(set(subnets.SUBNET_OF.values())) == len(paths)
+
+
 def test_subnets_with_an_address_or_a_route_are_not_free(a, pair):
     def add_route(ip):
         ip.route("add", dst="10.83.4.0/22", oif=socket.if_nametoindex(pair[0]))
         ip.route("add", dst="10.0.0.0/8", oif=socket.if_nametoindex(pair[0]))
 
     netns.netlink(a, add_route)
-    numbers = a.call(netns.free_subnet, 3)
+    wanted = [("colo", "A"), ("aws", "direct"), ("us", "direct"), ("colo", "B")]
+    numbers = a.call(subnets.free_subnets, wanted)
     try:
-        assert not {1, 4, 5, 6, 7} & set(numbers)
-        assert numbers == sorted(set(numbers))
+        assert numbers[3] == 2
+        assert all(number >= 128 for number in numbers[:3])
+        assert len(set(numbers)) == 4
     finally:
-        netns.release_subnet(*numbers)
+        subnets.release_subnet(*numbers)
 
 
 def test_a_claimed_subnet_is_free_again_when_released(a):
-    first = a.call(netns.free_subnet, 2)
-    second = a.call(netns.free_subnet, 2)
+    first = a.call(subnets.free_subnet, 2)
+    second = a.call(subnets.free_subnet, 2)
     assert not set(first) & set(second)
-    netns.release_subnet(*first)
-    netns.release_subnet(*first)
-    assert a.call(netns.free_subnet, 2) == first
-    netns.release_subnet(*first, *second)
+    subnets.release_subnet(*first)
+    subnets.release_subnet(*first)
+    assert a.call(subnets.free_subnet, 2) == first
+    subnets.release_subnet(*first, *second)
 
 
 def test_more_subnets_than_there_are_is_an_error_and_claims_none(a):
-    before = a.call(netns.free_subnet, 1)
-    netns.release_subnet(*before)
+    before = a.call(subnets.free_subnet, 1)
+    subnets.release_subnet(*before)
     with pytest.raises(OSError, match="fewer than 300 are free"):
-        a.call(netns.free_subnet, 300)
-    assert a.call(netns.free_subnet, 1) == before
-    netns.release_subnet(*before)
+        a.call(subnets.free_subnet, 300)
+    assert a.call(subnets.free_subnet, 1) == before
+    subnets.release_subnet(*before)
 
 
 def test_processes_that_start_together_claim_different_subnets(a):

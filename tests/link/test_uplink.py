@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from emulator.link import netns, uplink
+from emulator.link import netns, subnets, uplink
 from emulator.link.netem import NetemRung
 from emulator.link.netns import Namespace
 from emulator.link.packet import PacketRung
@@ -142,7 +142,7 @@ def test_what_a_killed_run_left_is_no_hindrance(places):
     with Namespace.current() as here:
         for name in [line.names[0] for line in left._lines.values()]:
             netns.remove(here, name)  # as the kernel does when the process is gone; rules stay
-        netns.release_subnet(*(int(line.client_address.split(".")[2]) for line in left._lines.values()))
+        subnets.release_subnet(*(int(line.client_address.split(".")[2]) for line in left._lines.values()))
     with PacketRung().open([made_tier(RTT_MS * 1_000)], 7, ADDRESSES) as link, venue(link, "B") as (where, _):
         assert client(places["B"], where)[0] >= RTT_MS
 
@@ -277,8 +277,10 @@ def test_a_link_that_cannot_be_made_leaves_no_rule_and_no_device(places, monkeyp
 
 def test_rules_that_a_killed_run_left_go_when_their_number_is_used_again(places):
     before = rules()
+    [number] = subnets.free_subnets([("made", "A")])
+    subnets.release_subnet(number)
     with Namespace.current() as here:
-        stale = {"table": 83_001, "priority": 5, "ip_proto": socket.IPPROTO_TCP}
+        stale = {"table": 83_000 + number, "priority": 5, "ip_proto": socket.IPPROTO_TCP}
         for address in ("10.99.1.1", "10.99.7.7"):
             netns.netlink(here, lambda ip, at=address: ip.rule("add", dst=at, dst_len=32, **stale))
     with PacketRung().open([made_tier(1_000)], 7, ADDRESSES):

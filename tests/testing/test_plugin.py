@@ -328,7 +328,7 @@ def test_without_a_name(kraken): ...
             f"@pytest.mark.kraken: seed cannot be changed while the venue runs; {can}",
             f"@pytest.mark.kraken: sed is no setting; {can}",
             "@pytest.mark.kraken: post_only must be one of cancel, reject, not 'maybe'",
-            "@pytest.mark.kraken: Expected `str`, got `bool`*",
+            "@pytest.mark.kraken: post_only must be one of cancel, reject, not true",
             "@pytest.mark.kraken: NAME=VALUE is meant, like rate_limits='on'",
         ]
     )
