@@ -164,23 +164,11 @@ def test_a_long_answer_is_whole_before_what_follows_is_heard(served, monkeypatch
     client.logon()
     other.logon()
     symbols = ["BTC/USD", "ETH/USD", "DOT/USD", "SOL/USD", "XRP/USD"]
-    asked = [
-        (146, 5),
-        *((55, symbol) for symbol in symbols),
-        (263, "1"),
-        (264, 10),
-        (267, 2),
-        (269, 0),
-        (269, 1),
-    ]
+    group = [(146, len(symbols)), *((55, symbol) for symbol in symbols)]
+    entries = [(264, 10), (267, 2), (269, 0), (269, 1)]
     ids = [f"r{n}" for n in range(30)]
-    client.raw(
-        b"".join(
-            client.message("V", (262, name), *asked)
-            + client.message("V", (262, name), (263, "2"), *asked[7:])
-            for name in ids
-        )
-    )
+    asked = [(name, kind) for name in ids for kind in "12"]
+    client.raw(b"".join(client.message("V", (262, i), *group, (263, kind), *entries) for i, kind in asked))
     assert other.sync() == []
     snapshots = [client.read() for _ in range(len(symbols) * len(ids))]
     assert [(w[262], w[55]) for w in snapshots] == [(name, symbol) for name in ids for symbol in symbols]
