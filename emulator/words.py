@@ -17,6 +17,16 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return names[found[0]] if found else None
 
 
+def spelled(by: str, value: object) -> str:
+    """Return an option with its value: ``--seed 7``; what is empty can be seen."""
+    return f"{by} {value if str(value).strip() else repr(value)}"
+
+
+def no_folder(error: OSError) -> str:
+    """Return why a folder cannot be had: the system says of a file that is in the way that it exists."""
+    return "it is no folder" if isinstance(error, FileExistsError) else str(error.strerror)
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """Return one line that refuses a name: ``unknown tier 'tokio', did you mean 'tokyo'? There are: …``."""
     names = list(dict.fromkeys(known))

@@ -28,8 +28,13 @@ SETTINGS = {
         ("tokio", "did you mean 'tokyo'? There are: aws, "),
         ("us,us", "us is given twice"),
         (",", "no tier"),
+        ("", "--tier '': no tier given"),
+        ("us,,tokyo", "nothing stands beside a comma; tiers by name are meant"),
     ],
-    "--link": [("strem", "did you mean 'stream'? There are: auto, netem, ")],
+    "--link": [
+        ("strem", "did you mean 'stream'? There are: auto, netem, "),
+        ("", "--link '': unknown link ''; there are"),
+    ],
     "--provider": [("bos", "there are: avelacom, beeks, bso")],
     "--allow-source": [("10.0.0", "does not appear to be an IPv4 or IPv6 network")],
     "--seed": [("lucky", "a whole number is meant"), ("1.5", "a whole number is meant")],
@@ -39,7 +44,11 @@ SETTINGS = {
     "--instruments": [("krakn", "did you mean 'kraken'?"), ("none.toml", "No such file")],
     "--funding": [("none", "there are: default"), ("none.toml", "No such file")],
     "--earn": [("none", "there are: default"), ("none.toml", "No such file")],
-    "--host": [("999.1.1.1", "see --host"), ("{path}.test", "only {tier} can stand in braces")],
+    "--host": [
+        ("999.1.1.1", "Name or service not known"),
+        ("8.8.8.8", "--host 8.8.8.8: cannot be listened at: Cannot assign requested address"),
+        ("{path}.test", "only {tier} can stand in braces"),
+    ],
     "--tls-names": [
         ("a..b", "'a..b' is none; names are meant"),
         ("*", "names are meant"),
@@ -55,14 +64,21 @@ SETTINGS = {
     "--control-port": [("80000", "a port from 0 to 65535 is meant")],
     "--proxy-port": [("80000", "a port from 0 to 65535 is meant")],
     "--fix-port": [("80000", "a port from 0 to 65535 is meant")],
-    "--control-host": [("999.1.1.1", "cannot be had")],
+    "--control-host": [
+        ("999.1.1.1", "cannot be listened at: Name or service not known"),
+        ("8.8.8.8", "--control-host 8.8.8.8: cannot be listened at: Cannot assign requested address"),
+    ],
     "--fix": [("maybe", "one of on, off is meant")],
     "--fix-tls": [("maybe", "one of optional, only is meant")],
     "--fix-logon": [("maybe", "one of reject, displace is meant")],
-    "--endpoints-file": [("/dev/null/file", "Not a directory"), ("/nowhere/file", "No such file")],
+    "--endpoints-file": [
+        ("/dev/null/file", "Not a directory"),
+        ("/nowhere/file", "No such file"),
+        ("/tmp", "Is a directory"),
+    ],
     "--tiers-folder": [("/nowhere", "no such folder")],
-    "--state-folder": [("/dev/null/folder", "Not a directory")],
-    "--trust-folder": [("/dev/null/folder", "Not a directory")],
+    "--state-folder": [("/dev/null/folder", "Not a directory"), ("/etc/passwd", "it is no folder")],
+    "--trust-folder": [("/dev/null/folder", "Not a directory"), ("/etc/passwd", "it is no folder")],
     "--rate-limits": [("maybe", "one of on, off is meant")],
     "--certificate": [("forged", "one of valid, wrong-name, expired, untrusted is meant")],
     "--post-only": [("maybe", "one of cancel, reject is meant")],
@@ -71,11 +87,14 @@ SETTINGS = {
     "--ticker": [("maybe", "one of trades, volume_usd is meant")],
     "--status-advisories": [("maybe", "one of on, off is meant")],
     "--advertise": [
-        ("7480", "[TIER=][HOST:]OUTSIDE:INSIDE is meant"),
+        ("7480", "--advertise 7480: '7480' is none: [TIER=][HOST:]OUTSIDE:INSIDE is meant"),
         ("us=1:2", "unknown tier 'us'; there are: local"),
     ],
     "--log-level": [("loud", "one of debug, info, warning, error is meant")],
-    "--config": [("/nowhere.toml", "No such file")],
+    "--config": [
+        ("/nowhere.toml", "--config /nowhere.toml: No such file"),
+        ("", "--config '': a file is meant"),
+    ],
 }
 URL = [
     ("7490", "an address is meant, for example http://127.0.0.1:7490"),
@@ -263,9 +282,8 @@ def test_a_bad_value_is_named_with_its_option_and_what_is_meant(command, option,
         usual = {"--ports": "auto", "--state-folder": str(tmp_path), "--market": "off", "--link": "stream"}
         words = [*(f"{name}={value}" for name, value in usual.items() if name != option), *words]
     line = refusal(command, *words)
-    said = line.replace("-", "_").replace(" ", "_")
-    assert option.removeprefix("--").replace("-", "_") in said or option == "--control"
-    assert bad.strip(",") in line
+    assert option in line
+    assert bad in line
     assert meant in line
 
 
