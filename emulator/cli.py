@@ -319,7 +319,7 @@ def _env(arguments: dict[str, Any]) -> None:
     try:
         if arguments["shell"] not in exports.SHELLS:
             raise ControlError(
-                f"unknown shell {arguments['shell']!r}; there are: {', '.join(exports.SHELLS)}"
+                f"--shell {arguments['shell']}: unknown shell; there are: {', '.join(exports.SHELLS)}"
             )
         running = endpoints(arguments["control"], arguments["endpoints_file"])
         settings = exports.variables(running, arguments["tier"])

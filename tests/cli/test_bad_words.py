@@ -4,7 +4,9 @@ import argparse
 
 import pytest
 
-from emulator import arguments, cli
+from emulator import arguments, cli, ports
+from emulator.link.tiers import load_tiers
+from emulator.settings import PROFILES, Settings, SettingsError
 from tests.running import kraken_emulator, running
 
 ANYTHING = {
@@ -45,7 +47,7 @@ SETTINGS = {
     "--funding": [("none", "there are: default"), ("none.toml", "No such file")],
     "--earn": [("none", "there are: default"), ("none.toml", "No such file")],
     "--host": [
-        ("999.1.1.1", "Name or service not known"),
+        ("999.1.1.1", "--host 999.1.1.1: "),
         ("8.8.8.8", "--host 8.8.8.8: cannot be listened at: Cannot assign requested address"),
         ("{path}.test", "only {tier} can stand in braces"),
     ],
@@ -65,7 +67,7 @@ SETTINGS = {
     "--proxy-port": [("80000", "a port from 0 to 65535 is meant")],
     "--fix-port": [("80000", "a port from 0 to 65535 is meant")],
     "--control-host": [
-        ("999.1.1.1", "cannot be listened at: Name or service not known"),
+        ("999.1.1.1", "cannot be listened at: "),
         ("8.8.8.8", "--control-host 8.8.8.8: cannot be listened at: Cannot assign requested address"),
     ],
     "--fix": [("maybe", "one of on, off is meant")],
@@ -102,10 +104,14 @@ URL = [
     ("http://127.0.0.1:port", "an address is meant"),
     ("https://127.0.0.1:7490", "an address is meant"),
     ("http://127.0.0.1:1", "no emulator answers"),
+    ("", "--control '': an address is meant"),
 ]
 CONTROL = {
     "--control": URL,
-    "--endpoints-file": [("/nowhere.json", "no endpoints file with a control address")],
+    "--endpoints-file": [
+        ("/nowhere.json", "--endpoints-file /nowhere.json: no endpoints file with a control address"),
+        ("", "--endpoints-file '': no endpoints file"),
+    ],
 }
 REFUSED: dict[str, dict[str, list[tuple[str, str]]]] = {
     "up": SETTINGS,
@@ -116,7 +122,7 @@ REFUSED: dict[str, dict[str, list[tuple[str, str]]]] = {
         "--pair": [("XBTUSX", "did you mean 'XBT/USD'?")],
         "--maintenance-in": [
             *((bad, "a duration is meant, for example 90s") for bad in ("soon", "nan", "-1h")),
-            *((bad, "a time within a year is meant") for bad in ("99999999d", "0s")),
+            *((bad, "a time within a year is meant, more than 0") for bad in ("99999999d", "0s")),
         ],
         "--emergency": [("", "a title of 1 to 200 characters is meant")],
     },
@@ -184,7 +190,9 @@ WORDS = [
     ("link play us", ["a schedule is missing"]),
     ("link play us rerute", ["unknown schedule 'rerute', did you mean 'reroute'? There are: congestion"]),
     ("link play us nowhere.toml", ["nowhere.toml: No such file"]),
+    ("link play us /etc/passwd", ["link play /etc/passwd: a file's name ends in .toml or .csv"]),
     ("link play us flap --loop", ["--loop: a trace is played"]),
+    ("venue limit_only", ["status 'limit_only': a pair can have it, the venue cannot: name one (--pair)"]),
     ("venue onlin", ["unknown status 'onlin', did you mean 'online'? There are: "]),
     ("venue --emergency=" + "x" * 201, ["a title of 1 to 200 characters is meant"]),
     ("venue --emergency=fire --no-advisories", ["--no-advisories: ", "nothing can be announced beside it"]),
@@ -193,6 +201,7 @@ WORDS = [
     ("deposit alicia BTC 1", ["did you mean 'alice'?"]),
     ("deposit alice DOG 1", ["unknown asset 'DOG'"]),
     ("deposit alice BTC lots", ["amount: 'lots' is not an amount of XBT"]),
+    ("deposit alice BTC -1", ["amount: '-1' is not an amount of XBT: more than 0, with at most 10 decimals"]),
     ("deposit alice BTC", ["required: AMOUNT"]),
     ("accounts alise", ["unknown account 'alise', did you mean 'alice'? There are: "]),
     ("endpoints tokyo", ["unknown tier 'tokyo'; there are: us, local"]),
@@ -200,6 +209,7 @@ WORDS = [
     ("clock step soon", ["clock step 'soon': a duration is meant, for example 90s"]),
     ("clock step 400d", ["a year"]),
     ("clock scale", ["clock scale: a number is missing"]),
+    ("clock scale -1", ["scale: from 0 to 1000 is meant, not -1"]),
     ("clock scale nan", ["clock scale 'nan': a number is meant"]),
     ("clock show 1h", ["clock show: nothing is meant by 1h"]),
     ("clock stop", ["stop", "show, step, scale"]),
@@ -296,6 +306,75 @@ def test_bad_words_are_named_with_what_is_meant(words, meant, venue, tmp_path):
     assert all(
         each in line.replace("'shwo'", "shwo").replace("', '", ", ").replace("'", "'") for each in meant
     ), line
+
+
+VARIABLES = [
+    (
+        "venue cancel_only",
+        "KRAKEN_EMULATOR_ENDPOINTS_FILE",
+        "/nope",
+        "=/nope: no endpoints file with a control address",
+    ),
+    ("venue cancel_only", "KRAKEN_EMULATOR_CONTROL", "nope", "=nope: an address is meant"),
+    (
+        "venue cancel_only",
+        "KRAKEN_EMULATOR_CONTROL",
+        "http://127.0.0.1:1",
+        "no emulator answers at http://127.0.0.1:1 (KRAKEN_EMULATOR_CONTROL=http://127.0.0.1:1): start one",
+    ),
+    ("health --wait 999", "KRAKEN_EMULATOR_CONTROL", "nope", "=nope: an address is meant"),
+    ("health --wait 0.1", "KRAKEN_EMULATOR_ENDPOINTS_FILE", "/nope", "=/nope: no endpoints file"),
+    ("up", "KRAKEN_EMULATOR_TIER", "mars", "=mars: unknown tier 'mars'"),
+    ("up", "KRAKEN_EMULATOR_LINK", "foo", "=foo: unknown link 'foo'"),
+    ("up", "KRAKEN_EMULATOR_PROVIDER", "foo", "=foo: unknown provider 'foo'"),
+    ("up", "KRAKEN_EMULATOR_ALLOW_SOURCE", "foo", "=foo: 'foo' does not appear to be"),
+    ("up", "KRAKEN_EMULATOR_ADVERTISE", "foo", "=foo: 'foo' is none"),
+    ("up", "KRAKEN_EMULATOR_ACCOUNTS", "foo", "=foo: unknown accounts profile"),
+    ("up", "KRAKEN_EMULATOR_CONFIG", "/nope", "=/nope: No such file"),
+    ("up", "KRAKEN_EMULATOR_STATE_FOLDER", "/etc/passwd", "=/etc/passwd: it is no folder"),
+    (
+        "up --control-port 7480",
+        "KRAKEN_EMULATOR_HTTP_PORT",
+        "7480",
+        " and --control-port are both 7480",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("words", "variable", "value", "meant"), VARIABLES, ids=[f"{row[0]} {row[1]}" for row in VARIABLES]
+)
+def test_what_the_environment_says_is_refused_by_its_variable(words, variable, value, meant, tmp_path):
+    """None leads to the emulator at the default port instead, which others may use."""
+    line = refusal(*words.split(), **{"XDG_DATA_HOME": str(tmp_path), variable: value})
+    assert variable + meant in line or (meant in line and variable in meant)
+
+
+PORTS = [
+    ("--http-port 7490", "--http-port and --control-port are both 7490"),
+    ("--tls-port 7480", "--http-port and --tls-port are both 7480"),
+    ("--tls-port 4001", "--tls-port and --fix-port 4000 (+1, FIX spot_trading) both lead to 4001"),
+    ("--proxy --proxy-port 7443", "--tls-port and --proxy-port are both 7443"),
+    ("--proxy --control-port 7470", "--proxy-port and --control-port are both 7470"),
+    ("--fix-port 7485 --control-port 7490", "--fix-port 7485 (+5, FIX spot_md_l3) and --control-port both"),
+    ("--tier us,tokyo --tls-port 7580", "--tls-port and --http-port 7480 (+100, tier tokyo) both lead to"),
+    ("--tier colo --http-port 7470", "--http-port 7470 (+20, tier colo) and --control-port both lead to"),
+    ("--host 0.0.0.0 --http-port 7490", "--http-port and --control-port are both 7490"),
+]
+
+
+@pytest.mark.parametrize(("words", "meant"), PORTS, ids=[words for words, _ in PORTS])
+def test_settings_that_lead_to_one_port_are_both_named(words, meant, tmp_path):
+    usual = ("--market", "off", "--link", "none", "--state-folder", str(tmp_path))
+    assert meant in refusal("up", *usual, *words.split())
+
+
+def test_paths_with_addresses_of_their_own_share_ports():
+    tiers = load_tiers(PROFILES / "tiers")
+    shared = Settings(tier=("us", "colo"), http_port=7490, tls_port=7590)
+    ports.check(shared, [tiers["us"], tiers["colo"]], apart=True)
+    with pytest.raises(SettingsError, match="--http-port and --tls-port are both 7490"):
+        ports.check(shared.but(tls_port=7490), [tiers["us"]], apart=True)
 
 
 @pytest.mark.parametrize("option", sorted(SWITCHES))

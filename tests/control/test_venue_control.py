@@ -140,7 +140,10 @@ def test_deposit_by_the_command_line_is_there_at_once(venue, exchange):
     ("words", "reason"),
     [
         (("venue", "asleep"), "unknown status 'asleep'"),
-        (("venue", "limit_only"), "unknown status 'limit_only'"),
+        (
+            ("venue", "limit_only"),
+            "status 'limit_only': a pair can have it, the venue cannot: name one (--pair)",
+        ),
         (("venue", "online", "--pair", "NOPE"), "unknown pair 'NOPE'"),
         (("deposit", "nobody", "BTC", "1"), "unknown account 'nobody'"),
         (("deposit", "market", "BTC", "1"), "unknown account 'market'"),
