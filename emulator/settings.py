@@ -15,7 +15,7 @@ from emulator.engine.accounts import AccountState
 from emulator.engine.limits import AccountTier
 from emulator.given import Given, Remembering, option
 from emulator.given import SettingsError as SettingsError
-from emulator.words import nearest, spelled, unknown
+from emulator.words import listed, nearest, spelled, unknown
 
 _PACKED = Path(__file__).parent / "profiles"
 PROFILES = _PACKED if _PACKED.exists() else Path(__file__).parent.parent / "profiles"
@@ -257,10 +257,10 @@ _TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 def _value(name: str, value: Any, said: str) -> Any:
     """Return a setting's value; SettingsError says what is meant."""
     if name in _LISTS and isinstance(value, str):
-        items = value.split(",")
-        if value.strip(" ,") and not all(item.strip() for item in items):
-            raise SettingsError(f"{said}: nothing stands beside a comma; {_meant(name)}")
-        value = value.replace(",", " ").split()
+        try:
+            value = listed(value)
+        except ValueError as error:
+            raise SettingsError(f"{said}: {error}; {_meant(name)}") from None
     try:
         read = msgspec.convert(value, _TYPES[name], strict=False)
     except msgspec.ValidationError:

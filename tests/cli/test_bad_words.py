@@ -142,7 +142,10 @@ REFUSED: dict[str, dict[str, list[tuple[str, str]]]] = {
         "--link": [("strem", "did you mean 'stream'? There are: ")],
         "--samples": [(bad, "a number from 2 to 100000 is meant") for bad in ("many", "1", "100001", "1e3")],
         "--market": [("bull", "one of synthetic, off is meant")],
-        "--output": [("/nowhere", "cannot be written: No such file"), ("/dev/null", "cannot be written")],
+        "--output": [
+            ("/dev/null/there", "cannot be written: Not a directory"),
+            ("/dev/null", "cannot be written"),
+        ],
         "--tiers-folder": [("/nowhere", "no such folder")],
     },
     "ca": {
@@ -217,7 +220,23 @@ WORDS = [
     ("paths config", ["paths config: there is none"]),
     ("run --tier us", ["no COMMAND: kraken-emulator run --tier tokyo -- python bot.py"]),
     ("up --sed 7", ["unrecognized arguments: --sed 7; did you mean --seed?"]),
-    ("measure --sample 7 --speed 9", ["unrecognized arguments: --speed 9"]),
+    (
+        "up --port 7481",
+        ["unrecognized arguments: --port 7481; did you mean --ports or --http-port or --tls-"],
+    ),
+    (
+        "measure --sample 7 --speed 9",
+        ["unrecognized arguments: --sample 7 --speed 9; did you mean --samples?"],
+    ),
+    (
+        "venue --endpoints f.json",
+        ["did you mean --endpoints-file?"],
+    ),
+    ("run true", ["put -- before the command: kraken-emulator run [OPTIONS] -- true …"]),
+    (
+        "run --tier us python bot.py -- x",
+        ["put -- before the command: kraken-emulator run [OPTIONS] -- pyth"],
+    ),
     ("up --http-port 65500 --tier us,tokyo --ports fixed --link none", ["port 65600: ports go up to 65535"]),
     ("env --spead", ["unrecognized arguments: --spead"]),
 ]
@@ -255,6 +274,13 @@ def test_every_command_and_every_option_is_in_the_table():
         if text.startswith("--") and action.nargs == 0
     }
     assert flags <= ANYTHING | SWITCHES
+
+
+def test_no_option_may_be_abbreviated():
+    for command in commands().values():
+        for text in options(command):
+            with pytest.raises(SystemExit):
+                arguments.parse([command.prog.split()[-1], f"{text[:-1]}=1"])
 
 
 def refusal(*words: str, **variables: str) -> str:
