@@ -11,6 +11,7 @@ from emulator.control.tls import TlsControl
 from emulator.gateways.venue import Venue
 from emulator.gateways.wires import Wires
 from emulator.settings import CHOICES, Settings
+from emulator.words import unknown
 
 if TYPE_CHECKING:
     from emulator.gateways.fix.server import Server as FixServer
@@ -63,9 +64,10 @@ class Rules:
             raise RuleError(str(error)) from None
         for name, value in wanted.items():
             if name not in self._rules:
-                known = name in Settings.__struct_fields__
-                reason = "cannot be changed while the venue runs" if known else "is no setting"
-                raise RuleError(f"{name} {reason}; these can: {', '.join(self._rules)}")
+                if name not in Settings.__struct_fields__:
+                    raise RuleError(unknown("setting", name, self._rules))
+                can = ", ".join(self._rules)
+                raise RuleError(f"{name} cannot be changed while the venue runs; these can be: {can}")
             if value not in CHOICES[name]:
                 raise RuleError(f"{name} must be one of {', '.join(CHOICES[name])}, not {value!r}")
         for name, value in wanted.items():
