@@ -43,7 +43,8 @@ class Remembering(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Return a setting as it was given, with its value, for errors: ``--seed 7``."""
         if name in self._given:
             return self._given[name].spelled
-        return spelled(option(name), getattr(self, name))
+        value = getattr(self, name)
+        return spelled(option(name), ",".join(value) if isinstance(value, tuple) else value)
 
     @contextmanager
     def blamed(self, name: str, kind: type[Exception] = SettingsError) -> Iterator[None]:
