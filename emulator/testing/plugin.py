@@ -253,7 +253,7 @@ def _marked(request: pytest.FixtureRequest) -> str | None:
     return ",".join(marker.args)
 
 
-def _failure(reason: str) -> pytest.fail.Exception:
+def _failure(reason: str) -> BaseException:
     """Return what fails a test with one line; raised from None, what it came from is not shown as well."""
     return pytest.fail.Exception(reason, pytrace=False)
 

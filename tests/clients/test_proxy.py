@@ -143,8 +143,8 @@ with websockets.sync.client.connect("ws://ws.kraken.com/v2") as socket:
     found.append(json.loads(socket.recv())["channel"])
 print(json.dumps(found == ["status"] * 3))
 """
-# Not over TLS with the client of threads: it reads and writes one SSL object at once, and then hears nothing of one
-# handshake in a thousand, of a bare server's too.
+# Not over TLS with the client of threads: it reads and writes one SSL object at once, and one handshake in a
+# thousand hangs then, with a bare server too.
 URLLIB = """
 import urllib.request
 answer = urllib.request.urlopen("https://api.kraken.com/0/public/Time", timeout=30)
