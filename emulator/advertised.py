@@ -79,11 +79,11 @@ def _mapping(text: str, tiers: Sequence[str]) -> Mapping:
     ports = (int(match["outside"]), int(match["inside"])) if match else (0, 0)
     if match is None or not all(0 < port <= LARGEST_PORT for port in ports):
         raise SettingsError(
-            f"advertise {text}: [TIER=][HOST:]OUTSIDE:INSIDE is meant, ports up to {LARGEST_PORT}, as for "
+            f"{text!r} is none: [TIER=][HOST:]OUTSIDE:INSIDE is meant, ports up to {LARGEST_PORT}, as for "
             "docker's -p: 127.0.0.1:17480:7480"
         )
     tier, path = match["tier"] or "", match["path"] or ""
     if tier and tier not in tiers:
-        raise SettingsError(f"advertise {text}: {unknown('tier', tier, tiers)}")
+        raise SettingsError(f"in {text!r}: {unknown('tier', tier, tiers)}")
     host = (match["host"] or "").strip("[]")
     return Mapping(tier, path, "" if host in WILDCARDS else host, *ports)

@@ -5,15 +5,15 @@ import gc
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
-from errno import EADDRINUSE
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from emulator import accounts, addresses, instruments
+from emulator import accounts, addresses, instruments, ports
 from emulator import settings as settings_
 from emulator.advertised import Advertised
+from emulator.asked import choose_link, load_tiers
 from emulator.bundle import share
 from emulator.calibration import YARDSTICK, Calibration, Watch
 from emulator.clock import Clock
@@ -46,7 +46,7 @@ from emulator.link import ladder, tiers
 from emulator.link.live import Live
 from emulator.link.stream import ProtocolFactory, at_hand
 from emulator.link.timer import DueQueue
-from emulator.listeners import Listeners, reachable
+from emulator.listeners import Listeners, reachable, refused
 from emulator.market.driver import Driver
 from emulator.market.history import SyntheticPast
 from emulator.market.profile import MarketProfileError
@@ -56,7 +56,6 @@ from emulator.measure.prober import ProbeError, Prober
 from emulator.scratch import Scratch
 from emulator.settings import Settings, SettingsError
 from emulator.state import State
-from emulator.words import unknown
 
 if TYPE_CHECKING:
     from emulator.gateways.fix.server import Server as FixServer
@@ -94,9 +93,12 @@ class App:
         """Symbols of pairs that the market does not trade in, as it knows no price of them."""
         self.tiers = load_tiers(settings)
         self._far = any(tier.rtt_us for tier in self.tiers)
-        self.choice = ladder.choose(settings.link, nearby=not self._far)
+        self.choice = choose_link(settings, self.tiers)
+        own_addresses = settings.link != "auto" and self.choice.rung.own_addresses
+        ports.check(settings, self.tiers, apart=own_addresses or addresses.apart(settings.host))
         self.entrances = entrances(settings, self.tiers)
-        self.advertised = Advertised(settings.advertise, settings.tier)
+        with settings.blamed("advertise"):
+            self.advertised = Advertised(settings.advertise, settings.tier)
         self.state = State(settings)
         if self.state.warning:
             _log.warning("%s", self.state.warning)
@@ -150,7 +152,8 @@ class App:
         venue = self._build(queue) if self._shares_process else self._build_for_good(queue)
         await self._open_links(queue)
         if self.settings.trust_folder:
-            self.shared_ca = share(Path(self.settings.trust_folder), self.authority.ca_path)
+            with self.settings.blamed("trust_folder"):
+                self.shared_ca = share(Path(self.settings.trust_folder), self.authority.ca_path)
         await self._open_control(venue)
         self._ready = True
         self._in_idle_turns(venue.tape.load_days(venue.clock.now_ns()))
@@ -290,13 +293,8 @@ class App:
         try:
             self._control_listener = await self._control.listen(host, port)
         except OSError as error:
-            taken = error.errno == EADDRINUSE
-            reason = (
-                "is taken (another emulator? use --ports auto)"
-                if taken
-                else f"cannot be had: {error.strerror}"
-            )
-            raise SettingsError(f"control port {port} on control host {host} {reason}") from None
+            named = f"{settings.said('control_port')}: port {port} on {host}"
+            raise refused(error, settings, "control_host", named) from None
         self._control_port = int(self._control_listener.sockets[0].getsockname()[1])
 
     def _guard(self, tier: tiers.Tier, factory: ProtocolFactory) -> ProtocolFactory:
@@ -438,12 +436,3 @@ class App:
                 control_url = f"http://{place(*self.advertised.place(asked_as, self._control_port))}"
         tiers_ = as_values(endpoints, ca or self.shared_ca or self.authority.ca_path)
         return {"tiers": tiers_, "accounts": accounts, "control": control_url, "pid": os.getpid()}
-
-
-def load_tiers(settings: Settings) -> tuple[tiers.Tier, ...]:
-    """Return the tiers that were asked for; raises SettingsError or ProfileError."""
-    known = tiers.load_tiers(*settings_.tier_folders(settings))
-    for name in settings.tier:
-        if name not in known:
-            raise SettingsError(unknown("tier", name, known))
-    return tuple(known[name] for name in settings.tier)

@@ -3,10 +3,10 @@
 import argparse
 import math
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from emulator import __version__
-from emulator.words import nearest
+from emulator.words import alike
 
 PATHS = ("dictionary", "profiles", "tiers", "schedules", "state", "ca", "config", "endpoints")
 """What `paths` tells, by name."""
@@ -36,6 +36,10 @@ class _Parser(argparse.ArgumentParser):
     said_besides = ""
     """What stdout gets besides: of `env`, whose output is evaluated, that it failed."""
 
+    def __init__(self, **named: Any) -> None:
+        """Take whole option names only: an abbreviation is an option that somebody else meant."""
+        super().__init__(**named, allow_abbrev=False)
+
     def error(self, message: str) -> NoReturn:
         if self.said_besides:
             print(self.said_besides)
@@ -49,8 +53,10 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     if unknown:
         command = subparsers(root)[found.command]
         options = [text for action in command._actions for text in action.option_strings]
-        alike = nearest(next((w for w in unknown if w.startswith("-")), "").partition("=")[0], options)
-        hint = f"; did you mean {alike}?" if alike else ""
+        if found.command == "run" and not unknown[0].startswith("-"):
+            command.error(f"put -- before the command: kraken-emulator run [OPTIONS] -- {unknown[0]} …")
+        near = alike(next((w for w in unknown if w.startswith("-")), "").partition("=")[0], options)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
         command.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     return found
 
@@ -128,7 +134,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     _add_settings(run)
     add = run.add_argument
     add("--allow-internet", action="store_true", help="leave COMMAND in the machine's own network")
-    add("--quiet", action="store_true", help="print nothing of our own")
+    add("--quiet", action="store_true", help="print nothing of our own, but at the end what was refused")
 
 
 def _add_link(link: argparse.ArgumentParser) -> None:
@@ -181,7 +187,11 @@ def _add_endpoints(endpoints: argparse.ArgumentParser) -> None:
     endpoints.description = "Show where a running emulator is reached, by tier and protocol."
     add = endpoints.add_argument
     add("tier", nargs="?", metavar="TIER", help="this one alone (default: all)")
-    add("--json", action="store_true", help="print JSON, as in the endpoints file")
+    add(
+        "--json",
+        action="store_true",
+        help="print JSON: tiers and control of the endpoints file, without its keys",
+    )
     _add_control(endpoints)
 
 
@@ -274,10 +284,15 @@ def _add_measure(measure: argparse.ArgumentParser) -> None:
     add = measure.add_argument
     add("--tier", metavar="NAME[,NAME]", help="tiers to measure (default: all)")
     add("--link", metavar="RUNG[,RUNG]", help="links to measure (default: all that work here, but none)")
-    add("--samples", type=_samples, default=1_000, metavar="N", help="orders per tier (default: 1000)")
-    add("--quick", action="store_true", help="100 orders per tier: no p99.9")
+    add("--samples", type=_samples, metavar="N", help="orders per tier (default: 1000, with --quick 100)")
+    add("--quick", action="store_true", help="100 orders per tier, unless --samples says: no p99.9")
     add("--market", default="off", metavar="WHO", help="who else trades meanwhile (default: off)")
-    add("--output", default=".", metavar="DIR", help="where the two files go (default: here)")
+    add(
+        "--output",
+        default=".",
+        metavar="DIR",
+        help="where the two files go; made when it is not there (default: here)",
+    )
     add("--tiers-folder", metavar="DIR", help="also read the tier profiles in DIR")
     add("--json", action="store_true", help="print the JSON instead of the table")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from emulator.endpoints import write_atomically
 from emulator.settings import SettingsError
+from emulator.words import no_folder
 
 SYSTEM_BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Arch, Gentoo
@@ -43,7 +44,7 @@ def share(folder: Path, ca: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SettingsError(f"trust folder {folder} cannot be made: {error.strerror}") from None
+        raise SettingsError(f"cannot be made: {no_folder(error)}") from None
     contents = {
         "bundle.pem": authority if system is None else with_authority(system, ca),
         "ca.pem": authority,

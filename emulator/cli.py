@@ -12,8 +12,6 @@ from emulator import __version__
 from emulator.arguments import parse
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from emulator.settings import Settings
 
 PIPE_CLOSED = 141
@@ -319,7 +317,7 @@ def _env(arguments: dict[str, Any]) -> None:
     try:
         if arguments["shell"] not in exports.SHELLS:
             raise ControlError(
-                f"unknown shell {arguments['shell']!r}; there are: {', '.join(exports.SHELLS)}"
+                f"--shell {arguments['shell']}: unknown shell; there are: {', '.join(exports.SHELLS)}"
             )
         running = endpoints(arguments["control"], arguments["endpoints_file"])
         settings = exports.variables(running, arguments["tier"])
@@ -330,6 +328,7 @@ def _env(arguments: dict[str, Any]) -> None:
 
 
 def _measure(arguments: dict[str, Any]) -> None:
+    from emulator import measuring
     from emulator.run import spaces
 
     try:
@@ -337,73 +336,12 @@ def _measure(arguments: dict[str, Any]) -> None:
         alone = True
     except OSError:
         alone = False
-    import asyncio
-    from pathlib import Path
-
-    import msgspec
-
-    from emulator.endpoints import write_atomically
-    from emulator.link import netns
-    from emulator.link.tiers import ProfileError, load_tiers
-    from emulator.measure.command import Plan, Stopped, measure, rungs_that_work, shortest_us
-    from emulator.measure.page import as_html
-    from emulator.measure.report import as_text
-    from emulator.settings import SettingsError, load, tier_folders
-    from emulator.words import unknown
-
-    if alone:
-        with netns.Namespace.current() as here:
-            netns.loopback_up(here)
-    folder, samples = Path(arguments["output"]), 100 if arguments["quick"] else arguments["samples"]
-    _must_be_writable(folder)
-    asked = {name: arguments[name] for name in ("tiers_folder", "tier", "market")}
     try:
-        known = load_tiers(*tier_folders(load(asked, {})))
-        names = _names(arguments["tier"]) or sorted(known, key=lambda name: known[name].rtt_us)
-        for name in names:
-            if name not in known:
-                raise SettingsError(unknown("tier", name, known))
-        rungs, passed_over = rungs_that_work(_names(arguments["link"]))
-    except (ValueError, ProfileError) as error:
+        failed = measuring.run(arguments, _progress, alone=alone)
+    except measuring.MeasureError as error:
         _fail(error)
-    for name, reason in passed_over:
-        print(f"not link {name}: {reason}", file=sys.stderr)
-    plan = Plan(
-        tiers=tuple(names),
-        rungs=rungs,
-        samples=samples,
-        market=arguments["market"],
-        tiers_folder=arguments["tiers_folder"] or "",
-        without_fix=tuple(name for name in names if "fix" not in known[name].apis),
-        shortest_us=shortest_us([known[name] for name in names]),
-    )
-    try:
-        measurement = asyncio.run(measure(plan, _progress))
-    except Stopped as stopped:
-        sys.exit(stopped.exit_code)
-    finally:
-        _progress("", 1.0)
-    encoded, failed = msgspec.json.encode(measurement), None
-    try:
-        write_atomically(folder / "measurement.json", encoded)
-        write_atomically(folder / "measurement.html", as_html(measurement).encode())
-    except SettingsError as error:
-        failed = error  # what took minutes is said all the same
-    print(encoded.decode() if arguments["json"] else as_text(measurement))
     if failed is not None:
-        _fail(failed)
-    print(f"written: {folder / 'measurement.json'}, {folder / 'measurement.html'}", file=sys.stderr)
-
-
-def _must_be_writable(folder: "Path") -> None:
-    """End before anything is measured whose result could not be written."""
-    import tempfile
-
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        _fail(ValueError(f"--output {folder}: cannot be written: {error.strerror}"))
+        sys.exit(failed)
 
 
 def _ca(arguments: dict[str, Any]) -> None:
@@ -420,10 +358,6 @@ def _ca(arguments: dict[str, Any]) -> None:
     except SettingsError as error:
         _fail(error)
     print(msgspec.json.encode(shown).decode() if arguments["json"] else "\n".join(ca.as_text(shown)))
-
-
-def _names(text: str | None) -> list[str]:
-    return (text or "").replace(",", " ").split()
 
 
 def _progress(what: str, share: float) -> None:

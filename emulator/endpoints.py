@@ -168,7 +168,7 @@ class EndpointsFile:
                 self._path.unlink(missing_ok=True)
                 os.listdir(self._path.parent)  # now, not when everything has started
             except OSError as error:
-                raise SettingsError(f"endpoints file {path}: {error.strerror}") from None
+                raise SettingsError(str(error.strerror)) from None
 
     def write(self, endpoints: dict[str, Any]) -> None:
         """Say that everything answers, and where."""

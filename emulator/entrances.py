@@ -15,11 +15,10 @@ def entrances(settings: Settings, tiers_: Sequence[tiers.Tier]) -> dict[str, Ent
         # Of any profile, not only of those that are open: who has a subscription has it everywhere.
         every = (*tiers_, *tiers.load_tiers(*tier_folders(settings)).values())
         if settings.provider not in (known := {name for tier in every for name in tier.requires.providers}):
-            raise SettingsError(unknown("provider", settings.provider, sorted(known)))
-    try:
+            with settings.blamed("provider"):
+                raise SettingsError(unknown("provider", settings.provider, sorted(known)))
+    with settings.blamed("allow_source", ValueError):
         listed = tuple(ipaddress.ip_network(text) for text in settings.allow_source)
-    except ValueError as error:
-        raise SettingsError(f"allow_source: {error}") from None
     return {tier.name: _entrance(settings, tier, listed) for tier in tiers_}
 
 

@@ -105,11 +105,12 @@ def load(settings: Settings) -> Instruments:
     name = settings.instruments
     if name == KRAKEN:
         return Instruments(kraken())
-    if not name.endswith(".toml"):
-        words = unknown("instruments profile", name, [KRAKEN])
-        raise SettingsError(f"{words}; or a path that ends in .toml")
-    if not Path(name).is_file():
-        raise SettingsError(f"instruments profile {name}: {os.strerror(ENOENT)}")
+    with settings.blamed("instruments"):
+        if not name.endswith(".toml"):
+            words = unknown("instruments profile", name, [KRAKEN])
+            raise SettingsError(f"{words}; or a path that ends in .toml")
+        if not Path(name).is_file():
+            raise SettingsError(os.strerror(ENOENT))
     return _Reader(Path(name), msgspec.json.decode(_SPOT.read_bytes())).read()
 
 

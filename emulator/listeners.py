@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,12 +25,9 @@ from emulator.gateways.tls import ContextSource, over_tls
 from emulator.link.listener import Link, LinkError, Listener
 from emulator.link.stream import ProtocolFactory
 from emulator.link.tiers import Path, Tier
+from emulator.ports import PATH_STEP, PROXY_PATH_STEP, step
 from emulator.settings import Settings, SettingsError
 
-TIER_STEP, PATH_STEP = 100, 20
-"""Distances between the ports of tiers, and of a tier's paths, that share an address."""
-PROXY_PATH_STEP = 1
-"""The distance between the proxies of a tier's paths: 20 further there is the control API."""
 LEAST_TLS, LEAST_FIX_TLS = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 """Oldest versions that are spoken; Kraken's FIX guide asks for 1.3."""
 CALLS_WITHIN_US = 10_000
@@ -81,33 +79,38 @@ class Listeners:
         ways_in = [(t, p, tier, path) for t, tier in enumerate(tiers) for p, path in enumerate(tier.paths)]
         steps = [self._step(t, p, PATH_STEP) for t, p, _, _ in ways_in]
         opened = [
-            await self._listen(tier, path, guard(tier, plain(tier)), settings.http_port + step)
-            for step, (_, _, tier, path) in zip(steps, ways_in, strict=True)
+            await self._listen(
+                tier, path, guard(tier, plain(tier)), settings.http_port + further, "http_port"
+            )
+            for further, (_, _, tier, path) in zip(steps, ways_in, strict=True)
         ]
         hosts = [*(at.host for at in opened), *settings.tls_names]
         tls, fix_tls = (contexts(hosts, least) for least in (LEAST_TLS, LEAST_FIX_TLS))
         rows = []
-        for step, plain_at, (t, p, tier, path) in zip(steps, opened, ways_in, strict=True):
+        for further, plain_at, (t, p, tier, path) in zip(steps, opened, ways_in, strict=True):
             secure = over_tls(plain(tier), tls, doors)
-            tls_at = await self._listen(tier, path, guard(tier, secure), settings.tls_port + step)
+            tls_at = await self._listen(
+                tier, path, guard(tier, secure), settings.tls_port + further, "tls_port"
+            )
             as_kraken = kraken_ports and (self._apart or (t, p) == (0, 0))
             if as_kraken:
                 if tls_at.port != TLS_PORT:
-                    await self._listen(tier, path, guard(tier, secure), TLS_PORT, fixed=True)
+                    await self._listen(tier, path, guard(tier, secure), TLS_PORT)
                 if plain_at.port != PLAIN_PORT:
                     await self._listen_if_free(tier, path, guard(tier, plain(tier)), PLAIN_PORT)
             services = {} if fix is None else {service: fix(tier, service, fix_tls) for service in SERVICES}
             fix_ports = {}
             for service, factory in services.items():
-                port = (FIX_PORT if as_kraken else settings.fix_port + step) + service.offset
-                at = await self._listen(tier, path, guard(tier, factory), port, fixed=as_kraken)
+                port = (FIX_PORT if as_kraken else settings.fix_port + further) + service.offset
+                setting = None if as_kraken else "fix_port"
+                at = await self._listen(tier, path, guard(tier, factory), port, setting)
                 fix_ports[service.name] = at.port
             proxy_port = 0
             if proxy is not None:
                 by_offset = {service.offset: factory for service, factory in services.items()}
                 way_in = guard(tier, proxy(tier, places(plain(tier), secure, by_offset)))
                 port = settings.proxy_port + self._step(t, p, PROXY_PATH_STEP)
-                proxy_port = (await self._listen(tier, path, way_in, port)).port
+                proxy_port = (await self._listen(tier, path, way_in, port, "proxy_port")).port
             rtt_us = tier.rtt_us + 2 * path.extra_one_way_us
             rows.append(
                 Endpoint(
@@ -157,13 +160,14 @@ class Listeners:
 
     def _step(self, tier: int, path: int, path_step: int) -> int:
         """Return how far a port is from the setting, by the places of its tier and path."""
-        return 0 if self._apart else tier * TIER_STEP + path * path_step
+        return 0 if self._apart else step(tier, path, path_step)
 
     async def _listen(
-        self, tier: Tier, path: Path, factory: ProtocolFactory, port: int, *, fixed: bool = False
+        self, tier: Tier, path: Path, factory: ProtocolFactory, port: int, setting: str | None = None
     ) -> Listener:
+        """Listen on a port that counts from a setting, or that is Kraken's own."""
         settings = self._settings
-        wanted = 0 if settings.ports == "auto" and not fixed else port
+        wanted = 0 if settings.ports == "auto" and setting else port
         host = self._addresses[tier.name, path.name]
         try:
             opened = await self.link.listen(
@@ -171,16 +175,17 @@ class Listeners:
             )
         except OverflowError:
             counted = "further tiers, paths and services count up from --http-port, --tls-port and so on"
-            raise SettingsError(f"port {wanted}: ports go up to 65535 ({counted})") from None
+            said = f"{settings.said(setting)}: " if setting else ""
+            raise SettingsError(f"{said}port {wanted}: ports go up to 65535 ({counted})") from None
         except socket.gaierror as error:
-            raise SettingsError(f"host {host}: {error.strerror} (see --host)") from None
+            named = "" if host == settings.host else f"{host}: "
+            raise SettingsError(f"{settings.said('host')}: {named}{error.strerror}") from None
         except OSError as error:
-            taken = error.errno == errno.EADDRINUSE
-            other = "by another program" if fixed else "(another emulator? use --ports auto)"
+            said = f"{settings.said(setting)}: " if setting else ""
+            other = "(another emulator? use --ports auto)" if setting else "by another program"
             if wanted and (host, wanted) in self._open:
-                other = "by this emulator already: --http-port, --tls-port, --fix-port, --proxy-port collide"
-            reason = f"is taken {other}" if taken else f"cannot be bound: {error.strerror} (see --host)"
-            raise SettingsError(f"port {wanted} on {host} {reason}") from None
+                other = "by this emulator already"
+            raise refused(error, settings, "host", f"{said}port {wanted} on {host}", other) from None
         self._open.add((host, opened.port))
         self.servers.append(opened.server)
         return opened
@@ -188,7 +193,7 @@ class Listeners:
     async def _listen_if_free(self, tier: Tier, path: Path, factory: ProtocolFactory, port: int) -> None:
         """Listen on a port that others may have on all addresses of the machine: then go on without it."""
         try:
-            await self._listen(tier, path, factory, port, fixed=True)
+            await self._listen(tier, path, factory, port)
         except SettingsError as error:
             self.not_served += (str(error),)
 
@@ -208,6 +213,22 @@ class Listeners:
             where = f"{endpoint.host} (tier {endpoint.tier}, link {endpoint.rung})"
             raise LinkError(f"nothing answers at {where}: {error or 'no answer in time'}") from None
         return msgspec.structs.replace(endpoint, measured_us=plain_us)
+
+
+def refused(
+    error: OSError,
+    settings: Settings,
+    host: str,
+    port: str,
+    other: str = "(another emulator? use --ports auto)",
+) -> SettingsError:
+    """Say in plain words why a port cannot be listened at; ``host`` is the setting that gave its address."""
+    if error.errno == errno.EADDRINUSE:
+        return SettingsError(f"{port} is taken {other}")
+    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return SettingsError(f"{port} cannot be listened at: {reason}")
+    return SettingsError(f"{settings.said(host)}: cannot be listened at: {reason}")
 
 
 def _remembered(factory: ProtocolFactory, connections: WeakSet[asyncio.Transport]) -> ProtocolFactory:

@@ -7,14 +7,16 @@ import tomllib
 from collections.abc import Callable, Mapping
 from errno import ENOENT
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import msgspec
 
 from emulator.engine.accounts import AccountState
 from emulator.engine.limits import AccountTier
+from emulator.given import Given, Remembering, option
+from emulator.given import SettingsError as SettingsError
 from emulator.reading import WrongValue, meant, read
-from emulator.words import nearest, unknown
+from emulator.words import listed, nearest, spelled, unknown
 
 _PACKED = Path(__file__).parent / "profiles"
 PROFILES = _PACKED if _PACKED.exists() else Path(__file__).parent.parent / "profiles"
@@ -33,11 +35,7 @@ CompId = Annotated[str, msgspec.Meta(pattern=r"^[\x21-\x3c\x3e-\x7e]{1,32}$", de
 Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
-class SettingsError(ValueError):
-    """A setting or a profile that cannot be used: one line that says which and why."""
-
-
-class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Settings(Remembering, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything that can be set when the venue starts."""
 
     tier: tuple[str, ...] = ("local",)
@@ -160,18 +158,6 @@ _OF_SERVICES = re.compile(r"SERVICE_(HOST|PORT\w*)|PORT(_\d+_\w+)?|NAME|ENV_\w+"
 """Variables that Kubernetes and Docker make for a service which is called kraken-emulator."""
 
 
-class _Given(NamedTuple):
-    """A value, and how it was given: ``--seed 7``."""
-
-    value: Any
-    spelled: str
-
-
-def option(name: str) -> str:
-    """Return a setting as it is written on the command line."""
-    return "--" + name.replace("_", "-")
-
-
 def load(
     arguments: Mapping[str, Any],
     environment: Mapping[str, str],
@@ -182,34 +168,39 @@ def load(
 
     Variables of the environment that are nearly a setting's are refused; ``strangers`` gives all others.
     """
-    given = _of_file(config or environment.get(ENVIRONMENT + "CONFIG"))
+    given = _of_file(config, environment)
     given |= _of_environment(environment)
     for name, value in arguments.items():
         if name not in Settings.__struct_fields__:
             raise SettingsError(unknown("setting", name, Settings.__struct_fields__))
         if value is not None:
-            said = (
-                "" if value is True else f" {','.join(value) if isinstance(value, tuple | list) else value}"
-            )
-            given[name] = _Given(value, called(name) + said)
-    settings = Settings(**{name: _value(name, *each) for name, each in given.items()})
-    spelled = {name: each.spelled for name, each in given.items()}
-    settings = _with_hosts(settings, spelled)
+            by, text = called(name), ",".join(value) if isinstance(value, tuple | list) else value
+            given[name] = Given(value, by, by if value is True else spelled(by, text))
+    settings = Settings(**{name: _value(name, each.value, each.spelled) for name, each in given.items()})
+    vars(settings)["given"] = given
+    settings = _with_hosts(settings)
+    _check(settings)
+    return settings
+
+
+def _check(settings: Settings) -> None:
+    """Raise SettingsError for what is of the right kind, but cannot be used."""
     if not settings.tier:
-        raise SettingsError(f"{spelled['tier']}: no tier given")
+        raise SettingsError(f"{settings.said('tier')}: no tier given")
     for name in settings.tier:
         if settings.tier.count(name) > 1:
             raise SettingsError(
-                f"{spelled['tier']}: {name} is given twice; a tier is opened once, for any number of clients"
+                f"{settings.said('tier')}: {name} is given twice; a tier is opened once, for any number of "
+                "clients"
             )
     for host in settings.tls_names:
         if not _is_host(host):
-            raise SettingsError(f"{spelled['tls_names']}: {host!r} is none; {_meant('tls_names')}")
+            raise SettingsError(f"{settings.said('tls_names')}: {host!r} is none; {_meant('tls_names')}")
     for kind, named in _PROFILES_OF.items():
-        profile(kind, getattr(settings, named))
+        with settings.blamed(named):
+            profile(kind, getattr(settings, named))
     if settings.tiers_folder and not Path(settings.tiers_folder).is_dir():
-        raise SettingsError(f"{spelled['tiers_folder']}: no such folder")
-    return settings
+        raise SettingsError(f"{settings.said('tiers_folder')}: no such folder")
 
 
 def strangers(environment: Mapping[str, str]) -> list[str]:
@@ -219,34 +210,39 @@ def strangers(environment: Mapping[str, str]) -> list[str]:
     return [ENVIRONMENT + name for name in names if name not in known and not _OF_SERVICES.fullmatch(name)]
 
 
-def _of_environment(environment: Mapping[str, str]) -> dict[str, _Given]:
+def _of_environment(environment: Mapping[str, str]) -> dict[str, Given]:
     known = {ENVIRONMENT + name.upper(): name for name in Settings.__struct_fields__}
     for stranger in strangers(environment):
         meant = nearest(stranger.removeprefix(ENVIRONMENT), map(str.upper, Settings.__struct_fields__))
         if meant is not None:
             raise SettingsError(f"{stranger}: there is no such setting, did you mean {ENVIRONMENT}{meant}?")
     return {
-        name: _Given(environment[variable], f"{variable}={environment[variable]}")
+        name: Given(environment[variable], variable, f"{variable}={environment[variable]}")
         for variable, name in known.items()
         if variable in environment
     }
 
 
-def _of_file(config: str | None) -> dict[str, _Given]:
-    """Return the values of a settings file, each with its line."""
-    if not config:
+def _of_file(config: str | None, environment: Mapping[str, str]) -> dict[str, Given]:
+    """Return the values of a settings file, each with its line; one that is said to be '' is none."""
+    variable = ENVIRONMENT + "CONFIG"
+    said = spelled("--config", config) if config is not None else f"{variable}={environment.get(variable)}"
+    config = config if config is not None else environment.get(variable) or None
+    if config is None:
         return {}
+    if not config:
+        raise SettingsError(f"{said}: a file is meant")
     given = {}
     try:
         values = read_toml(Path(config))
     except SettingsError as error:
-        raise SettingsError(f"config {error}") from None
+        raise SettingsError(f"{said}: {str(error).removeprefix(f'{config}: ')}") from None
     for name, value in values.items():
         line = line_of(Path(config), name)
         if name not in Settings.__struct_fields__:
             raise SettingsError(f"{config}{line}: {unknown('setting', name, Settings.__struct_fields__)}")
         shown = str(value).lower() if isinstance(value, bool) else repr(value)
-        given[name] = _Given(value, f"{config}{line}: {name} = {shown}")
+        given[name] = Given(value, f"{config}{line}: {name}", f"{config}{line}: {name} = {shown}")
     return given
 
 
@@ -260,16 +256,19 @@ def line_of(path: Path, name: str) -> str:
 _TYPES = {field.name: field.type for field in msgspec.structs.fields(Settings)}
 
 
-def _value(name: str, value: Any, spelled: str) -> Any:
+def _value(name: str, value: Any, said: str) -> Any:
     """Return a setting's value; SettingsError says what is meant."""
     if name in _LISTS and isinstance(value, str):
-        value = value.replace(",", " ").split()
+        try:
+            value = listed(value)
+        except ValueError as error:
+            raise SettingsError(f"{said}: {error}; {_meant(name)}") from None
     try:
         found = read(value, _TYPES[name], strict=False)
     except WrongValue:
-        raise SettingsError(f"{spelled}: {_meant(name)}") from None
+        raise SettingsError(f"{said}: {_meant(name)}") from None
     if name in CHOICES and found not in CHOICES[name]:
-        raise SettingsError(f"{spelled}: {_meant(name)}")
+        raise SettingsError(f"{said}: {_meant(name)}")
     return found
 
 
@@ -290,16 +289,16 @@ def _is_host(text: str) -> bool:
     return True
 
 
-def _with_hosts(settings: Settings, spelled: Mapping[str, str]) -> Settings:
+def _with_hosts(settings: Settings) -> Settings:
     """Return settings whose addresses can be listened at."""
     for name in ("host", "control_host"):
         host = getattr(settings, name)
         if not host:
-            raise SettingsError(f"{spelled[name].strip()}: an address is meant, not nothing")
+            raise SettingsError(f"{settings.said(name)}: an address is meant, not nothing")
         if host == "localhost":  # one address, so that one port is one listener
-            settings = msgspec.structs.replace(settings, **{name: "127.0.0.1"})
+            settings = settings.but(**{name: "127.0.0.1"})
     if "{" in settings.host.replace(TIER_IN_HOST, ""):
-        raise SettingsError(f"{spelled['host']}: only {TIER_IN_HOST} can stand in braces")
+        raise SettingsError(f"{settings.said('host')}: only {TIER_IN_HOST} can stand in braces")
     return settings
 
 
@@ -317,7 +316,7 @@ def profile(kind: str, name: str) -> Path:
     """Return the path of a profile: ``name`` is a path when it ends in .toml, else one that comes along."""
     if name.endswith(".toml"):
         if not Path(name).is_file():
-            raise SettingsError(f"{kind} profile {name}: {os.strerror(ENOENT)}")
+            raise SettingsError(os.strerror(ENOENT))
         return Path(name)
     path = PROFILES / kind / f"{name}.toml"
     if not path.exists():

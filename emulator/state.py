@@ -20,6 +20,8 @@ class State:
     def __init__(self, settings: Settings) -> None:
         self.warning = ""
         """One line, where the authority ends with this run."""
+        if settings.state_folder and os.path.isfile(settings.state_folder):
+            raise SettingsError(f"{settings.said('state_folder')}: it is no folder")
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         reason = None if settings.state_folder or settings.state else _why_not(settings)
         if reason is None:

@@ -32,7 +32,8 @@ async def _run(app: App, *, as_json: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
             loop.add_signal_handler(number, stopped.set)
-    file = EndpointsFile(app.settings.endpoints_file, app.settings.trust_folder)
+    with app.settings.blamed("endpoints_file"):
+        file = EndpointsFile(app.settings.endpoints_file, app.settings.trust_folder)
     try:
         await app.start()
         endpoints = app.endpoints_json()

@@ -10,14 +10,16 @@ import re
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from emulator.words import unknown
+from emulator.words import spelled, unknown
 
 DEFAULT_URL = "http://127.0.0.1:7490"
+VARIABLE, FILE_VARIABLE = "KRAKEN_EMULATOR_CONTROL", "KRAKEN_EMULATOR_ENDPOINTS_FILE"
 TIMEOUT_S = 30.0
 HEALTH_TIMEOUT_S = 3.0
 STEP_TIMEOUT_S = 600.0
@@ -48,6 +50,10 @@ _PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 
 class ControlError(Exception):
     """What cannot be done: one line."""
+
+
+class AddressError(ControlError):
+    """What is no address: nothing will ever answer there."""
 
 
 def changes(settings: Sequence[str]) -> dict[str, Any]:
@@ -107,22 +113,42 @@ def _number(setting: str, text: str, units: dict[str, float]) -> float:
         raise ControlError(f"{setting}: not a number") from None
 
 
-def find(url: str | None, endpoints_file: str | None) -> str:
+class Found(str):
+    """The control API's address, which knows how it was given: errors say so."""
+
+    said = ""
+
+    @classmethod
+    def by(cls, said: str, url: str) -> Found:
+        """Return an address that was given like this."""
+        found = cls(url)
+        found.said = said
+        return found
+
+
+def find(url: str | None, endpoints_file: str | None) -> Found:
     """Give the control API's address: as said, of an endpoints file, of the environment, or the default.
 
-    The environment has it, or names the endpoints file that `up` writes there.
+    The environment has it, or names the endpoints file that `up` writes there.  What was given leads there or
+    is refused: another emulator than the one that is meant must not be changed.
     """
-    if url:
-        return _address(url, "--control")
-    if endpoints_file:
-        return str(_read(endpoints_file)["control"])
-    if known := os.environ.get("KRAKEN_EMULATOR_CONTROL"):
-        return _address(known, "KRAKEN_EMULATOR_CONTROL")
-    written = os.environ.get("KRAKEN_EMULATOR_ENDPOINTS_FILE", "")
-    return str(_read(written)["control"]) if os.path.exists(written) else DEFAULT_URL
+    if url is not None:
+        return _address(url, spelled("--control", url))
+    if endpoints_file is not None:
+        return _written(endpoints_file, spelled("--endpoints-file", endpoints_file))
+    if known := os.environ.get(VARIABLE):
+        return _address(known, f"{VARIABLE}={known}")
+    if file := os.environ.get(FILE_VARIABLE):
+        return _written(file, f"{FILE_VARIABLE}={file}")
+    return Found(DEFAULT_URL)
 
 
-def _address(url: str, given: str) -> str:
+def _written(file: str, said: str) -> Found:
+    """Give the address that an endpoints file has."""
+    return Found.by(said, str(_read(file, said)["control"]))
+
+
+def _address(url: str, said: str) -> Found:
     """Check an address that was given as `--control` or a variable; ControlError."""
     try:
         parts = urlsplit(url)
@@ -130,8 +156,8 @@ def _address(url: str, given: str) -> str:
     except ValueError:  # what is no port
         good = False
     if not good or parts.path.strip("/") or any(letter.isspace() for letter in url):
-        raise ControlError(f"{given} {url}: an address is meant, for example {DEFAULT_URL}")
-    return url.rstrip("/")
+        raise AddressError(f"{said}: an address is meant, for example {DEFAULT_URL}")
+    return Found.by(said, url.rstrip("/"))
 
 
 def wait_for(url: str | None, endpoints_file: str | None, wait_s: float) -> None:
@@ -144,6 +170,8 @@ def wait_for(url: str | None, endpoints_file: str | None, wait_s: float) -> None
         try:
             call(find(url, endpoints_file), "GET", "/control/health", timeout_s=HEALTH_TIMEOUT_S)
             return
+        except AddressError:
+            raise
         except ControlError:
             if time.monotonic() >= deadline:
                 raise
@@ -152,17 +180,17 @@ def wait_for(url: str | None, endpoints_file: str | None, wait_s: float) -> None
 
 def endpoints(url: str | None, endpoints_file: str | None) -> dict[str, Any]:
     """Give what an endpoints file says, or else a running emulator; ControlError."""
-    if url or not endpoints_file:
+    if url is not None or endpoints_file is None:
         return dict(call(find(url, None), "GET", "/control/endpoints"))
-    return _read(endpoints_file)
+    return _read(endpoints_file, spelled("--endpoints-file", endpoints_file))
 
 
-def _read(endpoints_file: str) -> dict[str, Any]:
+def _read(endpoints_file: str, said: str) -> dict[str, Any]:
     try:
         found = dict(json.loads(Path(endpoints_file).read_bytes()))
         return {**found, "control": found["control"], "tiers": dict(found["tiers"])}
     except (OSError, ValueError, KeyError, TypeError):
-        raise ControlError(f"{endpoints_file}: no endpoints file with a control address") from None
+        raise ControlError(f"{said}: no endpoints file with a control address") from None
 
 
 def call(
@@ -190,7 +218,19 @@ def call(
         raise ControlError(reason) from None
     except (OSError, ValueError, http.client.HTTPException):
         hint = "start one with `kraken-emulator up`, or say --control"
-        raise ControlError(f"no emulator answers at {url}: {hint}") from None
+        said = f" ({url.said})" if isinstance(url, Found) and url not in url.said.split() else ""
+        raise ControlError(f"no emulator answers at {url}{said}: {hint}") from None
+
+
+@contextmanager
+def _blamed(option: str, value: str | None, begins: str) -> Iterator[None]:
+    """Let a refusal of the venue's that begins so name the option that it is about."""
+    try:
+        yield
+    except ControlError as error:
+        if value is None or not str(error).startswith(begins):
+            raise
+        raise ControlError(f"{spelled(option, value)}: {error}") from None
 
 
 def act(
@@ -223,9 +263,9 @@ def venue(
     """
     path = "/control/venue" + (f"/{quote(pair, safe='')}" if pair else "")
     body = ({} if status is None else {"status": status}) | (announced or {})
-    if not body:
-        return dict(call(url, "GET", path))
-    return dict(call(url, "PATCH", path, json.dumps(body).encode()))
+    how = ("PATCH", path, json.dumps(body).encode()) if body else ("GET", path)
+    with _blamed("--pair", pair, "unknown pair"):
+        return dict(call(url, *how))
 
 
 def advisories(maintenance_in: str | None, emergency: str | None, *, none: bool) -> dict[str, Any]:
@@ -241,7 +281,9 @@ def advisories(maintenance_in: str | None, emergency: str | None, *, none: bool)
         except ControlError as error:
             raise ControlError(f"--maintenance-in {error}") from None
         if not 0 < starts_in_s <= MOST_AHEAD_S:
-            raise ControlError(f"--maintenance-in {maintenance_in!r}: a time within a year is meant")
+            raise ControlError(
+                f"--maintenance-in {maintenance_in!r}: a time within a year is meant, more than 0"
+            )
         body["upcoming_maintenance"] = [{"starts_in_s": starts_in_s}]
     if emergency is not None:
         if not 0 < len(emergency) <= LONGEST_TITLE:
@@ -256,7 +298,8 @@ def deposit(url: str, account: str, asset: str, amount: str, method: str | None)
     """Let a deposit arrive; give the account's balances then."""
     body = {"asset": asset, "amount": amount} | ({"method": method} if method else {})
     path = f"/control/accounts/{quote(account, safe='')}/deposits"
-    return dict(call(url, "POST", path, json.dumps(body).encode()))
+    with _blamed("--method", method, "unknown method"):
+        return dict(call(url, "POST", path, json.dumps(body).encode()))
 
 
 def clock(url: str, action: str, value: str | None) -> dict[str, Any]:
@@ -297,6 +340,8 @@ def _what(name: str) -> tuple[bytes, str]:
     """Give the body and its type: a file by its ending, or the name of a schedule that comes along."""
     kinds = {".toml": "application/toml", ".csv": "text/csv"}
     kind = kinds.get(Path(name).suffix)
+    if kind is None and (os.sep in name or Path(name).suffix):
+        raise ControlError(f"link play {name}: a file's name ends in {' or '.join(kinds)}")
     if kind is None:
         return json.dumps({"schedule": name}).encode(), "application/json"
     try:

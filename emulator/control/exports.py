@@ -82,7 +82,7 @@ def variables(
     tiers: Mapping[str, Any] = endpoints["tiers"]
     name = tier or next(iter(tiers))
     if name not in tiers:
-        raise ControlError(f"tier {name!r} is not open; there are: {', '.join(tiers)}")
+        raise ControlError(f"--tier {name}: it is not open; there are: {', '.join(tiers)}")
     proxy, authority = tiers[name].get("proxy"), tiers[name]["tls"]["ca"]
     if proxy is None:
         raise ControlError("this emulator has no proxy: start it with --proxy")

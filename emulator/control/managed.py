@@ -232,9 +232,11 @@ class ManagedControl:
         """Let time pass at once, or as fast as is wanted from now on; answer when all of it has happened."""
         wanted, clock = read(body, _Turn), self._venue.clock
         if wanted.step_s is not None and not 0 <= wanted.step_s <= LONGEST_STEP_S:
-            raise VenueError(f"step_s: from 0 to {LONGEST_STEP_S} is meant, a year of seconds")
+            raise VenueError(
+                f"step_s: from 0 to {LONGEST_STEP_S} is meant, a year of seconds, not {wanted.step_s:g}"
+            )
         if wanted.scale is not None and not 0 <= wanted.scale <= LARGEST_SCALE:
-            raise VenueError(f"scale: from 0 to {LARGEST_SCALE} is meant")
+            raise VenueError(f"scale: from 0 to {LARGEST_SCALE} is meant, not {wanted.scale:g}")
         step_ns = round((wanted.step_s or 0) * 10**9)
         if clock.reaches_ns() + step_ns >= END_NS:
             raise VenueError("step_s: the venue's time ends with the year 2199")

@@ -12,6 +12,7 @@ from emulator.gateways.venue import Venue
 from emulator.gateways.wires import Wires
 from emulator.reading import shown
 from emulator.settings import CHOICES, Settings
+from emulator.words import unknown
 
 if TYPE_CHECKING:
     from emulator.gateways.fix.server import Server as FixServer
@@ -60,9 +61,10 @@ class Rules:
         """Change settings, all or none; raises RuleError."""
         for name, value in body.items():
             if name not in self._rules:
-                known = name in Settings.__struct_fields__
-                reason = "cannot be changed while the venue runs" if known else "is no setting"
-                raise RuleError(f"{name} {reason}; these can: {', '.join(self._rules)}")
+                if name not in Settings.__struct_fields__:
+                    raise RuleError(unknown("setting", name, self._rules))
+                can = ", ".join(self._rules)
+                raise RuleError(f"{name} cannot be changed while the venue runs; these can be: {can}")
             if value not in CHOICES[name]:
                 raise RuleError(f"{name} must be one of {', '.join(CHOICES[name])}, not {shown(value)}")
         for name, value in body.items():

@@ -10,6 +10,9 @@ from emulator.words import unknown
 
 Row = tuple[str, ...]
 _ADDRESSES = ("rest", "ws", "ws_auth", "ws_l3")
+_SOCKETS = frozenset({"ws", "ws_auth", "ws_l3"})
+V2 = "/v2"
+"""Where WebSocket v2 is: people are told that, as `up` tells it; programs are told the address, v1's."""
 _NAMES = {"rest": "REST", "ws": "WebSocket", "ws_auth": "WebSocket, private", "ws_l3": "WebSocket, level 3"}
 
 
@@ -62,8 +65,9 @@ def _addresses(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for there in (row, row["tls"]):
         for name in _ADDRESSES:
-            if there[name] not in (address for _, address in found):
-                found.append((_NAMES[name], there[name]))
+            address = there[name] + (V2 if name in _SOCKETS else "")
+            if address not in (known for _, known in found):
+                found.append((_NAMES[name], address))
     found += [(f"FIX {name}", address) for name, address in row.get("fix", {}).items()]
     if proxy := row.get("proxy"):
         found.append(("proxy", proxy))

@@ -72,6 +72,10 @@ class VenueControl:
             known = SYSTEM if found is None else frozenset(TradingStatus)
             names = sorted(status.value for status in known)
             if change.status not in names:
+                if change.status in tuple(TradingStatus):
+                    raise VenueError(
+                        f"status {change.status!r}: a pair can have it, the venue cannot: name one (--pair)"
+                    )
                 raise VenueError(unknown("status", change.status, names))
             status = TradingStatus(change.status)
             commands.append(SetStatus(status, None if found is None else found.id))
@@ -162,7 +166,8 @@ def _units(value: str, asset: Asset) -> int:
     except (ValueError, ArithmeticError):
         amount = 0
     if not 0 < amount < LARGEST:
-        raise VenueError(f"amount: {value!r} is not an amount of {asset.altname}")
+        rule = f"more than 0, with at most {asset.decimals} decimals"
+        raise VenueError(f"amount: {value!r} is not an amount of {asset.altname}: {rule}")
     return amount
 
 

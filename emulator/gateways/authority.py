@@ -19,6 +19,7 @@ import msgspec
 
 from emulator.gateways.hosts import HOSTNAMES, TEST_DOMAIN
 from emulator.settings import SettingsError
+from emulator.words import no_folder
 
 if TYPE_CHECKING:
     import trustme
@@ -111,7 +112,7 @@ def _in_one_line(
         except (ssl.SSLError, ValueError):
             reason = "its files are damaged, remove them"
         except OSError as error:
-            reason = str(error.strerror)
+            reason = no_folder(error)
         where = self.ca_path.parent
         raise AuthorityError(
             f"cannot keep the certificate authority in {where} (see --state-folder): {reason}"

@@ -13,6 +13,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from emulator.gateways.turns import Turns
+from emulator.words import counted
 
 if TYPE_CHECKING:
     from emulator.gateways.outflow import Outflow
@@ -159,7 +160,7 @@ class Doors:
             except Exception:
                 _log.exception("a connection could not be ended in time")
         if self._refused > 1:
-            _log.warning("%d more connections refused", self._refused - 1)
+            _log.warning("%s refused", counted(self._refused - 1, "more connection"))
         self._refused, self._full = 0, False
         self._timer = asyncio.get_running_loop().call_later(LOOK_S, self._look) if self._inside else None
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable
 
 from emulator.gateways.doors import Doors
+from emulator.words import counted
 
 MOST_UNSENT = 16 << 20
 """Bytes that may wait for a slow client before it is cut off."""
@@ -80,7 +81,7 @@ class Outflow:
 
     def cut_off(self) -> None:
         """End a connection whose client does not read."""
-        _log.warning("%s cut off: %d bytes unsent", self._name(), len(self._kept))
+        _log.warning("%s cut off: %s unsent", self._name(), counted(len(self._kept), "byte"))
         self.drop()
         self._transport.abort()
         self._cut()

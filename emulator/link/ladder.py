@@ -107,7 +107,7 @@ def choose(name: str, *, nearby: bool = False) -> Choice:
     for rung in RUNGS:
         if rung.name == name:
             if reason := rung.works():
-                raise LinkError(f"link {name!r} does not work here: {reason}")
+                raise LinkError(f"it does not work here: {reason}")
             return Choice(rung)
     raise LinkError(unknown("link", name, ("auto", *(rung.name for rung in RUNGS))))
 

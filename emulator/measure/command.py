@@ -336,7 +336,7 @@ async def _emulator(plan: Plan, rung: str) -> AsyncIterator[dict[str, Any]]:
                 start_new_session=True,  # Ctrl-C is for us, who then end it
             )
             try:
-                await _started(file, process, Path(said.name))
+                await _started(file, process, Path(said.name), rung)
                 yield json.loads(file.read_bytes())
             finally:
                 await to_the_end(_end(process))
@@ -354,14 +354,16 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-async def _started(file: Path, process: asyncio.subprocess.Process, said: Path) -> None:
+async def _started(file: Path, process: asyncio.subprocess.Process, said: Path, rung: str) -> None:
     """Wait until the endpoints file is there and the venue has settled; ProbeError when it does not start."""
     try:
         async with asyncio.timeout(START_S):
             while not file.exists():
                 if process.returncode is not None:
                     lines = said.read_text(errors="replace").strip().splitlines()
-                    last = lines[-1].rpartition("error: ")[2] if lines else ""
+                    last = (
+                        lines[-1].rpartition("error: ")[2].removeprefix(f"--link {rung}: ") if lines else ""
+                    )
                     raise ProbeError(last or f"the emulator ended with exit code {process.returncode}")
                 await asyncio.sleep(0.02)
     except TimeoutError:

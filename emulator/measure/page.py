@@ -26,6 +26,8 @@ FRAME = Path(__file__).with_name("page.html")
 PLOTTED = {"websocket_order": "WebSocket", "fix_order": "FIX"}
 PARTS = {"connect": "#0d959d", "tls": "#b0579b", "upgrade": "#a87f14", "answer": "#7a8592"}
 """Colours of a first answer's parts; none is a link's colour."""
+WORDS = {"probe", "first answer over", "parts"}
+"""Columns of words; all others are figures, which stand below each other to the right."""
 LONG = {"error", "over published", "parts"}
 """Columns of several figures, which take a second line before the table is wider than the window."""
 
@@ -115,7 +117,7 @@ def _figures(anchor: str, rung: Rung) -> str:
     heading = f'<h2 id="{anchor}">Link {escape(rung.rung)}: all figures{escape(note)}</h2>'
     if rung.reason is not None:
         return f"{heading}<p>Not measured: {escape(rung.reason)}</p>"
-    probes = [(_titled(tier), rows(tier)) for tier in rung.tiers]
+    probes = [(_titled(tier), rows(tier, rung.rung)) for tier in rung.tiers]
     budget = [(name_of(tier), budget_rows(tier)) for tier in rung.tiers]
     beyond = [f"<p>{escape(too_far(tier))}</p>" for tier in rung.tiers if tier.reachable_us > tier.rtt_us]
     return "\n".join(
@@ -139,7 +141,7 @@ def _table(what: str, headings: Row, groups: Iterable[tuple[str, Iterable[Row]]]
 
     Where the window is narrower it scrolls by itself, by keys too.
     """
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in headings)
+    head = "".join(f'<th scope="col"{_kinds(cell)}>{escape(cell)}</th>' for cell in headings)
     body = []
     for title, group in groups:
         body.append(f'<tbody><tr><th colspan={len(headings)} scope="rowgroup">{escape(title)}</th></tr>')
@@ -152,4 +154,10 @@ def _table(what: str, headings: Row, groups: Iterable[tuple[str, Iterable[Row]]]
 
 
 def _cell(heading: str, text: str) -> str:
-    return f"<td{' class=long' if heading in LONG else ''}>{escape(text)}</td>"
+    return f"<td{_kinds(heading)}>{escape(text)}</td>"
+
+
+def _kinds(heading: str) -> str:
+    """Give the classes of a column's cells."""
+    names = [name for name, which in (("long", heading in LONG), ("figure", heading not in WORDS)) if which]
+    return f' class="{" ".join(names)}"' if names else ""

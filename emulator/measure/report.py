@@ -17,11 +17,15 @@ PROBES = {
     "fix_order": "order → ack, FIX",
     "rest_order": "order → ack, REST",
 }
+PACKETS = frozenset({"netem", "packet"})
+"""Links of real packets: TCP's slow start is in the row of orders at once there, which is no tier's error."""
 NOTES = {"stream": " (TCP connects at once; the first bytes wait a round trip more instead)"}
 REST_NOTE = (
     "Answers over REST take what the tier's profile adds to the RTT, an estimate; it is in their error. "
     "Orders and pings come one by one, at most 8 under way on a connection: that is the tier's figure."
-    " 40 at once on a new connection wait for TCP's slow start as well, where there is TCP."
+    " Orders every 100 ms find caches and CPUs cold: that is this machine's doing, not the tier's."
+    " 40 at once on a new connection wait for TCP's slow start as well, where there is TCP: no error is told"
+    " of them there."
 )
 
 Row = tuple[str, ...]
@@ -77,20 +81,21 @@ def name_of(measured: Measured) -> str:
     return f"{measured.tier}/{measured.path}" if measured.path else measured.tier
 
 
-def rows(measured: Measured) -> Iterator[Row]:
-    """Give a table's rows about one path."""
+def rows(measured: Measured, rung: str) -> Iterator[Row]:
+    """Give a table's rows about one path over one link."""
     for probe, figures in measured.probes.items():
+        of_the_tier = probe != "at_once_order" or rung not in PACKETS
         yield (
             name_of(measured),
             time_text(measured.rtt_us) if measured.rtt_us else "-",
             PROBES[probe],
             time_text(figures.p50_us),
-            _error(probe, figures, measured.rtt_us),
+            _error(probe, figures, measured.rtt_us) if of_the_tier else "-",
             *(
                 time_text(value)
                 for value in (figures.p99_us, figures.p999_us, figures.min_us, figures.max_us)
             ),
-            _over(probe, figures, measured.rtt_us),
+            _over(probe, figures, measured.rtt_us) if of_the_tier else "-",
             str(figures.count),
             str(figures.early(measured.shortest_us)) if measured.rtt_us and probe != "connect" else "-",
         )
@@ -117,7 +122,7 @@ def as_text(measurement: Measurement) -> str:
             continue
         lines += [
             f"link {rung.rung}{NOTES.get(rung.rung, '')}",
-            *_aligned([HEADINGS, *(r for tier in rung.tiers for r in rows(tier))]),
+            *_aligned([HEADINGS, *(r for tier in rung.tiers for r in rows(tier, rung.rung))]),
             "",
         ]
         budget = [r for tier in rung.tiers for r in budget_rows(tier)]

@@ -65,7 +65,8 @@ def _run(child: Child, command: Sequence[str], settings: Settings, *, shared: bo
     to_stderr("critical" if quiet else settings.log_level or "warning", "%(levelname)s %(name)s: %(message)s")
     settings, passed_over = _chosen(settings, shared=shared)
     app = App(settings, kraken_ports=True)
-    kept = EndpointsFile(settings.endpoints_file, settings.trust_folder)
+    with settings.blamed("endpoints_file"):
+        kept = EndpointsFile(settings.endpoints_file, settings.trust_folder)
 
     def say(text: str) -> None:
         if not quiet:
@@ -101,15 +102,12 @@ def _run(child: Child, command: Sequence[str], settings: Settings, *, shared: bo
 
 def _chosen(settings: Settings, *, shared: bool) -> tuple[Settings, tuple[tuple[str, str], ...]]:
     """Choose the link inside the namespaces, and give an address to one that has none of its own."""
-    import msgspec
-
     from emulator.addresses import apart
-    from emulator.app import load_tiers
-    from emulator.link import ladder, netns
+    from emulator.asked import choose_link, load_tiers
+    from emulator.link import netns
     from emulator.settings import Settings
 
-    nearby = not any(tier.rtt_us for tier in load_tiers(settings))
-    choice = ladder.choose(settings.link, nearby=nearby)
+    choice = choose_link(settings, load_tiers(settings))
     # Addresses that are found by names are the machine's, none of the namespaces'.
     host = Settings().host if apart(settings.host) else settings.host
     with netns.Namespace.current() as here:
@@ -119,8 +117,7 @@ def _chosen(settings: Settings, *, shared: bool) -> tuple[Settings, tuple[tuple[
             host = SHARED_ADDRESS if shared else ADDRESS
             if not shared:
                 netns.set_up(here, "lo", f"{host}/32")
-    chosen = msgspec.structs.replace(settings, link=choice.rung.name, host=host)
-    return chosen, choice.passed_over
+    return settings.but(link=choice.rung.name, host=host), choice.passed_over
 
 
 def _say(text: str) -> None:

@@ -73,7 +73,8 @@ class Background:
 
     async def _main(self) -> None:
         self._loop, self._stopped = asyncio.get_running_loop(), asyncio.Event()
-        file = EndpointsFile(self._app.settings.endpoints_file)
+        with self._app.settings.blamed("endpoints_file"):
+            file = EndpointsFile(self._app.settings.endpoints_file)
         try:
             await self._app.start()
             endpoints = self._app.endpoints_json()

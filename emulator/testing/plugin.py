@@ -46,7 +46,7 @@ class Emulators:
             try:
                 found = Emulator(**settings).start()
             except EmulatorError as error:
-                pytest.fail(f"kraken-emulator does not start: {error}", pytrace=False)
+                raise _failure(f"kraken-emulator does not start: {error}") from None
             self._running[settings["tier"]] = found
         return found
 
@@ -226,7 +226,7 @@ def _set(emulator: Emulator, settings: Mapping[str, Any]) -> Iterator[None]:
     try:
         emulator.control.set_settings(**settings)
     except ControlError as error:
-        pytest.fail(f"@pytest.mark.{SETTINGS}: {error}", pytrace=False)
+        raise _failure(f"@pytest.mark.{SETTINGS}: {error}") from None
     try:
         yield
     finally:
@@ -251,6 +251,11 @@ def _marked(request: pytest.FixtureRequest) -> str | None:
     if not marker.args or marker.kwargs or not all(isinstance(name, str) for name in marker.args):
         pytest.fail(f"@pytest.mark.{MARKER}: names of tiers are meant, for example 'tokyo'", pytrace=False)
     return ",".join(marker.args)
+
+
+def _failure(reason: str) -> BaseException:
+    """Return what fails a test with one line; raised from None, what it came from is not shown as well."""
+    return pytest.fail.Exception(reason, pytrace=False)
 
 
 def _read(options: list[str]) -> dict[str, str]:

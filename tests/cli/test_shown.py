@@ -48,6 +48,7 @@ def test_endpoints_shows_every_address_of_every_path(venue):
     for tier in (tiers["us"], *tiers["colo"]["paths"].values()):
         for address in (tier["rest"], tier["ws"], tier["tls"]["ws"], tier["proxy"], *tier["fix"].values()):
             assert address in text
+    assert f"{tiers['us']['ws']}/v2" in text.split()
     told = json.loads(shown(venue, "endpoints", "--json"))
     assert told == {"tiers": tiers, "control": venue.endpoints["control"]}
     assert json.loads(shown(venue, "endpoints", "us", "--json"))["tiers"] == {"us": tiers["us"]}

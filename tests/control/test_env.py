@@ -135,10 +135,13 @@ def test_it_finds_an_emulator_by_its_endpoints_file_or_by_the_environment(venue,
     ("arguments", "reason"),
     [
         ("--control http://127.0.0.1:9", "no emulator answers at http://127.0.0.1:9"),
-        ("--endpoints-file {file} --tier mars", "tier 'mars' is not open; there are: us, tokyo, bare"),
+        ("--endpoints-file {file} --tier mars", "--tier mars: it is not open; there are: us, tokyo, bare"),
         ("--endpoints-file {file} --tier bare", "this emulator has no proxy: start it with --proxy"),
         ("--endpoints-file {file}.none", "no endpoints file"),
-        ("--endpoints-file {file} --shell csh", "unknown shell 'csh'; there are: sh, fish, powershell"),
+        (
+            "--endpoints-file {file} --shell csh",
+            "--shell csh: unknown shell; there are: sh, fish, powershell",
+        ),
     ],
 )
 def test_where_there_is_no_proxy_what_follows_does_not_run(arguments, reason, tmp_path):

@@ -162,7 +162,7 @@ def test_what_cannot_be_announced_is_said(venue, path, body, error):
             "unknown asset 'XXBTC', did ",
         ),
         ("PUT", "/control/venue/NOPE/book", {}, "unknown pair 'NOPE'; there are 51, BTC/USD, "),
-        ("PATCH", "/control/settings", {"sed": None}, "sed is no setting; these can: rate_limits, "),
+        ("PATCH", "/control/settings", {"sed": None}, "unknown setting 'sed'; there are: rate_limits, "),
         ("POST", "/control/clock", {"step_s": "x"}, "step_s = 'x': a number is meant"),
         ("PATCH", "/control/links", {"loss": "much"}, "loss = 'much': a number from 0 to 1 is meant"),
         (
@@ -227,7 +227,10 @@ def test_deposit_by_the_command_line_is_there_at_once(venue, exchange):
     ("words", "reason"),
     [
         (("venue", "asleep"), "unknown status 'asleep'"),
-        (("venue", "limit_only"), "unknown status 'limit_only'"),
+        (
+            ("venue", "limit_only"),
+            "status 'limit_only': a pair can have it, the venue cannot: name one (--pair)",
+        ),
         (("venue", "online", "--pair", "NOPE"), "unknown pair 'NOPE'"),
         (("deposit", "nobody", "BTC", "1"), "unknown account 'nobody'"),
         (("deposit", "market", "BTC", "1"), "unknown account 'market'"),

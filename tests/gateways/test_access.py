@@ -56,8 +56,8 @@ def test_each_tier_asks_for_what_kraken_documents():
             {"provider": "carrier-pigeon"},
             "unknown provider 'carrier-pigeon'; there are: avelacom, beeks, bso",
         ),
-        ({"allow_source": ("10.0.0.1/8",)}, "allow_source: 10.0.0.1/8 has host bits set"),
-        ({"allow_source": ("london",)}, "allow_source: 'london' does not appear"),
+        ({"allow_source": ("10.0.0.1/8",)}, "--allow-source 10.0.0.1/8: 10.0.0.1/8 has host bits set"),
+        ({"allow_source": ("london",)}, "--allow-source london: 'london' does not appear"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(settings, complaint):

@@ -12,6 +12,8 @@ import pytest
 import trustme
 from websockets.asyncio.server import serve
 
+from emulator import measuring as product
+from emulator.arguments import parse
 from emulator.gateways.fix.wire import Framer, encode, fields, sound
 from emulator.link.tiers import load_tiers
 from emulator.measure import prober, report, requests
@@ -21,6 +23,7 @@ from emulator.measure.command import (
     SPACINGS_US,
     UNDER_WAY,
     Measured,
+    Rung,
     shortest_us,
     spacing_us,
 )
@@ -566,7 +569,7 @@ def test_what_came_too_early_is_counted_where_there_is_a_distance():
     measured = measurement()
     (tier,) = measured.rungs[0].tiers
     tier.shortest_us = 203.0
-    connect, orders = (dict(zip(report.HEADINGS, row, strict=True)) for row in report.rows(tier))
+    connect, orders = (dict(zip(report.HEADINGS, row, strict=True)) for row in report.rows(tier, "packet"))
     assert (connect["early"], orders["early"]) == ("-", "60")
 
 
@@ -580,10 +583,22 @@ def test_seldom_and_cold_orders_are_rows_that_say_what_they_are():
         assert "slow start" in told
 
 
+@pytest.mark.parametrize(
+    ("rung", "error"), [("netem", "-"), ("packet", "-"), ("stream", "+350.00% (+700 µs)")]
+)
+def test_orders_at_once_have_an_error_only_where_tcp_does_not_take_part_in_it(rung, error):
+    probes = {"at_once_order": Figures.of([900.0])}
+    near = Measured(tier="colo", path="A", rtt_us=200, floor_us=0, reachable_us=200, probes=probes)
+    (row,) = report.rows(near, rung)
+    told = dict(zip(report.HEADINGS, row, strict=True))
+    assert told["error"] == error
+    assert (told["over published"] == "-") == (error == "-")
+
+
 def test_errors_are_in_microseconds_however_large():
     figures = Figures.of([62_500.0] * 100)
     far = Measured(tier="us", path="", rtt_us=60_000, floor_us=0, reachable_us=0, probes={"ping": figures})
-    (row,) = report.rows(far)
+    (row,) = report.rows(far, "packet")
     told = dict(zip(report.HEADINGS, row, strict=True))
     assert (told["error"], told["over published"]) == ("+4.17% (+2,500 µs)", "+2,500 / +2,500 / - µs")
 
@@ -592,7 +607,9 @@ def test_errors_are_in_microseconds_however_large():
 
 
 def test_it_measures_and_writes_both_files(tmp_path):
-    arguments = ["--tier", "local,aws", "--link", "stream", "--samples", "20", "--output", str(tmp_path)]
+    folder = tmp_path / "results" / "of today"  # made, as it is not there
+    arguments = ["--tier", "local,aws", "--link", "stream", "--output", str(folder)]
+    arguments += ["--quick", "--samples", "20"]  # who says how many, gets as many
     done = subprocess.run(
         [*COMMAND, "measure", *arguments],
         cwd=ROOT,
@@ -603,7 +620,7 @@ def test_it_measures_and_writes_both_files(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "order → ack, WebSocket" in done.stdout
-    written = json.loads((tmp_path / "measurement.json").read_bytes())
+    written = json.loads((folder / "measurement.json").read_bytes())
     (rung,) = written["rungs"]
     assert [row["tier"] for row in rung["tiers"]] == ["local", "aws"]
     near, far = rung["tiers"]
@@ -618,7 +635,39 @@ def test_it_measures_and_writes_both_files(tmp_path):
         assert far["probes"][name]["p50_us"] >= 1_700 > near["probes"]["connect"]["min_us"]
     assert set(far["cold"]) == {"rest", "websocket", "fix"}
     assert set(far["cold"]["fix"]) == {"connect", "tls", "answer"}
-    assert "<svg" in (tmp_path / "measurement.html").read_text()
+    assert "<svg" in (folder / "measurement.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("samples", "quick", "taken"), [(None, False, 1_000), (None, True, 100), (7, True, 7)]
+)
+def test_so_many_samples_are_taken_as_are_asked_for(samples, quick, taken):
+    asked = parse(["measure", "--tier", "local", "--link", "none", *(["--quick"] if quick else [])])
+    plan, _ = product._plan({**vars(asked), "samples": samples})
+    assert plan.samples == taken
+
+
+@pytest.mark.parametrize(
+    ("rungs", "complaint"),
+    [
+        ([("netem", "no module")], "nothing could be measured: link netem: no module"),
+        ([("netem", "a"), ("packet", "b")], "nothing could be measured: link netem: a; link packet: b"),
+        ([], "nothing could be measured: no link works here"),
+    ],
+)
+def test_where_nothing_could_be_measured_nothing_is_written(rungs, complaint, tmp_path, monkeypatch):
+    async def measured(plan, progress):
+        made = measurement()
+        made.rungs = [Rung(rung=name, reason=reason) for name, reason in rungs]
+        return made
+
+    monkeypatch.setattr(product, "measure", measured)
+    folder = tmp_path / "results"
+    asked = vars(parse(["measure", "--link", "none", "--output", str(folder)]))
+    with pytest.raises(product.MeasureError) as error:
+        product.run(asked, lambda what, share: None, alone=False)
+    assert str(error.value) == complaint
+    assert not folder.exists()
 
 
 def test_a_tier_that_does_not_offer_fix_has_no_rows_of_it(tmp_path):
@@ -645,12 +694,18 @@ def test_a_tier_that_does_not_offer_fix_has_no_rows_of_it(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--tier", "mars"], "unknown tier 'mars'"),
+        (["--tier", "mars"], "--tier mars: unknown tier 'mars'"),
+        (["--tier", ""], "--tier '': no tier given"),
+        (["--link", ""], "--link '': no link given"),
+        (["--link", "stream,,none"], "--link stream,,none: nothing stands beside a comma"),
         (["--tier", "us,us"], "us is given twice"),
-        (["--link", "stream,bogus"], "unknown link 'bogus'; there are: netem, packet, stream, none"),
+        (
+            ["--link", "stream,bogus"],
+            "--link stream,bogus: unknown link 'bogus'; there are: netem, packet, stream, none",
+        ),
         (["--market", "bogus"], "--market bogus: one of synthetic, off is meant"),
         (["--samples", "0"], "a number from 2 to 100000 is meant"),
-        (["--output", "/nowhere"], "--output /nowhere: cannot be written"),
+        (["--output", "/dev/null/there"], "--output /dev/null/there: cannot be written"),
     ],
 )
 def test_what_cannot_be_measured_is_said_in_one_line(arguments, complaint):

@@ -50,6 +50,15 @@ def crowded():
     return made
 
 
+def test_figures_stand_to_the_right_and_words_to_the_left():
+    told = as_html(measurement())
+    for heading in ("p50", "error", "p99.9", "over published", "samples", "early", "takes", "RTTs"):
+        assert re.search(rf'<th scope="col" class="[a-z ]*figure">{re.escape(heading)}</th>', told), heading
+    for heading in ("probe", "first answer over", "parts"):
+        assert re.search(rf'<th scope="col"( class="long")?>{heading}</th>', told), heading
+    assert ".figure { text-align: right }" in told
+
+
 def pictures(text):
     return [
         ElementTree.fromstring("<svg" + each.partition("</svg>")[0] + "</svg>")

@@ -76,9 +76,9 @@ def test_without_fix_there_are_no_services(folder):
         ({"tier": "mars"}, "unknown tier 'mars'; there are: "),
         ({"market": "bull"}, "market bull: one of synthetic, off is meant"),
         ({"colour": "red"}, "unknown setting 'colour'; there are: tier, "),
-        ({"endpoints_file": "/nowhere/at/all"}, "endpoints file /nowhere/at/all: No such file"),
+        ({"endpoints_file": "/nowhere/at/all"}, "endpoints_file /nowhere/at/all: No such file"),
         ({"accounts": "/nowhere.toml"}, "/nowhere.toml: No such file"),
-        ({"host": "192.0.2.1"}, "port 0 on 192.0.2.1 cannot be bound"),
+        ({"host": "192.0.2.1"}, "host 192.0.2.1: cannot be listened at"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_leaves_nothing(folder, settings, reason):

@@ -173,11 +173,14 @@ def test_not_a_name(kraken):
     result.assert_outcomes(passed=4, errors=2)
     result.stdout.fnmatch_lines(
         [
-            "kraken-emulator does not start: unknown tier 'mars'; there are: *",
+            "kraken-emulator does not start: tier mars: unknown tier 'mars'; there are: *",
             "@pytest.mark.tier: names of tiers are meant, for example 'tokyo'",
         ]
     )
     assert "Traceback" not in result.stdout.str()
+    told = result.stdout.str().partition("short test summary")[0]
+    assert told.count("unknown tier 'mars'") == 1
+    assert "During handling" not in told
 
 
 def test_the_ini_file_says_what_the_emulator_is_like(run):
@@ -322,17 +325,18 @@ def test_without_a_name(kraken): ...
     result = run(source)
     result.assert_outcomes(errors=5)
     wires = "pair_fees, slashed_pairs, ticker, status_advisories"
-    can = f"these can: rate_limits, post_only, certificate, {wires}, fix_logon, fix_tls"
+    can = f"rate_limits, post_only, certificate, {wires}, fix_logon, fix_tls"
     result.stdout.fnmatch_lines(
         [
-            f"@pytest.mark.kraken: seed cannot be changed while the venue runs; {can}",
-            f"@pytest.mark.kraken: sed is no setting; {can}",
+            f"@pytest.mark.kraken: seed cannot be changed while the venue runs; these can be: {can}",
+            f"@pytest.mark.kraken: unknown setting 'sed'; there are: {can}",
             "@pytest.mark.kraken: post_only must be one of cancel, reject, not 'maybe'",
             "@pytest.mark.kraken: post_only must be one of cancel, reject, not true",
             "@pytest.mark.kraken: NAME=VALUE is meant, like rate_limits='on'",
         ]
     )
     result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*During handling*")
 
 
 def test_what_the_fixture_is_says_where_it_is_and_no_secrets(run):

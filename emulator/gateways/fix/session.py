@@ -22,6 +22,7 @@ from emulator.gateways.fix.refusals import BusinessRejectError, SessionRejectErr
 from emulator.gateways.fix.reports import LiveOrder
 from emulator.gateways.fix.services import Service
 from emulator.gateways.fix.trading import TRADING
+from emulator.words import counted
 
 if TYPE_CHECKING:
     from emulator.gateways.fix.gateway import Gateway
@@ -112,7 +113,7 @@ class Session:
         self.logons += 1
         self.logged_on_ns = self.venue.clock.now_ns()
         if self._gone:
-            _log.info("FIX %s: %d orders ended with the run before", self, len(self._gone))
+            _log.info("FIX %s: %s ended with the run before", self, counted(len(self._gone), "order"))
             self._tell_ends(self._gone.values())
             self._gone.clear()
             self.flush()
@@ -162,7 +163,7 @@ class Session:
         self.gateway.publisher.leave_all(self)
         if self.orders and not self._clean and not self.keep_orders:
             mine = [live for live in self.orders.values() if live.logon == self.logons]
-            _log.info("FIX %s: disconnected, %d orders are cancelled", self, len(mine))
+            _log.info("FIX %s: disconnected, %s to be cancelled", self, counted(len(mine), "order"))
             with suppress(VenueError):  # what cannot be cancelled now stays
                 self.cancel(mine)
         self._save()
