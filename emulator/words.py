@@ -17,6 +17,11 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return names[found[0]] if found else None
 
 
+def listed(names: Iterable[object]) -> str:
+    """Return names in a row: ``10, 25, 100``; ``none`` when there are none."""
+    return ", ".join(map(str, names)) or "none"
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> str:
     """Return one line that refuses a name: ``unknown tier 'tokio', did you mean 'tokyo'? There are: …``."""
     names = list(dict.fromkeys(known))
@@ -24,7 +29,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     if len(names) > MOST_LISTED:
         there = f"there are {len(names)}, {', '.join(names[:5])} and so on"
     else:
-        there = f"there are: {', '.join(names) or 'none'}"
+        there = f"there are: {listed(names)}"
     if meant is None:
         return f"{said}; {there}"
     return f"{said}, did you mean {meant!r}? {there[0].upper()}{there[1:]}"

@@ -218,7 +218,7 @@ def test_refusals_over_websocket_v2_are_lines_of_the_log(kraken, client, log):
         ),
         (
             {"method": "subscribe", "params": {"channel": "book", "symbol": ["BTC/USD"], "depth": 7}},
-            "Subscription depth not supported (depth 7; there are: (10, 25, 100, 500, 1000))",
+            "Subscription depth not supported (depth 7; there are: 10, 25, 100, 500, 1000)",
         ),
         (
             {"method": "subscribe", "params": {"channel": "executions", "token": "no such one"}},
@@ -267,7 +267,7 @@ def test_refusals_over_websocket_v1_are_lines_of_the_log(kraken, log):
         ({"event": "subscribe", "subscription": {"name": "tiker"}}, "unknown channel 'tiker', did you mean"),
         (
             {"event": "subscribe", "pair": ["XBT/USD"], "subscription": {"name": "book", "depth": 7}},
-            "Subscription depth not supported (depth 7; there are: (10, 25, 100, 500, 1000))",
+            "Subscription depth not supported (depth 7; there are: 10, 25, 100, 500, 1000)",
         ),
         (
             {"event": "subscribe", "subscription": {"name": "openOrders", "token": "no such one"}},
