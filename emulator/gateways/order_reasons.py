@@ -28,12 +28,18 @@ def of_reject(reject: Reject, engine: SpotEngine, command: Any) -> str:
     return _WHY[reject](Refused(engine, command))
 
 
-def unknown_pair(engine: SpotEngine, name: str) -> str:
-    """Tell that there is no such pair, and which name is like it."""
+def unknown_pair(engine: SpotEngine, name: str, form: str = "symbol") -> str:
+    """Tell that no pair is called so, and what is meant; ``form`` is the kind of name that is taken here."""
     pairs = engine.catalogue.pairs.values()
-    like = nearest(name[:64], [each for pair in pairs for each in (pair.altname, pair.wsname, pair.symbol)])
-    said = f"there is no pair {name[:64]!r}"
-    return said if like is None or like == name else f"{said}, did you mean {like!r}?"
+    names = {each: pair for pair in pairs for each in (pair.id, pair.altname, pair.wsname, pair.symbol)}
+    said, known = f"there is no pair {name[:64]!r}", names.get(name.upper())
+    if known is not None:
+        return f"the pair {name[:64]!r} is called {getattr(known, form)!r} here"
+    like = nearest(name[:64], names)
+    if like is None:
+        return said
+    here = like if form == "symbol" and "/" not in name else getattr(names[like], form)
+    return f"{said}, did you mean {here!r}?"
 
 
 def unknown_asset(engine: SpotEngine, name: str | None) -> str:
@@ -159,7 +165,7 @@ def _price(case: Refused) -> str:
 def _band(case: Refused) -> str:
     """Tell the band that a limit must be within."""
     place, buy = case.place, case.place.side.value == "buy"
-    seen = case.market.last_price
+    seen = case.last_price
     if place.type.triggered:
         at = rules.reference_price(case.market, place.reference)
         seen = place.trigger if isinstance(place.trigger, int) else at
@@ -212,10 +218,10 @@ def _close(case: Refused) -> str:
     prices = (place.price, place.trigger)
     fill = next((each for each in prices if isinstance(each, int)), case.market.last_price)
     inner = rules.closing(place, place.account, close, place.qty, fill, case.pair)
-    then = rules.price_fault(inner, case.pair, case.market)
+    then = rules.price_fault(inner, case.pair, rules.Then(fill, case.market.index_price))
     words = f"at a fill of {case.price(fill)}: {inner.side} {close.type}"
     tail = f", limit {case.price(inner.price)}, trigger {case.price(inner.trigger)}"
-    return words + tail + ("" if then is None else f": {_WHY[then](case.with_place(inner))}")
+    return words + tail + ("" if then is None else f": {_WHY[then](case.with_place(inner, fill))}")
 
 
 def _needs_limit(case: Refused) -> str:

@@ -19,15 +19,23 @@ class Refused:
     ``place`` is the order as it was looked at: new, or as a change would have made it.
     """
 
-    def __init__(self, engine: SpotEngine, command: Any, place: commands.PlaceOrder | None = None) -> None:
+    def __init__(
+        self, engine: SpotEngine, command: Any, place: commands.PlaceOrder | None = None, fill: int = 0
+    ) -> None:
         self.engine = engine
         self.command = command
         self.now_ns = engine.now_ns
         self._place = place
+        self._fill = fill
 
-    def with_place(self, place: commands.PlaceOrder) -> "Refused":
-        """Return the same of another order that follows from it."""
-        return Refused(self.engine, self.command, place)
+    def with_place(self, place: commands.PlaceOrder, fill: int) -> "Refused":
+        """Return the same of the order that follows from a fill of it at this price."""
+        return Refused(self.engine, self.command, place, fill)
+
+    @property
+    def last_price(self) -> int:
+        """The last price, or the one that is taken for it; 0 for none."""
+        return self._fill or self.market.last_price
 
     @cached_property
     def account(self) -> Account:

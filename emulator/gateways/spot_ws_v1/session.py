@@ -7,6 +7,7 @@ from typing import Any
 from emulator.gateways.access import OPEN, Entrance
 from emulator.gateways.errors import PERMISSION_DENIED, VenueError, explained
 from emulator.gateways.keys import ApiKey
+from emulator.gateways.order_reasons import unknown_pair
 from emulator.gateways.outlet import Outlet
 from emulator.gateways.permissions import Deed, all_of, allow
 from emulator.gateways.roles import PRIVATE_ELSEWHERE, PUBLIC_ELSEWHERE, Role
@@ -171,7 +172,7 @@ class Session:
             problem = (
                 "Currency pair not supported" if known_form else "Currency pair not in ISO 4217-A3 format"
             )
-            raise VenueError(f"{problem} {name[:64]}")
+            raise VenueError(f"{problem} {name[:64]}", unknown_pair, self.venue.engine, name, "wsname")
         return pair.id
 
     def subscribe(self, message: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from emulator.gateways import ordering
 from emulator.gateways.access import OPEN, Entrance
 from emulator.gateways.errors import VenueError, explained
 from emulator.gateways.keys import ApiKey
+from emulator.gateways.order_reasons import unknown_pair
 from emulator.gateways.outlet import Outlet
 from emulator.gateways.permissions import Deed
 from emulator.gateways.roles import PRIVATE_ELSEWHERE, PUBLIC_ELSEWHERE, Role
@@ -164,7 +165,7 @@ class Session:
             problem = (
                 "Currency pair not supported" if known_form else "Currency pair not in ISO 4217-A3 format"
             )
-            raise VenueError(f"{problem} {name[:64]}")
+            raise VenueError(f"{problem} {name[:64]}", unknown_pair, self.venue.engine, name)
         return pair
 
     def token(self, params: dict[str, object]) -> Token:
