@@ -294,7 +294,7 @@ ARGUMENTS = [
     ({"userref": "1", "cl_ord_id": "x"}, "(a cl_ord_id goes with neither a userref nor a conditional close)"),
     ({"starttm": "x"}, "starttm ('x': a unix time in seconds is meant"),
     ({"expiretm": "+1"}, "expiretm ('+1': 5 s ahead at least are meant)"),
-    ({"expiretm": "+60", "timeinforce": "IOC"}, "expiretm (an expiry goes with GTD only, and timeinforce is "),
+    ({"expiretm": "+60", "timeinforce": "IOC"}, "expiretm (an expiry goes with GTD only, and timein"),
     ({"deadline": "now"}, "deadline ('now': an RFC 3339 time is meant"),
     ({"deadline": "2026-11-02T10:00:01Z"}, "deadline (it is 1.000 s ahead: 2.0 to 60 s are meant)"),
     ({"deadline": "2026-11-02T09:59:59Z"}, "EService:Deadline elapsed (it was 1.000 s ago by the venue's "),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from itertools import count
 
 import pytest
 from hypothesis import given, settings
@@ -54,7 +55,7 @@ class Connected:
 
     def __init__(self, kraken):
         self.kraken = kraken
-        self.server = Server(kraken.gateway, 1)
+        self.server = Server(kraken.gateway, count(1))
         self.wire = Wire()
         self.connection = self.server.connection(Role.ANY)
         self.connection.connection_made(self.wire)

@@ -57,6 +57,7 @@ class Gateway:
         self.sessions: dict[tuple[str, str], Session] = {}
         self.publisher = Publisher(venue)
         self._members = members
+        venue.keys.fix = list({member.key.key: member.key for member in members.values()}.values())
         self.displace = displace
         self._told: Session | None = None
         """Who has had its reports of the batch of events that is being published."""

@@ -119,7 +119,8 @@ class Session:
         """Tell whoever reads the log of a refusal, and why; nothing of the message but its event."""
         if _log.isEnabledFor(logging.DEBUG):
             event = str(message.get("event", "a message"))
-            _log.debug("WebSocket v1 connection %d: %.64r refused: %s", self._id, event, explained(error))
+            who = (self._id, self._outlet.peer)
+            _log.debug("WebSocket v1 connection %d of %s: %.64r refused: %s", *who, event, explained(error))
 
     def _status(self, message: dict[str, Any], status: str, **fields: Any) -> None:
         self.send(codec.control("subscriptionStatus", message, status=status, **fields))

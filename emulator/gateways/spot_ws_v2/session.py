@@ -139,7 +139,8 @@ class Session:
     def log_refusal(self, what: str, error: VenueError | str) -> None:
         """Tell whoever reads the log what is refused, and why."""
         if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("WebSocket v2 connection %d: %.64r refused: %s", self._id, what, explained(error))
+            who = (self._id, self._outlet.peer)
+            _log.debug("WebSocket v2 connection %d of %s: %.64r refused: %s", *who, what, explained(error))
 
     def execute(self, command: Command, request: Request, in_ns: int, reply: Callable[[Event], None]) -> None:
         """Carry out ``command``; the answer goes out before anybody hears of it."""
