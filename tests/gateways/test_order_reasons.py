@@ -354,3 +354,15 @@ def test_websockets_tell_the_same(kraken, client: Client, caplog):
     assert len(lines) == 2
     told = "refused: EOrder:Insufficient funds (50200.0000 USD needed, fees included; 0.0000 USD available)"
     assert all(line.endswith(told) for line in lines), lines
+
+
+def test_cancels_that_the_venue_refuses_are_told(kraken):
+    txid = kraken.private("AddOrder", **BUY)["txid"][0]
+    kraken.execute(commands.SetStatus(TradingStatus.MAINTENANCE, XBTUSD))
+    assert "(BTC/USD is in maintenance)" in why(kraken.private, "CancelOrder", txid=txid)
+    kraken.execute(commands.SetStatus(TradingStatus.MAINTENANCE))
+    assert "(the venue is in maintenance)" in why(kraken.private, "CancelAll")
+    kraken.execute(commands.SetStatus(TradingStatus.ONLINE))
+    kraken.execute(commands.SetStatus(TradingStatus.ONLINE, XBTUSD))
+    busy(kraken)
+    assert "the counter of BTC/USD is at 5000.00" in why(kraken.private, "CancelOrder", txid=txid)
