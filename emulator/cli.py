@@ -111,11 +111,11 @@ def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
 def _up(arguments: dict[str, Any]) -> None:
     from emulator import up
     from emulator.app import StartError
-    from emulator.logs import to_stderr
+    from emulator.logs import FORM, to_stderr
 
     as_json = arguments.pop("json")
     settings = _settings(arguments)
-    to_stderr(settings.log_level or "info", "%(asctime)s %(levelname)s %(name)s: %(message)s")
+    to_stderr(settings.log_level or "info", FORM)
     try:
         for host, may in ((settings.host, "use the demo keys"), (settings.control_host, "do everything")):
             if host not in ("127.0.0.1", "::1"):

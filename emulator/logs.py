@@ -2,6 +2,9 @@
 
 import logging
 
+FORM = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+"""A line of a venue's log."""
+
 
 def to_stderr(level: str, form: str) -> None:
     """Log from a level on: ``debug`` (libraries: info), ``info``, ``warning``, ``error``, ``critical``."""

@@ -16,7 +16,7 @@ from emulator.measure.command import Measurement, Plan, Stopped, measure, rungs_
 from emulator.measure.page import as_html
 from emulator.measure.report import as_text
 from emulator.settings import SettingsError, load, tier_folders
-from emulator.words import listed, no_folder, spelled, unknown
+from emulator.words import no_folder, parted, spelled, unknown
 
 SAMPLES, QUICK_SAMPLES = 1_000, 100
 """Orders per tier unless --samples says, and with --quick."""
@@ -89,7 +89,7 @@ def _rungs(asked: str | None) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
     if asked is None:
         return rungs_that_work(())
     try:
-        if not (names := listed(asked)):
+        if not (names := parted(asked)):
             raise ValueError("no link given")
         return rungs_that_work(names)
     except ValueError as error:

@@ -16,7 +16,7 @@ from emulator.engine.limits import AccountTier
 from emulator.given import Given, Remembering, option
 from emulator.given import SettingsError as SettingsError
 from emulator.reading import WrongValue, meant, read
-from emulator.words import listed, nearest, spelled, unknown
+from emulator.words import nearest, parted, spelled, unknown
 
 _PACKED = Path(__file__).parent / "profiles"
 PROFILES = _PACKED if _PACKED.exists() else Path(__file__).parent.parent / "profiles"
@@ -260,7 +260,7 @@ def _value(name: str, value: Any, said: str) -> Any:
     """Return a setting's value; SettingsError says what is meant."""
     if name in _LISTS and isinstance(value, str):
         try:
-            value = listed(value)
+            value = parted(value)
         except ValueError as error:
             raise SettingsError(f"{said}: {error}; {_meant(name)}") from None
     try:

@@ -30,7 +30,7 @@ def counted(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def listed(text: str) -> list[str]:
+def parted(text: str) -> list[str]:
     """Return the words of ``us,tokyo``; ValueError for a comma with nothing beside it."""
     if text.strip(" ,") and not all(item.strip() for item in text.split(",")):
         raise ValueError("nothing stands beside a comma")
@@ -40,6 +40,11 @@ def listed(text: str) -> list[str]:
 def no_folder(error: OSError) -> str:
     """Return why a folder cannot be had: the system says of a file that is in the way that it exists."""
     return "it is no folder" if isinstance(error, FileExistsError) else str(error.strerror)
+
+
+def listed(names: Iterable[object]) -> str:
+    """Return names in a row: ``10, 25, 100``; ``none`` when there are none."""
+    return ", ".join(map(str, names)) or "none"
 
 
 def alike(name: str, known: Iterable[str]) -> list[str]:
@@ -63,7 +68,7 @@ def unknown(
     if len(names) > MOST_LISTED:
         there = f"there are {len(names)}, {', '.join(names[:5])} and so on"
     else:
-        there = f"there are: {', '.join(names) or 'none'}"
+        there = f"there are: {listed(names)}"
     if meant is None:
         return f"{said}; {there}"
     return f"{said}, did you mean {meant!r}? {there[0].upper()}{there[1:]}"

@@ -123,8 +123,9 @@ class Floor:
         order.tif = command.tif if command.type.limited or expires else GTC
         return order
 
-    def _new_order(self, command: commands.PlaceOrder, market: Market, account: Account) -> Order:
-        order = self._order(command, market, account, self._orders.next())
+    def draft(self, command: commands.PlaceOrder, market: Market, account: Account, txid: str) -> Order:
+        """Return the order that a command makes; nothing but it is made or changed."""
+        order = self._order(command, market, account, txid)
         order.post_only = command.post_only
         order.reduce_only = command.reduce_only
         order.display = command.display
@@ -344,7 +345,7 @@ class Floor:
         assert close is not None  # noqa: S101 - only such fills are remembered
         account, pair = primary.account, market.instrument
         command = rules.closing(primary, account.name, close, quantity, price, pair)
-        order = self._new_order(command, market, account)
+        order = self.draft(command, market, account, self._orders.next())
         order.refid = primary.txid
         fault = None
         if rules.price_fault(command, pair, market) is not None:

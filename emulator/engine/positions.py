@@ -26,7 +26,7 @@ class Positions(Floor):
     def _settle(self, command: commands.PlaceOrder, market: Market, account: Account) -> None:
         """Settle positions, oldest first, with the account's own funds: an order that is done at once."""
         pair, buy = market.instrument, command.side is Side.BUY
-        order = self._new_order(command, market, account)
+        order = self.draft(command, market, account, self._orders.next())
         closable = margin.closable(account, pair, buy=buy)
         order.qty = min(command.qty or closable, closable)
         parts, left = [], order.qty
@@ -92,7 +92,7 @@ class Positions(Floor):
             leverage=position.leverage,
             self_trade=SelfTrade.CANCEL_OLDEST,
         )
-        order = self._new_order(command, market, position.account)
+        order = self.draft(command, market, position.account, self._orders.next())
         order.liquidation = True
         self._out.append(events.Accepted(order))
         position.account.opened(order)

@@ -44,7 +44,7 @@ class Prices(Protocol):
         """What the index tells."""
 
 
-class _Then(NamedTuple):
+class Then(NamedTuple):
     """Prices as they will be when an order has traded."""
 
     last_price: int
@@ -176,7 +176,7 @@ def _close_fault(
     if close.type in (MARKET, SETTLE_POSITION):
         return Reject.INVALID_CLOSE
     fill = next((p for p in (order.price, order.trigger) if isinstance(p, int)), prices.last_price)
-    then = _Then(fill, prices.index_price)
+    then = Then(fill, prices.index_price)
     fault = price_fault(closing(order, order.account, close, order.qty, fill, pair), pair, then)
     if fault is Reject.INDEX_UNAVAILABLE:
         return fault

@@ -124,7 +124,7 @@ class SpotEngine(Cancelling):
         if command.type is SETTLE_POSITION:
             self._settle(command, market, account)
             return
-        order = self._new_order(command, market, account)
+        order = self.draft(command, market, account, self._orders.next())
         if order.trigger is not None and isinstance(asked, Offset):
             order.trigger.offset = asked
         if not order.qty:
@@ -309,7 +309,7 @@ class SpotEngine(Cancelling):
             self._refuse(fault)
             return
         self._charge_age(old, limits.EDIT)
-        self._enter(self._new_order(place, market, account), market, replaced=old)
+        self._enter(self.draft(place, market, account, self._orders.next()), market, replaced=old)
 
     # -- the venue and its accounts ----------------------------------------------------------------
 

@@ -1,16 +1,19 @@
 """Kraken's error strings (reference: spot REST section 10), shared by spot REST and WebSocket."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from emulator.engine.accounts import AccountState
 from emulator.engine.events import Reject
+from emulator.words import listed
 
 Why = str | Callable[..., str]
+_log = logging.getLogger(__name__)
 
 
-class VenueError(Exception):
-    """A refusal in the venue's own words; ``str(error)`` is what goes on the wire.
+class RefusedError(Exception):
+    """A refusal; ``str(error)`` is what goes on the wire.
 
     ``why`` tells more to whoever reads the log: what was expected, what came, never a secret.  It is a text,
     one with places for ``about``, or is called with that; only where somebody reads it (``--log-level
@@ -23,14 +26,22 @@ class VenueError(Exception):
         self.about = about
 
 
-def explained(error: VenueError | str) -> str:
-    """Return a refusal for the log: the venue's words, and why."""
-    why = error.why if isinstance(error, VenueError) else None
+class VenueError(RefusedError):
+    """A refusal in the venue's own words."""
+
+
+def explained(error: RefusedError | str) -> str:
+    """Return a refusal for the log: the venue's words, and why.  Call it before anything else happens."""
+    why = error.why if isinstance(error, RefusedError) else None
     if isinstance(error, str) or why is None:
         return str(error)
     if isinstance(why, str):
         return f"{error} ({why.format(*error.about) if error.about else why})"
-    return f"{error} ({why(*error.about)})"
+    try:
+        return f"{error} ({why(*error.about)})"
+    except Exception:  # a mistake of ours: whoever is refused hears so all the same
+        _log.exception("why something is refused cannot be told")
+        return str(error)
 
 
 REJECT_TEXT = {
@@ -102,3 +113,15 @@ def check_state(state: AccountState, *, trades: bool) -> None:
 def bad_argument(name: str, why: Why | None = None, *about: Any) -> VenueError:
     """Return the error for a bad parameter ``name``, with more for the log as VenueError has it."""
     return VenueError(f"{BAD_ARGUMENTS}:{name}", why, *about)
+
+
+def bad_value(name: str, value: object, meant: str | Iterable[object]) -> VenueError:
+    """Return the error for a parameter whose ``value`` is not what is ``meant``: words, or all there are."""
+    return bad_argument(name, _of_value, value, meant)
+
+
+def _of_value(value: object, meant: str | Iterable[object]) -> str:
+    if isinstance(meant, str):
+        return f"{value!r:.64}: {meant}"
+    there = sorted(meant, key=str) if isinstance(meant, frozenset) else meant
+    return f"{value!r:.64}; there are: {listed(there)}"

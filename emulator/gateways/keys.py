@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 PERMISSIONS = frozenset(
     {
@@ -178,6 +178,8 @@ class KeyRing:
 
     def __init__(self, keys: Iterable[ApiKey]) -> None:
         self._keys = {key.key: key for key in keys}
+        self.fix: Sequence[ApiKey] = ()
+        """Keys that serve FIX and nothing else: they are known here so that a mistake can be told."""
 
     def __iter__(self) -> Iterator[ApiKey]:
         """Go through all keys."""

@@ -7,8 +7,9 @@ from typing import TypeVar
 from emulator.engine.instruments import Instrument, Side
 from emulator.engine.orders import OrderType, TimeInForce
 from emulator.engine.triggers import Offset
-from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument
+from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument, bad_value
 from emulator.gateways.numbers import TooPreciseError, parse_rfc3339, units
+from emulator.words import unknown
 
 _CLIENT_ID = re.compile(
     r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}|[0-9a-fA-F]{32}|[\x21-\x7e]{1,18}"
@@ -27,6 +28,12 @@ _MALFORMED_PRICES = {
     "price": "EOrder:Invalid price:Invalid price argument.",
     "price2": "EOrder:Invalid price:Invalid secondary price argument.",
 }
+_A_PRICE = "a decimal number is meant (61250.5), without exponent or thousands"
+_A_DISTANCE = "a sign and a number above 0 are meant (+50, -1.5%)"
+_A_QUANTITY = "a decimal number is meant (0.25), without exponent or thousands"
+_AN_AMOUNT = "an amount above 0 of the quote asset is meant: the order is for what it spends"
+_A_CLIENT_ID = "a UUID, 32 hexadecimal digits, or up to 18 characters of printable ASCII are meant"
+_A_DEADLINE = "an RFC 3339 time is meant, 2026-11-02T10:00:05Z"
 NO_POSITION = "TKH2SE-M7IF5-CFI7LT"
 """``postxid`` of every spot trade, whoever's it is."""
 
@@ -34,16 +41,17 @@ LONGEST_DEADLINE_NS = 60 * 10**9
 """How far ahead a deadline may lie."""
 
 
-def malformed_price(name: str = "price") -> VenueError:
+def malformed_price(value: object, name: str = "price", meant: str = _A_PRICE) -> VenueError:
     """Return the error for a price that is there but is none; ``name`` is ``price`` or ``price2``."""
-    return VenueError(_MALFORMED_PRICES.get(name, _MALFORMED_PRICES["price"]))
+    words = _MALFORMED_PRICES.get(name, _MALFORMED_PRICES["price"])
+    return VenueError(words, "{} {!r:.64}: {}", name, value, meant)
 
 
 def price(value: str, pair: Instrument, name: str = "price") -> int:
     """Return a limit price in the pair's units."""
     result = _price_units(value, pair, name)
     if result <= 0:
-        raise VenueError("EOrder:Invalid price")
+        raise VenueError("EOrder:Invalid price", "{} {!r:.64}: a price above 0 is meant", name, value)
     return result
 
 
@@ -52,9 +60,10 @@ def _price_units(value: str, pair: Instrument, name: str) -> int:
         return units(value, pair.price_decimals)
     except TooPreciseError:
         limit = f"price can only be specified up to {pair.price_decimals} decimals."
-        raise VenueError(f"EOrder:Invalid price:{pair.wsname} {limit}") from None
+        words = f"EOrder:Invalid price:{pair.wsname} {limit}"
+        raise VenueError(words, "{} {!r:.64}; the tick is {}", name, value, pair.tick_text) from None
     except ValueError:
-        raise malformed_price(name) from None
+        raise malformed_price(value, name) from None
 
 
 def any_price(value: str, pair: Instrument, name: str = "price", *, hash_sign: int) -> int | Offset:
@@ -66,11 +75,11 @@ def any_price(value: str, pair: Instrument, name: str = "price", *, hash_sign: i
         try:
             size = units(value[1:-1], PERCENT_DECIMALS)
         except ValueError:
-            raise malformed_price(name) from None
+            raise malformed_price(value, name, _A_DISTANCE) from None
     else:
         size = _price_units(value[1:], pair, name)
     if size <= 0:
-        raise malformed_price(name)
+        raise malformed_price(value, name, _A_DISTANCE)
     return Offset(size * (sign or hash_sign), value.endswith("%"))
 
 
@@ -79,7 +88,7 @@ def quantity(value: str, pair: Instrument, name: str = "volume") -> int:
     try:
         return units(value, pair.lot_decimals, truncate=True)
     except ValueError:
-        raise bad_argument(name) from None
+        raise bad_value(name, value, _A_QUANTITY) from None
 
 
 def cash(value: str, pair: Instrument) -> int:
@@ -89,27 +98,27 @@ def cash(value: str, pair: Instrument) -> int:
     except ValueError:
         result = 0
     if result <= 0:
-        raise bad_argument("volume")
+        raise bad_value("volume", value, _AN_AMOUNT)
     return result
 
 
 def client_order_id(value: str) -> str:
     """Return ``value`` when it is a UUID, 32 hex digits or printable ASCII up to 18 characters."""
     if not _CLIENT_ID.fullmatch(value):
-        raise bad_argument("cl_ord_id")
+        raise bad_value("cl_ord_id", value, _A_CLIENT_ID)
     return value
 
 
 def check_identifiers(cl_ord_id: str | None, userref: int | None, *, closes: bool) -> None:
     """Refuse a client order id beside a userref or a conditional close."""
     if cl_ord_id is not None and (userref is not None or closes):
-        raise VenueError(BAD_ARGUMENTS)
+        raise VenueError(BAD_ARGUMENTS, "a cl_ord_id goes with neither a userref nor a conditional close")
 
 
 def userref(value: int) -> int:
     """Return ``value`` when it is a signed 32-bit integer."""
     if value not in _USERREF:
-        raise bad_argument("userref")
+        raise bad_value("userref", value, "a signed integer of 32 bits is meant")
     return value
 
 
@@ -123,19 +132,27 @@ def deadline(value: str, now_ns: int, shortest_ns: int) -> int:
     try:
         result = parse_rfc3339(value)
     except ValueError:
-        raise bad_argument("deadline") from None
-    if result <= now_ns:
-        raise VenueError("EService:Deadline elapsed")
-    if not shortest_ns <= result - now_ns <= LONGEST_DEADLINE_NS:
-        raise bad_argument("deadline")
+        raise bad_value("deadline", value, _A_DEADLINE) from None
+    check_deadline(result, now_ns, shortest_ns)
     return result
+
+
+def check_deadline(due_ns: int, now_ns: int, shortest_ns: int) -> None:
+    """Refuse a deadline that is over, too near or too far."""
+    ahead_s = (due_ns - now_ns) / 1e9
+    if due_ns <= now_ns:
+        raise VenueError("EService:Deadline elapsed", "it was {:.3f} s ago by the venue's clock", -ahead_s)
+    if not shortest_ns <= due_ns - now_ns <= LONGEST_DEADLINE_NS:
+        most_s = LONGEST_DEADLINE_NS // 10**9
+        why = "it is {:.3f} s ahead: {} to {} s are meant"
+        raise bad_argument("deadline", why, ahead_s, shortest_ns / 1e9, most_s)
 
 
 def word(table: Mapping[str, _T], value: str, name: str) -> _T:
     """Return what ``value`` stands for; raises the refusal of parameter ``name``."""
     result = table.get(value)
     if result is None:
-        raise bad_argument(name)
+        raise bad_argument(name, unknown, name, value, table)
     return result
 
 
@@ -143,5 +160,5 @@ def lifetime(tif: str | None, expire_ns: int) -> TimeInForce:
     """Return the time in force: GTC, or GTD when only an expiry is given; the two must fit."""
     chosen = word(TIMES_IN_FORCE, (tif or ("GTD" if expire_ns else "GTC")).upper(), "timeinforce")
     if expire_ns and chosen is not TimeInForce.GTD:
-        raise bad_argument("expiretm")
+        raise bad_argument("expiretm", "an expiry goes with GTD only, and timeinforce is {!r:.40}", tif)
     return chosen

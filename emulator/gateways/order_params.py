@@ -5,18 +5,21 @@ from emulator.engine.instruments import Instrument, Side
 from emulator.engine.orders import OrderType, SelfTrade
 from emulator.engine.triggers import Offset, Reference
 from emulator.gateways import order_fields
-from emulator.gateways.errors import bad_argument
+from emulator.gateways.errors import bad_argument, bad_value
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import number
 from emulator.gateways.parameters import Params
 from emulator.gateways.venue import Venue
+from emulator.words import unknown
 
 SHORTEST_DEADLINE_NS = 2 * 10**9
 SHORTEST_EXPIRY_NS = 5 * 10**9
 """Least that a relative ``expiretm`` may lie ahead."""
+_BEHIND = "a trailing order stays behind by a distance (+50, +1%)"
 _FLAGS = frozenset({"post", "fcib", "fciq", "nompp", "viqc"})
 _SELF_TRADE = {word.value: word for word in SelfTrade}
 _REFERENCES = {word.value: word for word in Reference}
+_A_TIME = "a unix time in seconds is meant, or +<seconds> from now where an order begins or ends"
 _NO_LEVERAGE = ("none", "0", "1", "1:1")
 
 
@@ -24,8 +27,13 @@ def flags(params: Params) -> frozenset[str]:
     """Return ``oflags``."""
     given = frozenset(params.names("oflags"))
     if not given <= _FLAGS or given >= {"fcib", "fciq"}:
-        raise bad_argument("oflags")
+        raise bad_argument("oflags", _of_flags, given)
     return given
+
+
+def _of_flags(given: frozenset[str]) -> str:
+    strange = sorted(given - _FLAGS)
+    return unknown("flag", strange[0], sorted(_FLAGS)) if strange else "fcib and fciq are both there"
 
 
 def deadline(venue: Venue, params: Params) -> int:
@@ -41,7 +49,7 @@ def moment(venue: Venue, params: Params, name: str, shortest_ns: int = 0) -> int
         return time_ns(value, name)
     ahead_ns = time_ns(value[1:], name)
     if ahead_ns < shortest_ns:
-        raise bad_argument(name)
+        raise bad_argument(name, "{!r:.40}: {} s ahead at least are meant", value, shortest_ns // 10**9)
     return venue.clock.now_ns() + ahead_ns
 
 
@@ -50,9 +58,9 @@ def time_ns(value: str, name: str) -> int:
     try:
         result = int(number(value).scaleb(9))
     except ValueError:
-        raise bad_argument(name) from None
+        raise bad_value(name, value, _A_TIME) from None
     if result < 0:
-        raise bad_argument(name)
+        raise bad_value(name, value, _A_TIME)
     return result
 
 
@@ -64,7 +72,7 @@ def leverage(params: Params, pair: Instrument, side: Side, *, margin: bool) -> i
         return max(offered, default=1) if margin else 0
     digits = value.removesuffix(":1")
     if not digits.isascii() or not digits.isdigit() or len(digits) > 3:
-        raise bad_argument("leverage")
+        raise bad_value("leverage", value, "5 or 5:1 are meant, or none")
     return int(digits)
 
 
@@ -80,12 +88,12 @@ def _prices(
     away = 1 if buy is not type_.takes_profit else -1
     trigger = order_fields.any_price(params.required("price"), pair, hash_sign=away)
     if type_.trails and not (isinstance(trigger, Offset) and trigger.value > 0):
-        raise order_fields.malformed_price()
+        raise order_fields.malformed_price(params.get("price"), "price", _BEHIND)
     if not type_.limited:
         return None, trigger
     limit = order_fields.any_price(params.required("price2"), pair, "price2", hash_sign=1 if buy else -1)
     if type_.trails and not isinstance(limit, Offset):
-        raise order_fields.malformed_price("price2")
+        raise order_fields.malformed_price(params.get("price2"), "price2", _BEHIND)
     return limit, trigger
 
 

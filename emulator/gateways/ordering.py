@@ -1,7 +1,7 @@
 """Commands about orders and their answers, the same in every spot protocol."""
 
 from emulator.engine.accounts import Account
-from emulator.engine.commands import AmendOrder, EditOrder, PlaceOrder
+from emulator.engine.commands import AmendOrder, Command, EditOrder, PlaceOrder
 from emulator.engine.events import (
     Accepted,
     Amended,
@@ -9,14 +9,17 @@ from emulator.engine.events import (
     CancelledAll,
     Ended,
     Event,
+    Reject,
     Rejected,
 )
 from emulator.engine.instruments import Instrument
 from emulator.engine.orders import Order
-from emulator.engine.spot import SpotEngine
+from emulator.engine.spot import BATCH, SpotEngine
 from emulator.engine.triggers import Offset
 from emulator.gateways import order_fields
 from emulator.gateways.errors import BAD_ARGUMENTS, REJECT_TEXT, VenueError
+from emulator.gateways.order_reasons import of_reject
+from emulator.gateways.order_reasons import unknown_order as why_unknown
 
 LONGEST_TIMEOUT_S = 86_400
 """The dead man's switch takes less than this."""
@@ -24,24 +27,35 @@ LONGEST_USERREF = 11
 """Characters of a signed 32-bit integer."""
 MOST_CANCELS = 50
 """Most orders that one request may cancel by name."""
+TIMEOUT_ABOVE_MAX = "EGeneral:Invalid timeout argument:above max"
+TIMEOUT_MEANT = f"{{}}: less than {LONGEST_TIMEOUT_S} seconds, and 0 to disarm, are meant"
+BATCH_MEANT = f"{{}} orders came: {BATCH[0]} to {BATCH[-1]} are meant, each an object"
+CANCELS_MEANT = f"{{}} came: 1 to {MOST_CANCELS} are meant, 2 at least in a batch of WebSocket v2"
 _ANSWERS = frozenset({Accepted, Amended, CancelledAll, CancelAfterSet})
 
 
 def open_order(account: Account, txid: str | None, cl_ord_id: str | None) -> Order:
     """Return the open order that exactly one of the two identifiers names."""
     if (txid is None) == (cl_ord_id is None):
-        raise VenueError(BAD_ARGUMENTS)
+        raise VenueError(BAD_ARGUMENTS, "one id of an order is meant, its own or the client's")
     order = account.by_cl_ord_id.get(cl_ord_id or "") if txid is None else account.open.get(txid)
     if order is None:
-        raise unknown_order(txid)
+        raise unknown_order(account, txid, cl_ord_id)
     return order
 
 
-def unknown_order(txid: str | None) -> VenueError:
+def none_named(account: Account, value: str) -> VenueError:
+    """Return the error for a txid or a userref that names no open order, or not the one that is meant."""
+    return unknown_order(account, value, takes_userref=is_userref(value))
+
+
+def unknown_order(
+    account: Account, txid: object, cl_ord_id: object = None, *, takes_userref: bool = False
+) -> VenueError:
     """Return the error for an order that is not open, or whose id has not the form of one."""
-    if txid is not None and not order_fields.is_txid(txid):
-        return VenueError("EOrder:Invalid order")
-    return VenueError("EOrder:Unknown order")
+    known_form = takes_userref or not isinstance(txid, str) or order_fields.is_txid(txid)
+    words = "EOrder:Unknown order" if known_form else "EOrder:Invalid order"
+    return VenueError(words, why_unknown, account, txid, cl_ord_id)
 
 
 def named_orders(account: Account, value: str | int) -> list[Order]:
@@ -149,29 +163,34 @@ def _quantities(pair: Instrument, qty: str | None, display: str | None) -> tuple
     )
 
 
+def refusal(reject: Reject, engine: SpotEngine, command: Command, words: str | None = None) -> VenueError:
+    """Return the refusal of a command by the engine, in the venue's words for it or in ``words``."""
+    return VenueError(words or REJECT_TEXT[reject], of_reject, reject, engine, command)
+
+
 def check(engine: SpotEngine, command: PlaceOrder | EditOrder, now_ns: int) -> None:
     """Refuse what the engine would refuse, funds and limits aside; nothing is placed."""
     fault = engine.check(command, now_ns)
     if fault is not None:
-        raise VenueError(REJECT_TEXT[fault])
+        raise refusal(fault, engine, command)
 
 
-def cancelled(events: list[Event]) -> int:
+def cancelled(events: list[Event], engine: SpotEngine, command: Command) -> int:
     """Return how many orders ``CancelOrders`` has ended; VenueError when it was refused all of them."""
     done, first = next(event for event in events if type(event) is CancelledAll), events[0]
     if not done.count and type(first) is Rejected:
-        raise VenueError(REJECT_TEXT[first.reason])
+        raise refusal(first.reason, engine, command)
     return done.count
 
 
-def answer(events: list[Event]) -> Event:
-    """Return the event that answers the command; raises VenueError when the command was refused."""
+def answer(events: list[Event], engine: SpotEngine, command: Command) -> Event:
+    """Return the event that answers ``command``; raises VenueError when ``engine`` has refused it."""
     ended = None
     for event in events:
         if type(event) in _ANSWERS:
             return event
         if type(event) is Rejected:
-            raise VenueError(REJECT_TEXT[event.reason])
+            raise refusal(event.reason, engine, command)
         if type(event) is Ended and ended is None:
             ended = event
     assert ended is not None  # noqa: S101 - the only other answer is that of a CancelOrder

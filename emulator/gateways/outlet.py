@@ -38,6 +38,10 @@ class Mail:
 class Outlet(Protocol):
     """The connection under a session."""
 
+    @property
+    def peer(self) -> str:
+        """Where the client is, for the log."""
+
     def send(self, *payloads: bytes) -> None:
         """Send messages at once, in one write."""
 

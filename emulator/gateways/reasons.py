@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 
 from emulator.gateways.keys import ApiKey, KeyRing
+from emulator.words import listed
 
 SIGNATURE_BYTES = 64
 """Bytes of an HMAC with SHA-512."""
@@ -25,7 +26,29 @@ def of_key(keys: KeyRing, public: str) -> str:
     for key in keys:
         if base64.b64encode(key.secret).decode() == public:
             return f"API-Key has the private key of {name(key)}: the public one is meant"
+    for key in keys.fix:
+        if public == key.key:
+            return f"API-Key is the FIX key of {key.account}, {_fix_only(keys, key)}"
+        if base64.b64encode(key.secret).decode() == public:
+            return f"API-Key has the private FIX key of {key.account}, {_fix_only(keys, key)}"
     return f"no key of this venue is like API-Key, which has {len(public)} characters"
+
+
+def _fix_only(keys: KeyRing, key: ApiKey) -> str:
+    """Tell which keys an account has for all but FIX."""
+    others = [name(other) for other in keys if other.account == key.account] or [f"none of {key.account}"]
+    return f"which serves FIX only: REST and WebSocket have {listed(others)}"
+
+
+def of_username(keys: KeyRing, username: str, own: ApiKey) -> str:
+    """Tell what is wrong with a FIX Logon's 553, which is not the key of its SenderCompID, ``own``."""
+    other = keys.find(username)
+    if other is not None:
+        return f"553 is {name(other)}, which serves REST and WebSocket only: the FIX key is meant"
+    whose = next((key.account for key in keys.fix if key.key == username), None)
+    if whose is not None:
+        return f"553 is the FIX key of {whose}, and 49 is of {own.account}"
+    return "553 is not the FIX key of this SenderCompID's account"
 
 
 def of_signature(key: ApiKey, path: str, nonce: str, body: bytes, signature: str) -> str:

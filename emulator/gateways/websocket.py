@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from websockets.http11 import Request as Handshake
@@ -78,20 +78,22 @@ class Session(Protocol):
 
 
 class Server:
-    """Makes connections, keeps count of them, and joins the market data of one moment into one write."""
+    """Makes connections, keeps count of them, and joins the market data of one moment into one write.
 
-    def __init__(self, heartbeat: bytes, first_connection_id: int, doors: Doors | None = None) -> None:
+    ``ids`` are those of connections; servers that share them give no id twice.
+    """
+
+    def __init__(self, heartbeat: bytes, ids: Iterator[int], doors: Doors | None = None) -> None:
         self.heartbeat = heartbeat
         self.doors = doors or Doors()
         self.connections: set[Connection] = set()
-        self._next_id = first_connection_id
+        self._ids = ids
         self._waiting: deque[Connection] = deque()
         self._flushing = False
 
     def connect(self, session: Callable[["Connection", int], Session]) -> "Connection":
         """Return the protocol of one new connection, whose ``session`` is made when it is open."""
-        self._next_id += 1
-        return Connection(self, session, self._next_id)
+        return Connection(self, session, next(self._ids))
 
     def wait_to_flush(self, connection: "Connection") -> None:
         """Write the connection's posted frames at the end of this turn of the loop."""
@@ -368,6 +370,12 @@ class Connection(asyncio.Protocol):
         if self._open:
             self._write_last(close_frame(fault.code, str(fault)))
         self._hang_up()
+
+    @property
+    def peer(self) -> str:
+        """Where the client is: ``127.0.0.1:40312``."""
+        host, port = (self._transport.get_extra_info("peername") or ("an unknown address", 0))[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     # -- the session's side -----------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emulator.bundle import with_authority
-from emulator.logs import to_stderr
+from emulator.logs import FORM, to_stderr
 from emulator.run import spaces, trust
 from emulator.run.child import Child
 from emulator.run.guard import Guard
@@ -62,7 +62,7 @@ def _run(child: Child, command: Sequence[str], settings: Settings, *, shared: bo
     from emulator.app import App
     from emulator.endpoints import EndpointsFile
 
-    to_stderr("critical" if quiet else settings.log_level or "warning", "%(levelname)s %(name)s: %(message)s")
+    to_stderr("critical" if quiet else settings.log_level or "warning", FORM)
     settings, passed_over = _chosen(settings, shared=shared)
     app = App(settings, kraken_ports=True)
     with settings.blamed("endpoints_file"):

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from itertools import count
 from pathlib import Path
 
 from tests.autobahn.echo import Server
@@ -52,7 +53,7 @@ def main() -> None:
 
 async def run(python: str, folder: Path) -> dict[str, dict[str, str]]:
     """Return what became of each case."""
-    listener = await Server(b"", 0).listen()
+    listener = await Server(b"", count()).listen()
     port = listener.sockets[0].getsockname()[1]
     reports, spec = folder / "reports", folder / "spec.json"
     shutil.rmtree(reports, ignore_errors=True)

@@ -31,8 +31,7 @@ class Server(websocket.Server):
     """Makes such connections."""
 
     def connection(self) -> Connection:
-        self._next_id += 1
-        return Connection(self, lambda outlet, connection_id: Nothing(), self._next_id)
+        return Connection(self, lambda outlet, connection_id: Nothing(), next(self._ids))
 
     async def listen(self, port: int = 0) -> asyncio.Server:
         return await asyncio.get_running_loop().create_server(self.connection, "127.0.0.1", port)

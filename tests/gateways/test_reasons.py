@@ -17,7 +17,7 @@ from emulator.gateways.permissions import allow
 from emulator.gateways.rate_limits import MOST_FAILURES, RateLimits
 from emulator.gateways.roles import Role
 from emulator.gateways.spot_rest.session import admit, authenticate
-from tests.gateways.sockets import serving
+from tests.gateways.sockets import UPGRADE, masked, serving
 from tests.gateways.test_ws_v1 import V1
 from tests.gateways.venue import SEED, START_NS, in_loop
 
@@ -94,11 +94,21 @@ def test_a_signature_or_a_nonce_that_is_not_there_is_told():
         ("nonsense", "no key of this venue is like API-Key, which has 8 characters"),
         (f"'{PUBLIC}'", "API-Key has blanks or quotes around it"),
         (PRIVATE, "API-Key has the private key of key 'default' of alice: the public one is meant"),
-        (fix_credentials(SEED, "alice")[0], "no key of this venue is like API-Key, which has 56 characters"),
+        (
+            fix_credentials(SEED, "alice")[0],
+            "API-Key is the FIX key of alice, which serves FIX only: "
+            "REST and WebSocket have key 'default' of alice",
+        ),
+        (
+            fix_credentials(SEED, "carol")[1],
+            "API-Key has the private FIX key of carol, which serves FIX only: "
+            "REST and WebSocket have none of carol",
+        ),
     ],
 )
 def test_a_key_that_nobody_has_is_told(public, told):
     ring = KeyRing([ApiKey("alice", PUBLIC, PRIVATE)])
+    ring.fix = [ApiKey(name, *fix_credentials(SEED, name), name="fix") for name in ("alice", "carol")]
     assert why(authenticate, ring, PATH, public, "x", BODY, Params({})) == f"EAPI:Invalid key ({told})"
 
 
@@ -218,7 +228,7 @@ def test_refusals_over_websocket_v2_are_lines_of_the_log(kraken, client, log):
         ),
         (
             {"method": "subscribe", "params": {"channel": "book", "symbol": ["BTC/USD"], "depth": 7}},
-            "Subscription depth not supported (depth 7; there are: (10, 25, 100, 500, 1000))",
+            "Subscription depth not supported (depth 7; there are: 10, 25, 100, 500, 1000)",
         ),
         (
             {"method": "subscribe", "params": {"channel": "executions", "token": "no such one"}},
@@ -245,7 +255,7 @@ def test_refusals_over_websocket_v2_are_lines_of_the_log(kraken, client, log):
     for message, told in cases:
         client.say(message)
         [line] = lines(log)
-        assert line.startswith("WebSocket v2 connection 11754023117765420033: ")
+        assert line.startswith("WebSocket v2 connection 11754023117765420033 of 127.0.0.1:40312: ")
         assert told in line
         assert token not in line
         assert poor not in line
@@ -267,7 +277,7 @@ def test_refusals_over_websocket_v1_are_lines_of_the_log(kraken, log):
         ({"event": "subscribe", "subscription": {"name": "tiker"}}, "unknown channel 'tiker', did you mean"),
         (
             {"event": "subscribe", "pair": ["XBT/USD"], "subscription": {"name": "book", "depth": 7}},
-            "Subscription depth not supported (depth 7; there are: (10, 25, 100, 500, 1000))",
+            "Subscription depth not supported (depth 7; there are: 10, 25, 100, 500, 1000)",
         ),
         (
             {"event": "subscribe", "subscription": {"name": "openOrders", "token": "no such one"}},
@@ -281,7 +291,7 @@ def test_refusals_over_websocket_v1_are_lines_of_the_log(kraken, log):
     for message, told in cases:
         client.say(message)
         [line] = lines(log)
-        assert line.startswith("WebSocket v1 connection ")
+        assert line.startswith("WebSocket v1 connection 17843232920108168701 of 127.0.0.1:40311: ")
         assert told in line
         assert token not in line
         assert poor not in line
@@ -300,6 +310,23 @@ def test_nothing_is_looked_for_while_nobody_reads(kraken, client, log, monkeypat
 def test_a_format_in_what_a_client_says_is_just_text(client, log):
     client.say(json.dumps({"method": "{0.__class__}%s"}))
     assert "refused: Unsupported event (unknown method '{0.__class__}%s'; " in lines(log)[0]
+
+
+@in_loop
+async def test_no_two_websockets_have_the_same_id_and_the_log_tells_where_each_is_from(kraken, log):
+    ids = set()
+    async with serving(kraken) as served:
+        for path in ("/", "/v2", "/", "/v2"):
+            peer = await served.connect()
+            peer.send(UPGRADE.format(path=path, host="localhost").encode())
+            await peer.response()
+            state = await peer.message()
+            ids.add(state["connectionID"] if path == "/" else state["data"][0]["connection_id"])
+            peer.send(masked(b"{"))
+            await peer.message()
+            host, port = peer.writer.get_extra_info("sockname")[:2]
+            assert f" of {host}:{port}: 'a message' refused: Malformed request" in lines(log)[-1]
+    assert len(ids) == 4
 
 
 def test_hosts_without_private_data_say_where_it_is(kraken, log):

@@ -5,6 +5,7 @@ What is sent behind the handshake in one piece and byte by byte, and the frames 
 
 import asyncio
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 
@@ -43,7 +44,7 @@ def frames(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 async def answered(data: bytes, step: int) -> tuple[Said, bool]:
     """Return the frames that come back, and whether the connection is over."""
-    pipe = Pipe(Server(b"", 0).connection())
+    pipe = Pipe(Server(b"", count()).connection())
     pipe.feed(HANDSHAKE)
     assert bytes(pipe.written).startswith(b"HTTP/1.1 101 ")
     pipe.written.clear()

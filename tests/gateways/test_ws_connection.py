@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from itertools import count
 from unittest.mock import patch
 
 import pytest
@@ -56,7 +57,7 @@ class Connected:
 
     def __init__(self, kraken):
         self.kraken = kraken
-        self.server = Server(kraken.gateway, 1)
+        self.server = Server(kraken.gateway, count(1))
         self.wire = Wire()
         self.connection = self.server.connection(Role.ANY)
         self.connection.connection_made(self.wire)

@@ -24,6 +24,8 @@ from tests.gateways.venue import START_S, XBTUSD, Kraken
 class V1:
     """One v1 connection: what a session sends, in order."""
 
+    peer = "127.0.0.1:40311"
+
     def __init__(self, kraken: Kraken, role: Role = Role.ANY) -> None:
         self.kraken = kraken
         self.raw: list[bytes] = []

@@ -83,6 +83,8 @@ def wire(text: bytes | str) -> Any:
 class Client:
     """One WebSocket v2 connection: what a session sends, in order."""
 
+    peer = "127.0.0.1:40312"
+
     def __init__(self, gateway: Gateway, role: Role = Role.ANY) -> None:
         self.raw: list[str] = []
         self.writes = 0

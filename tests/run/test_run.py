@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -506,3 +507,15 @@ def test_the_bundles_of_the_commands_own_python_are_found(tmp_path):
         (["true"], {"VIRTUAL_ENV": str(tmp_path / "venv")}),
     ):
         assert place / "cacert.pem" in trust.bundles(command, {"PATH": "/usr/bin:/bin", **variables})
+
+
+def test_lines_of_the_log_have_their_time_and_say_why_a_call_was_refused():
+    code = (
+        "import urllib.request;"
+        "print(urllib.request.urlopen('https://api.kraken.com/0/public/OHLC').read().decode())"
+    )
+    done = run(PYTHON, "-c", code, settings=(*NEAR, "--log-level", "debug"))
+    assert json.loads(done.stdout)["error"] == ["EGeneral:Invalid arguments:pair"]
+    [line] = [line for line in done.stderr.splitlines() if "'/0/public/OHLC'" in line]
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} DEBUG emulator\.gateways\.spot_rest", line), line
+    assert line.endswith("refused: EGeneral:Invalid arguments:pair (it is missing; there are: none)")

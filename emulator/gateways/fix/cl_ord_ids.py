@@ -2,6 +2,7 @@
 
 import re
 from collections import deque
+from typing import Any
 
 from emulator.clock import Clock
 from emulator.gateways.fix.outbox import IdFile
@@ -15,6 +16,7 @@ MOST_REMEMBERED = 10_000
 _UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _UNIT_NS = 10_000
 """The first 48 bits of a UUID count these since the epoch."""
+_FORMS = "{!r:.64}: an integer of up to {} digits or a UUID that carries its time is meant"
 _OUT_OF_DATE = "ClOrdID invalid value (timestamp is out of date)"
 
 
@@ -38,17 +40,28 @@ class ClOrdIds:
         if len(value) <= LONGEST_INTEGER and value.isascii() and value.isdigit():
             number = int(value)
             if number <= self.highest:
-                raise _refused(_OUT_OF_DATE if number else "ClOrdID invalid value")
+                raise _refused(
+                    _OUT_OF_DATE if number else "ClOrdID invalid value",
+                    "{} is not above {}, the highest of this SenderCompID; a Logon with 5030=Y forgets it",
+                    number,
+                    self.highest,
+                )
             self.highest = number
             return
         if not _UUID.fullmatch(value):
-            raise _refused("ClOrdID invalid value")
+            raise _refused("ClOrdID invalid value", _FORMS, value, LONGEST_INTEGER)
         value = value.lower()
         made_ns = int(value[:8] + value[9:13], 16) * _UNIT_NS
         if not clock.near(made_ns, WINDOW_NS):
-            raise _refused(_OUT_OF_DATE)
+            off_s = (made_ns - clock.now_ns()) / 1e9
+            raise _refused(
+                _OUT_OF_DATE,
+                "its first 48 bits are {:+.0f} s from the venue's time, {} s at the most are meant",
+                off_s,
+                WINDOW_NS // 10**9,
+            )
         if value in self._used:
-            raise _refused("ClOrdID invalid value (not unique)")
+            raise _refused("ClOrdID invalid value (not unique)", "this SenderCompID has used it before")
         self._used.add(value)
         self._order.append(value)
         if len(self._order) > MOST_REMEMBERED:
@@ -65,5 +78,5 @@ class ClOrdIds:
             self._file.clear()
 
 
-def _refused(text: str) -> SessionRejectError:
-    return SessionRejectError(11, INCORRECT_VALUE, text)
+def _refused(text: str, why: str, *about: Any) -> SessionRejectError:
+    return SessionRejectError(11, INCORRECT_VALUE, text, why, *about)

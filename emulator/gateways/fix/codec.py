@@ -14,6 +14,7 @@ from emulator.gateways import order_fields
 from emulator.gateways.errors import REJECT_TEXT, VenueError, bad_argument
 from emulator.gateways.fix import wire
 from emulator.gateways.fix.refusals import bad_value, missing
+from emulator.gateways.numbers import text
 
 Fields = Mapping[str, str]
 SHORTEST_DEADLINE_NS = 2 * 10**9
@@ -40,6 +41,7 @@ _SELF_TRADE = {"0": SelfTrade.CANCEL_BOTH, "1": SelfTrade.CANCEL_NEWEST, "2": Se
 _REFERENCES = {"1": Reference.INDEX, "5": Reference.LAST}
 _FLAGS = {"D": frozenset("EPvfq"), "G": frozenset("P")}
 """18: reduce-only, post-only, quantity in quote, fee in base or in quote; an amend may be post-only."""
+_FLAGS_MEANT = {kind: f"of {' '.join(sorted(flags))}, with blanks between" for kind, flags in _FLAGS.items()}
 _RARE = ("18", "62", "99", "126", "168", "388", "1138", "5001", "7928")
 """Fields that many orders have not."""
 
@@ -47,9 +49,9 @@ _RARE = ("18", "62", "99", "126", "168", "388", "1138", "5001", "7928")
 def check_fields(f: Fields) -> None:
     """Refuse what the dictionary lets through but Spot does not know; SessionRejectError."""
     if "18" in f and not _FLAGS[f["35"]].issuperset(f["18"].split()):
-        raise bad_value("ExecInst", 18)
+        raise bad_value("ExecInst", 18, f["18"], _FLAGS_MEANT[f["35"]])
     if f.get("78", "1") != "1":
-        raise bad_value("NoAllocs", 78)
+        raise bad_value("NoAllocs", 78, f["78"], "one allocation at the most")
 
 
 def place_order(f: Fields, market: Market, account: str, now_ns: int) -> commands.PlaceOrder:
@@ -59,12 +61,12 @@ def place_order(f: Fields, market: Market, account: str, now_ns: int) -> command
     if not f.keys().isdisjoint(_RARE):
         rare = _rare_fields(f, market, side, type_, now_ns)
     elif type_.triggered:
-        raise missing("StopPx", 99)
+        raise missing("StopPx", 99, "a {} order waits for a price", type_)
     price = rare.pop("price", None)
     if type_.limited and price is None:
         price = order_fields.price(_required(f, "44", "Price"), pair)
     if f["59"] == "6" and "126" not in f:
-        raise missing("ExpireTime", 126)
+        raise missing("ExpireTime", 126, "an order with 59=6 (GTD) ends at a time")
     return commands.PlaceOrder(
         account=account,
         pair=pair.id,
@@ -83,7 +85,7 @@ def _rare_fields(f: Fields, market: Market, side: Side, type_: OrderType, now_ns
     pair, values = market.instrument, dict[str, Any]()
     flags = f.get("18", "").split()
     if "f" in flags and "q" in flags:
-        raise bad_argument("oflags")
+        raise bad_argument("oflags", "18={!r}: f and q are both there", f["18"])
     values["post_only"], values["reduce_only"] = "P" in flags, "E" in flags
     values["fee_in_base"] = "f" in flags
     if "v" in flags:
@@ -92,16 +94,16 @@ def _rare_fields(f: Fields, market: Market, side: Side, type_: OrderType, now_ns
     values["self_trade"] = _SELF_TRADE[f.get("7928", "1")]
     values["expire_ns"] = _time(f, "126", "expiretm")
     if values["expire_ns"] and f["59"] != "6":
-        raise bad_argument("expiretm")
+        raise bad_argument("expiretm", "126 goes with 59=6 (GTD) only, and 59={}", f["59"])
     values["start_ns"] = _time(f, "168", "starttm")
     if f.get("5001", "0") == "1":
         offered = pair.leverage_buy if side is Side.BUY else pair.leverage_sell
         if not offered:
-            raise bad_argument("leverage")
+            raise bad_argument("leverage", "{} has no margin to {}", pair.symbol, side)
         values["leverage"] = max(offered)
     if "1138" in f:
         if type_ is not OrderType.LIMIT:
-            raise bad_argument("displayvol")
+            raise bad_argument("displayvol", "1138 goes with 40=2 (limit) only, and 40={}", f["40"])
         values["type"] = OrderType.ICEBERG
         values["display"] = order_fields.quantity(f["1138"], pair, "displayvol")
     if type_.triggered:
@@ -135,7 +137,13 @@ def _from_stop(limit: int, stop: int, pair: Instrument) -> Offset:
 def _check_tick(price: int, pair: Instrument) -> None:
     """Refuse a price between ticks: the engine sees distances only."""
     if price % pair.tick:
-        raise VenueError(REJECT_TEXT[Reject.TICK_SIZE])
+        raise VenueError(
+            REJECT_TEXT[Reject.TICK_SIZE],
+            "{} is no multiple of the tick of {}, {}",
+            text(price, pair.price_decimals),
+            pair.symbol,
+            pair.tick_text,
+        )
 
 
 def amend_order(f: Fields, order: Order, market: Market, now_ns: int) -> commands.AmendOrder:
@@ -148,7 +156,7 @@ def amend_order(f: Fields, order: Order, market: Market, now_ns: int) -> command
         and ("59" not in f or TIMES_IN_FORCE[f["59"]] is order.tif or not order.type.limited)
     )
     if not same:
-        raise VenueError("EOrder:Invalid order")
+        raise VenueError("EOrder:Invalid order", _as_it_is, order)
     limit = order_fields.price(_required(f, "44", "Price"), pair) if order.type.limited else None
     trigger: int | Offset | None = None
     if order.trigger is not None and order.waiting:
@@ -176,6 +184,13 @@ def amend_order(f: Fields, order: Order, market: Market, now_ns: int) -> command
     )
 
 
+def _as_it_is(order: Order) -> str:
+    """Tell what cannot be amended of an order, as it is."""
+    side = "1" if order.buy else "2"
+    fields = f"54={side} 55={order.instrument.symbol} 40={running_type(order)} 59={TIF_CODES[order.tif]}"
+    return f"what cannot be amended must be as it is: {fields}"
+
+
 def running_type(order: Order) -> str:
     """Return 40 of an order as it is now: one that has been set off is a market or a limit order."""
     if order.trigger is not None and not order.waiting:
@@ -188,17 +203,14 @@ def deadline(f: Fields, now_ns: int) -> int:
     due_ns = _time(f, "62", "deadline")
     if not due_ns:
         return 0
-    if due_ns <= now_ns:
-        raise VenueError("EService:Deadline elapsed")
-    if not SHORTEST_DEADLINE_NS <= due_ns - now_ns <= order_fields.LONGEST_DEADLINE_NS:
-        raise bad_argument("deadline")
+    order_fields.check_deadline(due_ns, now_ns, SHORTEST_DEADLINE_NS)
     return due_ns
 
 
 def _required(f: Fields, tag: str, label: str) -> str:
     value = f.get(tag)
     if value is None:
-        raise missing(label, int(tag))
+        raise missing(label, int(tag), "an order with 40={} has one", f["40"])
     return value
 
 
@@ -209,4 +221,6 @@ def _time(f: Fields, tag: str, name: str) -> int:
     try:
         return wire.parse_timestamp(value)
     except ValueError:
-        raise bad_argument(name) from None
+        raise bad_argument(
+            name, "{}={!r:.40}: a UTC time is meant, YYYYMMDD-HH:MM:SS.sss", tag, value
+        ) from None

@@ -1,9 +1,7 @@
 """What all FIX sessions share: who may log on, whose orders are whose, and the clock of sessions."""
 
 import logging
-import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 
 from emulator.engine.commands import CancelOrders, Command, PlaceOrder
@@ -11,7 +9,8 @@ from emulator.engine.events import Accepted, Amended, Ended, Event, Rejected
 from emulator.engine.ids import IdSequence
 from emulator.gateways import ordering
 from emulator.gateways.access import Entrance
-from emulator.gateways.fix import logon, refusals, wire
+from emulator.gateways.fix import logon, wire
+from emulator.gateways.fix.dictionary import Dictionary
 from emulator.gateways.fix.library import Library
 from emulator.gateways.fix.logon import Member
 from emulator.gateways.fix.outbox import StateFolder
@@ -28,8 +27,6 @@ ROLLOVER_TAKES_NS = 30 * 10**9
 """How long nobody may log on then."""
 IDLE_NS = 60 * 10**9
 """A market data session that has asked for nothing for so long is dropped; Kraken's time is not known."""
-_LABELS = {"OrdType": "OrderType"}
-"""What Kraken calls fields in its reject texts, where it is not FIX's name."""
 _log = logging.getLogger(__name__)
 
 
@@ -54,11 +51,13 @@ class Gateway:
         self.started_ns = venue.clock.now_ns()
         self.state = None if state_folder is None else StateFolder(state_folder)
         self.library = Library(dictionary)
+        self.dictionary = Dictionary(dictionary)
         self.orders: dict[str, LiveOrder] = {}
         """Open FIX orders of everybody, by OrderID."""
         self.sessions: dict[tuple[str, str], Session] = {}
         self.publisher = Publisher(venue)
         self._members = members
+        venue.keys.fix = list({member.key.key: member.key for member in members.values()}.values())
         self.displace = displace
         self._told: Session | None = None
         """Who has had its reports of the batch of events that is being published."""
@@ -183,7 +182,7 @@ class Gateway:
                 self.orders[live.order.txid] = session.orders[cl_ord_id] = live
                 self._answer(session, events)
 
-        ordering.answer(self._execute(command, reply))
+        ordering.answer(self._execute(command, reply), self.venue.engine, command)
 
     def change(self, session: Session, command: Command, live: LiveOrder, request: str) -> None:
         """Cancel or amend an order for a request with this ClOrdID.  VenueError when refused."""
@@ -195,7 +194,7 @@ class Gateway:
         live.request = request
         events = self._execute(command, reply)
         live.request = None
-        ordering.answer(events)
+        ordering.answer(events, self.venue.engine, command)
 
     def _execute(self, command: Command, reply: Callable[[list[Event]], None]) -> list[Event]:
         events = self.venue.execute(command, reply)
@@ -204,7 +203,8 @@ class Gateway:
 
     def cancel(self, session: Session, command: CancelOrders) -> None:
         """Cancel several orders; their reports go out first.  VenueError when some cannot be cancelled."""
-        ordering.answer(self._execute(command, lambda events: self._answer(session, events)))
+        events = self._execute(command, lambda events: self._answer(session, events))
+        ordering.answer(events, self.venue.engine, command)
 
     def _answer(self, session: Session, events: Sequence[Event]) -> None:
         """Send the session its own reports."""
@@ -256,30 +256,6 @@ class Gateway:
         """Return a new 17: ``XXXXXXX:XXXXXXXXXXXXX``."""
         self._reports += 1
         return f"{self._run}:{self._reports:013X}"
-
-    # -- words ------------------------------------------------------------------------------------
-
-    @cached_property
-    def _names(self) -> dict[str, str]:
-        """Names of fields by tag."""
-        fields = ET.parse(self.library.dictionary).getroot().iterfind("fields/field")  # noqa: S314 - ours
-        return {field.attrib["number"]: field.attrib["name"] for field in fields}
-
-    def reworded(self, message: str) -> str:
-        """Return a Reject of QuickFIX in Kraken's words, where these are known."""
-        fields = wire.fields(message)
-        tag, reason = fields.get("371", ""), fields.get("373")
-        name = self._names.get(tag, "")
-        text = {
-            str(refusals.REQUIRED_MISSING): f"Missing mandatory field: {name} ({tag})",
-            str(refusals.INCORRECT_VALUE): f"Invalid value for tag {tag}: {_LABELS.get(name, name)}",
-        }.get(reason or "")
-        if text is None or not tag:
-            return message
-        content = [
-            f"58={text}" if name == "58" else f"{name}={value}" for name, value in wire.pairs(message)[2:-1]
-        ]
-        return wire.encode(wire.SOH.join(content) + wire.SOH).decode()
 
 
 def _next_rollover(now_ns: int) -> int:

@@ -168,6 +168,11 @@ class Core:
         self._session.setNextSenderMsgSeqNum(next_number)
         self._number, self._ahead = next_number, False
 
+    @property
+    def fed(self) -> str | None:
+        """The message that is being taken in."""
+        return self._fed
+
     # -- what QuickFIX calls ----------------------------------------------------------------------
 
     def from_application(self, message: Any) -> None:

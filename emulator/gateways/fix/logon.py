@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from emulator.clock import Clock
 from emulator.engine.accounts import AccountState
+from emulator.gateways import reasons
 from emulator.gateways.access import Entrance
 from emulator.gateways.errors import VenueError
 from emulator.gateways.fix import wire
@@ -56,18 +56,19 @@ def check(
         raise LogonRefusedError(str(error)) from None
     if not service.trading:
         return
-    why = _credentials_fault(member, f, address, venue.clock)
+    why = _credentials_fault(venue, member, f, address)
     venue.limits.authenticated(address, now_ns, well=why is None)
     if why is not None:
         raise LogonRefusedError(why)
 
 
-def _credentials_fault(member: Member, f: Mapping[str, str], address: str, clock: Clock) -> str | None:
+def _credentials_fault(venue: Venue, member: Member, f: Mapping[str, str], address: str) -> str | None:
+    clock = venue.clock
     now_ns = clock.now_ns()
     key = member.key
     username, password, nonce = f.get("553"), f.get("554", ""), f.get("5025", "")
     if username != key.key:
-        return "EAPI:Invalid key (553 is not the FIX key of this SenderCompID's account)"
+        return f"EAPI:Invalid key ({reasons.of_username(venue.keys, username or '', key)})"
     if not key.lives(now_ns) or not key.comes_from(address):
         return "EAPI:Invalid key (it has ended, is disabled, or may not be used from this address)"
     if not nonce.isascii() or not nonce.isdigit() or len(nonce) > 18:

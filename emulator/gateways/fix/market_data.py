@@ -1,10 +1,13 @@
 """Market data requests of FIX: type to handler, a table (``MARKET_DATA`` at the end; reference: FIX 7)."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from emulator.gateways.errors import RefusedError, Why
 from emulator.gateways.fix import listings, wire
 from emulator.gateways.fix.publisher import BOOK, LEVEL3, TRADES, Subscription
+from emulator.gateways.order_reasons import unknown_pair
+from emulator.words import listed
 
 if TYPE_CHECKING:
     from emulator.gateways.fix.session import Session
@@ -31,11 +34,11 @@ _SUBSCRIBE, _UNSUBSCRIBE = "1", "2"
 """Values of 281 (MDReqRejReason)."""
 
 
-class _RefusedError(Exception):
+class _MarketDataError(RefusedError):
     """A MarketDataRequest that is refused."""
 
-    def __init__(self, reason: str, text: str) -> None:
-        super().__init__(f"MarketData subscription failed due to {text}")
+    def __init__(self, reason: str, text: str, why: Why | None = None, *about: Any) -> None:
+        super().__init__(f"MarketData subscription failed due to {text}", why, *about)
         self.reason = reason
 
 
@@ -45,51 +48,56 @@ def market_data(session: "Session", f: Fields, message: str) -> None:
     try:
         if f["263"] == _UNSUBSCRIBE:
             if f["262"] not in session.subscriptions:
-                raise _RefusedError(_UNKNOWN_SYMBOL, f"unknown MDReqID: {f['262']}")
+                raise _MarketDataError(_UNKNOWN_SYMBOL, f"unknown MDReqID: {f['262']}")
             session.gateway.publisher.unsubscribe(session, f["262"])
             return
         wanted = _wanted(session, f, wire.pairs(message))
-    except _RefusedError as refusal:
+    except _MarketDataError as refusal:
+        session.log_refusal(f, refusal)
         session.post("Y", f"58={refusal}\x01262={f['262']}\x01281={refusal.reason}\x01")
         return
     session.begin(session.gateway.publisher.subscribe(session, wanted))
 
 
 def _wanted(session: "Session", f: Fields, pairs: Sequence[tuple[str, str]]) -> Subscription:
-    """Return what a request subscribes to; _RefusedError."""
+    """Return what a request subscribes to; _MarketDataError."""
     if f["263"] != _SUBSCRIBE:
-        raise _RefusedError(_BAD_SUBSCRIPTION_TYPE, f"unsupported subscription type: {f['263']}")
+        raise _MarketDataError(
+            _BAD_SUBSCRIPTION_TYPE, f"unsupported subscription type: {f['263']}", "263 is 1 or 2"
+        )
     if f["262"] in session.subscriptions:
-        raise _RefusedError(_DUPLICATE_ID, f"duplicate MDReqID: {f['262']}")
+        raise _MarketDataError(_DUPLICATE_ID, f"duplicate MDReqID: {f['262']}")
     depth = DEPTHS.get(f["264"])
     if depth is None:
-        raise _RefusedError(_BAD_DEPTH, f"unsupported market depth: {f['264']}")
+        text = f"unsupported market depth: {f['264']}"
+        raise _MarketDataError(_BAD_DEPTH, text, "264 is {}", listed(DEPTHS))
     if f.get("265", "1") != "1":
-        raise _RefusedError(_BAD_UPDATE_TYPE, f"unsupported update type: {f['265']}")
+        raise _MarketDataError(_BAD_UPDATE_TYPE, f"unsupported update type: {f['265']}", "265 is 1")
     level3 = f.get("266", "Y") == "N"
     kinds = _kinds({value for tag, value in pairs if tag == "269"}, level3=level3)
     if level3 and not session.service.level3:
-        raise _RefusedError(_NO_LEVEL3, "level 3 not being available here")
+        raise _MarketDataError(_NO_LEVEL3, "level 3 not being available here")
     if session.service.level3 and not level3:
-        raise _RefusedError(_BAD_SCOPE, "unsupported scope: level 3 only")
+        raise _MarketDataError(_BAD_SCOPE, "unsupported scope: level 3 only")
     known: dict[str, None] = {}
     for symbol in dict.fromkeys(value for tag, value in pairs if tag == "55"):
         pair = session.venue.names.symbol(symbol)
         if pair is None:
-            raise _RefusedError(_UNKNOWN_SYMBOL, f"unsupported symbol: {symbol}")
+            text = f"unsupported symbol: {symbol}"
+            raise _MarketDataError(_UNKNOWN_SYMBOL, text, unknown_pair, session.venue.engine, symbol)
         known[pair.id] = None
     held = sum(len(subscription.pairs) for subscription in session.subscriptions.values())
     if held + len(known) > MOST_PAIRS:
-        raise _RefusedError(_BAD_SCOPE, f"too many symbols: more than {MOST_PAIRS}")
+        raise _MarketDataError(_BAD_SCOPE, f"too many symbols: more than {MOST_PAIRS}")
     return Subscription(request_id=f["262"], pairs=tuple(known), depth=depth, kinds=kinds)
 
 
 def _kinds(types: set[str], *, level3: bool) -> tuple[str, ...]:
     """Return what 269 asks for: bids and offers come together only."""
     if not types or not types <= {"0", "1", "2"} or ("0" in types) is not ("1" in types):
-        raise _RefusedError(_BAD_ENTRY_TYPE, f"unsupported entry types: {' '.join(sorted(types))}")
+        raise _MarketDataError(_BAD_ENTRY_TYPE, f"unsupported entry types: {' '.join(sorted(types))}")
     if level3 and "2" in types:
-        raise _RefusedError(_NO_TRADES, "trades not being available on this request")
+        raise _MarketDataError(_NO_TRADES, "trades not being available on this request")
     book = (LEVEL3 if level3 else BOOK,) if "0" in types else ()
     return book + ((TRADES,) if "2" in types else ())
 
@@ -115,6 +123,7 @@ def security_list(session: "Session", f: Fields, _: str) -> None:
     if refused is None and stands and len(session.requests.keys() | {request_id}) > MOST_REQUESTS:
         refused = _INVALID, "Too many requests"
     if refused is not None:
+        session.log_refusal(f, RefusedError(refused[1], "560={}", refused[0]))
         session.post("y", listings.refused_list(request_id, *refused, now_ns))
         return
     markets = list(engine.markets.values()) if pair is None else [engine.markets[pair.id]]
@@ -144,6 +153,12 @@ def _list_fault(f: Fields, *, known: bool) -> tuple[int, str] | None:
 
 _UNKNOWN_SESSION, _BAD_TYPE, _DUPLICATE, _ALREADY = 1, 101, 102, 103
 """Values of 567 (TradSesStatusRejReason)."""
+_WHY = {
+    _UNKNOWN_SESSION: f"336 is to be {listings.SESSION}",
+    _BAD_TYPE: "263 is to be 0 or 1: nothing ends a subscription but the session",
+    _DUPLICATE: "335 is that of a request that stands",
+    _ALREADY: "a request stands already",
+}
 
 
 def trading_session_status(session: "Session", f: Fields, _: str) -> None:
@@ -160,6 +175,7 @@ def trading_session_status(session: "Session", f: Fields, _: str) -> None:
     elif kind == _SUBSCRIBE and session.status_requests:
         refused = _ALREADY
     if refused is not None:
+        session.log_refusal(f, RefusedError(f"567={refused}", _WHY[refused]))
         session.post("h", f"335={request_id}\x01336={session_id}\x01567={refused}\x01")
         return
     session.post("h", listings.session_status(session.venue.engine, request_id))

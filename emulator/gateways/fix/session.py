@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from emulator.engine.commands import CancelOrders
-from emulator.gateways.errors import VenueError
+from emulator.gateways.errors import RefusedError, VenueError, explained
 from emulator.gateways.fix import past, refusals, reports, wire
 from emulator.gateways.fix.cl_ord_ids import ClOrdIds
 from emulator.gateways.fix.library import GarbledError
@@ -36,6 +36,8 @@ _LOGOUT, _SEQUENCE_RESET = b"\x0135=5\x01", b"\x0135=4\x01"
 _NUMBER = re.compile(rb"\x0134=([0-9]{1,18})\x01")
 _REJECT, _GOODBYE = "\x0135=3\x01", "\x0135=5\x01"
 _HEAD_BYTES = 48
+_REFERENCES = (("11", "ClOrdID"), ("262", "MDReqID"), ("320", "SecurityReqID"), ("335", "TradSesReqID"))
+"""What a client calls its request, by kinds of it."""
 _log = logging.getLogger(__name__)
 
 
@@ -223,10 +225,19 @@ class Session:
     def say(self, message: str) -> None:
         """Send a session-level message of QuickFIX, in Kraken's words."""
         if _REJECT in message[:_HEAD_BYTES]:
-            message = self.gateway.reworded(message)
+            message = self.gateway.dictionary.reworded(message)
+            if _log.isEnabledFor(logging.DEBUG):
+                self._log_reject(message)
         elif _GOODBYE in message[:_HEAD_BYTES]:
             self._goodbye_ns = self.venue.clock.now_ns()
         self._out.append(message.encode())
+
+    def _log_reject(self, reject: str) -> None:
+        """Tell of a Reject by the dictionary: what came in the field, and what may be there."""
+        fed, about = wire.fields(self.core.fed or ""), wire.fields(reject)
+        kind, tag = about.get("372") or fed.get("35", ""), about.get("371", "")
+        why = self.gateway.dictionary.meant(tag, fed.get(tag))
+        self.log_refusal({**fed, "35": kind}, RefusedError(about.get("58", ""), why))
 
     def resend(self, first: int, last: int) -> None:
         """Send application messages again that are still there; all others are gap-filled."""
@@ -262,9 +273,16 @@ class Session:
         handler = self._handlers.get(fields["35"])
         try:
             if handler is None:
-                raise BusinessRejectError(refusals.UNSUPPORTED_TYPE, "Unsupported message type")
+                raise BusinessRejectError(
+                    refusals.UNSUPPORTED_TYPE,
+                    "Unsupported message type",
+                    _served,
+                    self.service,
+                    self._handlers,
+                )
             handler(self, fields, message)
         except SessionRejectError as refusal:
+            self.log_refusal(fields, refusal)
             self.post(
                 "3",
                 f"45={fields['34']}\x0158={refusal}\x01371={refusal.tag}\x01372={fields['35']}\x01"
@@ -272,8 +290,10 @@ class Session:
                 keep=False,
             )
         except BusinessRejectError as refusal:
+            self.log_refusal(fields, refusal)
             self.refuse(fields, refusal.reason, str(refusal))
         except VenueError as refusal:
+            self.log_refusal(fields, refusal)
             self.refuse(fields, refusals.business_reason(str(refusal)), str(refusal))
 
     def begin(self, answer: Iterator[None]) -> None:
@@ -286,6 +306,13 @@ class Session:
         if self.unfinished is not None and next(self.unfinished, self) is self:
             self.unfinished = None
         self.flush()
+
+    def log_refusal(self, fields: Mapping[str, str], refusal: RefusedError) -> None:
+        """Tell whoever reads the log which message is refused, and why."""
+        if _log.isEnabledFor(logging.DEBUG):
+            names = [f" {label} {fields[tag]!r:.64}" for tag, label in _REFERENCES if tag in fields]
+            kind = self.gateway.dictionary.message(fields.get("35", ""))
+            _log.debug("FIX %s: %.64s%s refused: %s", self, kind, "".join(names[:1]), explained(refusal))
 
     def refuse(self, fields: Mapping[str, str], reason: int, text: str) -> None:
         """Send a BusinessMessageReject; 45 is 0, as in every sample of Kraken's."""
@@ -362,3 +389,8 @@ class Session:
 
     def __str__(self) -> str:
         return f"{self.comp_id}→{self.service.target}"
+
+
+def _served(service: Service, handlers: Mapping[str, object]) -> str:
+    """Tell which messages there are on a service, besides those of the session."""
+    return f"{service.target} takes {', '.join(handlers)}"

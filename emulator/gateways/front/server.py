@@ -10,6 +10,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable
 from functools import partial
+from itertools import count
 from typing import Protocol, cast
 
 from aiohttp import web
@@ -70,8 +71,9 @@ class Server:
         self._until = until
         self._tap = tap
         self._rest = spot_rest.Server(venue)
-        self.ws_v1 = spot_ws_v1.Server(v1.Gateway(venue), first_connection_id, self.doors)
-        self.ws_v2 = spot_ws_v2.Server(v2.Gateway(venue), first_connection_id, self.doors)
+        ids = count(first_connection_id)
+        self.ws_v1 = spot_ws_v1.Server(v1.Gateway(venue), ids, self.doors)
+        self.ws_v2 = spot_ws_v2.Server(v2.Gateway(venue), ids, self.doors)
         self._websockets: dict[bytes, Callable[[Role, Entrance], asyncio.Protocol]] = {
             b"": self.ws_v1.connection,
             b"/v2": self.ws_v2.connection,

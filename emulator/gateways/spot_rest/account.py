@@ -7,9 +7,10 @@ from emulator.engine.accounts import Account
 from emulator.engine.ledger import TradeRecord
 from emulator.engine.orders import Order
 from emulator.gateways import order_fields
-from emulator.gateways.errors import VenueError, bad_argument
+from emulator.gateways.errors import VenueError, bad_argument, bad_value
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.order_params import time_ns
+from emulator.gateways.order_reasons import unknown_order
 from emulator.gateways.parameters import Params
 from emulator.gateways.permissions import all_of, allow
 from emulator.gateways.spot_rest import codec
@@ -90,7 +91,7 @@ def closed_orders(venue: Venue, key: ApiKey, params: Params) -> Any:
     account, trades = account_of(venue, key), params.flag("trades")
     closetime = params.get("closetime") or "both"
     if closetime not in ("open", "close", "both"):
-        raise bad_argument("closetime")
+        raise bad_value("closetime", closetime, ("open", "close", "both"))
     after, until = (border(params, name, account, key) for name in ("start", "end"))
 
     by_open, by_close = closetime != "close", closetime != "open"
@@ -142,7 +143,7 @@ def slice_(rows: list[Any], params: Params) -> list[Any]:
     """Return the page of ``rows`` that ``ofs`` asks for."""
     first = params.integer("ofs", 0) or 0
     if first < 0:
-        raise bad_argument("ofs")
+        raise bad_value("ofs", first, "0 or more is meant")
     return rows[first : first + PAGE]
 
 
@@ -157,7 +158,7 @@ def query_orders(venue: Venue, key: ApiKey, params: Params) -> Any:
     asked = ids(params, "txid", MOST_ORDERS_ASKED)
     found = [order for order in map(account.find, asked) if order is not None]
     if not found:
-        raise VenueError("EOrder:Unknown order")
+        raise VenueError("EOrder:Unknown order", unknown_order, account, asked[0])
     needed = {_NEEDED[order.txid in account.open] for order in found}
     allow(key, all_of(*sorted(needed)))
     return {o.txid: codec.order_object(o, trades=trades, queried=True) for o in _wanted(found, params)}
@@ -167,9 +168,11 @@ def ids(params: Params, name: str, most: int) -> list[str]:
     """Return the ids that are asked for: of orders, trades or ledger entries, all in the same form."""
     asked = params.names(name)
     if not 0 < len(asked) <= most:
-        raise bad_argument(name)
+        raise bad_argument(name, "{} ids came: 1 to {} are meant", len(asked), most)
     if not all(order_fields.is_txid(txid) for txid in asked):
-        raise VenueError("EOrder:Invalid order")
+        raise VenueError(
+            "EOrder:Invalid order", "ids have the form OABCDE-FGHIJ-KLMNOP; {!r:.200} came", asked
+        )
     return asked
 
 
@@ -181,7 +184,7 @@ def trades_history(venue: Venue, key: ApiKey, params: Params) -> Any:
     account = account_of(venue, key)
     kind = params.get("type") or "all"
     if kind not in _TRADE_TYPES:
-        raise bad_argument("type")
+        raise bad_value("type", kind, _TRADE_TYPES)
     after, until = (border(params, name, account, key) for name in ("start", "end"))
     found = [trade for trade in reversed(account.trades.values()) if between(after, trade.time_ns, until)]
     found = [trade for trade in found if _TRADE_TYPES[kind](account, trade)]
@@ -194,7 +197,7 @@ def query_trades(venue: Venue, key: ApiKey, params: Params) -> Any:
     account = account_of(venue, key)
     rows = _trades(venue, account, ids(params, "txid", MOST_TRADES_ASKED), params)
     if not rows:
-        raise VenueError("EQuery:Unknown trade")
+        raise VenueError("EQuery:Unknown trade", "{} has none of these", account.name)
     return rows
 
 

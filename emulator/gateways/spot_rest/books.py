@@ -6,9 +6,10 @@ from typing import Any
 from emulator.engine.book import BookSide
 from emulator.engine.events import Traded
 from emulator.engine.instruments import Asset, Instrument
-from emulator.gateways.errors import bad_argument
+from emulator.gateways.errors import bad_argument, bad_value
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import parse_rfc3339, rfc3339, text
+from emulator.gateways.order_reasons import unknown_pair
 from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.spot_rest.market_data import find_pair, how_many
@@ -27,7 +28,7 @@ _NAMES = {"XXBT": "Bitcoin", "XETH": "Ethereum", "SOL": "Solana", "XXRP": "XRP"}
 def _choice(params: Params, name: str, choices: tuple[int, ...], usual: int) -> int:
     value = params.integer(name, usual)
     if value not in choices:
-        raise bad_argument(name)
+        raise bad_value(name, value, choices)
     return value
 
 
@@ -104,7 +105,7 @@ def pre_trade(venue: Venue, params: Params) -> Any:
     """``PreTrade``: the ten best levels of a pair."""
     pair = _symbol(venue, params)
     if pair is None:
-        raise bad_argument("symbol")
+        raise bad_argument("symbol", unknown_pair, venue.engine, params.get("symbol") or "")
     book, now_ns = venue.engine.markets[pair.id].book, venue.clock.now_ns()
     return {
         "symbol": pair.symbol,
@@ -198,7 +199,7 @@ def _moment(params: Params, name: str) -> int | None:
     try:
         return parse_rfc3339(value)
     except ValueError:
-        raise bad_argument(name) from None
+        raise bad_value(name, value, "an RFC 3339 time is meant, 2026-11-02T10:00:05Z") from None
 
 
 def maintenance_schedule(venue: Venue, _: Params) -> Any:

@@ -6,10 +6,11 @@ from typing import Any
 from emulator.engine import commands
 from emulator.engine.instruments import Asset, scaled
 from emulator.engine.wallets import DAY_NS, YEAR_DAYS, Allocation
-from emulator.gateways.errors import VenueError, bad_argument
+from emulator.gateways.errors import VenueError, bad_argument, bad_value
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import TooPreciseError, rfc3339, text, units
 from emulator.gateways.offers import Strategy
+from emulator.gateways.order_reasons import unknown_asset
 from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.spot_rest.account import account_of
@@ -18,6 +19,7 @@ from emulator.gateways.venue import Venue
 
 _LOCKS = frozenset({"flex", "bonded", "timed", "instant"})
 _INSUFFICIENT = "EEarnings:Insufficient funds:Insufficient funds to complete the (de)allocation request"
+_OF_AMOUNT = "{!r:.40}: a decimal number of up to {} decimals is meant"
 _WEEK_S = 7 * 86_400
 _DAY_S = 86_400
 
@@ -27,10 +29,10 @@ def strategies(venue: Venue, key: ApiKey, params: Params) -> Any:
     asset = params.get("asset")
     wanted = None if asset is None else venue.names.asset(asset)
     if asset is not None and wanted is None:
-        raise VenueError("EQuery:Unknown asset")
+        raise VenueError("EQuery:Unknown asset", unknown_asset, venue.engine, asset)
     locks = params.items("lock_type")
     if not all(isinstance(lock, str) and lock in _LOCKS for lock in locks):
-        raise bad_argument("lock_type")
+        raise bad_value("lock_type", locks, _LOCKS)
     found = [
         strategy
         for strategy in venue.offers.strategies
@@ -82,7 +84,9 @@ def _lock(strategy: Strategy) -> dict[str, Any]:
 def _find(venue: Venue, params: Params) -> Strategy:
     strategy = venue.offers.strategy(params.get("strategy_id") or "")
     if strategy is None:
-        raise VenueError("EGeneral:Invalid arguments:Invalid strategy ID")
+        asked = params.get("strategy_id")
+        words = "EGeneral:Invalid arguments:Invalid strategy ID"
+        raise VenueError(words, "{!r:.64} is no strategy_id of Earn/Strategies", asked)
     return strategy
 
 
@@ -90,7 +94,7 @@ def _amount(params: Params, asset: Asset) -> int:
     try:
         return units(params.required("amount"), asset.decimals)
     except (TooPreciseError, ValueError):
-        raise bad_argument("amount") from None
+        raise bad_argument("amount", _OF_AMOUNT, params.get("amount"), asset.decimals) from None
 
 
 def _change(venue: Venue, key: ApiKey, params: Params, sign: int) -> bool:
@@ -98,11 +102,14 @@ def _change(venue: Venue, key: ApiKey, params: Params, sign: int) -> bool:
     asset = venue.engine.catalogue.assets[strategy.asset]
     amount = _amount(params, asset)
     if amount < scaled(strategy.minimum, asset.decimals):
-        raise VenueError("EEarnings:Below min:(De)allocation operation amount less than minimum")
+        words = "EEarnings:Below min:(De)allocation operation amount less than minimum"
+        raise VenueError(words, "{} {} is the minimum", strategy.minimum, asset.altname)
     allocation = account_of(venue, key).earn.get(strategy.id)
     held = 0 if allocation is None else allocation.amount
     if sign > 0 and strategy.cap is not None and held + amount > scaled(strategy.cap, asset.decimals):
-        raise VenueError("EEarnings:Above max:The allocation exceeds user limit for the strategy")
+        words = "EEarnings:Above max:The allocation exceeds user limit for the strategy"
+        there = text(held, asset.decimals)
+        raise VenueError(words, "{} {} are allocated, {} may be", there, asset.altname, strategy.cap)
     command = commands.Allocate(
         account=key.account,
         strategy=strategy.id,
@@ -147,7 +154,8 @@ def allocations(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``Earn/Allocations``: what is where, and what it is worth."""
     target = venue.names.asset(params.get("converted_asset") or "ZUSD")
     if target is None:
-        raise VenueError("EQuery:Unknown asset")
+        asked = params.get("converted_asset")
+        raise VenueError("EQuery:Unknown asset", unknown_asset, venue.engine, asked)
     found = list(account_of(venue, key).earn.values())
     if params.flag("hide_zero_allocations"):
         found = [a for a in found if a.amount or a.arriving or a.leaving]

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from emulator.engine.ledger import LedgerEntry, TradeRecord
-from emulator.gateways.errors import VenueError, bad_argument
+from emulator.gateways.errors import VenueError, bad_value
 from emulator.gateways.export_jobs import LIFE_NS, MOST, PROCESSING_NS, QUEUED_NS, Export
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.order_params import time_ns
@@ -47,7 +47,7 @@ def _exports(venue: Venue, key: ApiKey) -> dict[str, Export]:
 def _report(params: Params) -> str:
     report = params.required("report")
     if report not in FIELDS:
-        raise bad_argument("report")
+        raise bad_value("report", report, FIELDS)
     return report
 
 
@@ -56,10 +56,10 @@ def add_export(venue: Venue, key: ApiKey, params: Params) -> Any:
     report, now_ns = _report(params), venue.clock.now_ns()
     kind = (params.get("format") or "CSV").upper()
     if kind not in _FORMATS:
-        raise bad_argument("format")
+        raise bad_value("format", kind, _FORMATS)
     names = params.names("fields")
     if names and names != ["all"] and not set(names) <= set(FIELDS[report]):
-        raise bad_argument("fields")
+        raise bad_value("fields", names, FIELDS[report])
     month = datetime.fromtimestamp(now_ns // 10**9, UTC).replace(day=1, hour=0, minute=0, second=0)
     start = params.get("starttm")
     end = params.get("endtm")
@@ -116,7 +116,7 @@ def _s(time: int) -> str:
 def _find(venue: Venue, key: ApiKey, params: Params) -> Export:
     export = _exports(venue, key).get(params.required("id"))
     if export is None:
-        raise bad_argument("id")
+        raise bad_value("id", params.get("id"), _exports(venue, key))
     return export
 
 
@@ -127,7 +127,7 @@ def retrieve_export(venue: Venue, key: ApiKey, params: Params) -> Any:
     """
     export = _find(venue, key, params)
     if export.status(venue.clock.now_ns()) != "Processed":
-        raise VenueError("EExport:Not ready")
+        raise VenueError("EExport:Not ready", "it is {}", export.status(venue.clock.now_ns()))
     account = account_of(venue, key)
     told = account.ledger if export.report == "ledgers" else account.trades
     return in_turns(_packed(venue, export, list(told.values())))
@@ -173,6 +173,6 @@ def remove_export(venue: Venue, key: ApiKey, params: Params) -> Any:
     export, kind = _find(venue, key, params), params.required("type")
     ready = export.status(venue.clock.now_ns()) == "Processed"
     if kind not in ("delete", "cancel") or ready is not (kind == "delete"):
-        raise bad_argument("type")
+        raise bad_value("type", kind, "delete is for what is ready, cancel for what is not")
     del _exports(venue, key)[export.id]
     return {kind: True}

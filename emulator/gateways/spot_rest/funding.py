@@ -7,16 +7,19 @@ from emulator.engine import commands
 from emulator.engine.events import FundsMoved, Reject, Rejected
 from emulator.engine.instruments import Asset, scaled
 from emulator.engine.wallets import Movement
-from emulator.gateways.errors import REJECT_TEXT, VenueError, bad_argument
+from emulator.gateways.errors import VenueError, bad_argument, bad_value
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import TooPreciseError, units
 from emulator.gateways.offers import ADDRESSES, Method, SavedAddress, iiban
 from emulator.gateways.order_params import time_ns
+from emulator.gateways.order_reasons import unknown_asset
+from emulator.gateways.ordering import refusal
 from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.spot_rest.account import account_of, between
 from emulator.gateways.spot_rest.market_data import how_many
 from emulator.gateways.venue import Venue
+from emulator.words import unknown
 
 MOST_SUBACCOUNTS = 100
 MOST_MOVEMENTS = 500
@@ -29,7 +32,7 @@ _INSUFFICIENT = "EFunding:Insufficient funds"
 def _asset(venue: Venue, params: Params) -> Asset:
     asset = venue.names.asset(params.required("asset"))
     if asset is None:
-        raise VenueError("EFunding:Unknown asset")
+        raise VenueError("EFunding:Unknown asset", unknown_asset, venue.engine, params.get("asset"))
     return asset
 
 
@@ -43,16 +46,20 @@ def _amount(params: Params, asset: Asset) -> int:
     except TooPreciseError:
         amount = 0
     except ValueError:
-        raise bad_argument("amount") from None
+        raise bad_value("amount", params.get("amount"), "a decimal number is meant") from None
     if amount <= 0:
-        raise VenueError("EFunding:Invalid amount")
+        asked, most = params.get("amount"), asset.decimals
+        why = "{!r:.40}: a number above 0 of up to {} decimals is meant"
+        raise VenueError("EFunding:Invalid amount", why, asked, most)
     return amount
 
 
 def _method(venue: Venue, params: Params, asset: Asset) -> Method:
-    method = venue.offers.method(asset.id, params.required("method"))
+    asked = params.required("method")
+    method = venue.offers.method(asset.id, asked)
     if method is None:
-        raise VenueError("EFunding:No funding method")
+        known = [each.name for each in venue.offers.of(asset)]
+        raise VenueError("EFunding:No funding method", unknown, "method", asked, known)
     return method
 
 
@@ -61,7 +68,7 @@ def moved(venue: Venue, command: commands.Command, insufficient: str = _INSUFFIC
     for event in venue.execute(command):
         if isinstance(event, Rejected):
             short = event.reason is Reject.INSUFFICIENT_FUNDS
-            raise VenueError(insufficient if short else REJECT_TEXT[event.reason])
+            raise refusal(event.reason, venue.engine, command, insufficient if short else None)
         if isinstance(event, FundsMoved):
             return event.refid
     raise AssertionError("an answer follows every command that moves funds")
@@ -75,7 +82,7 @@ def deposit_methods(venue: Venue, key: ApiKey, params: Params) -> Any:
     asset = _asset(venue, params)
     methods = venue.offers.of(asset)
     if not methods:
-        raise VenueError("EFunding:No funding method")
+        raise VenueError("EFunding:No funding method", "{} has none", asset.altname)
     rows = []
     for method in methods:
         row: dict[str, Any] = {"method": method.name, "limit": method.limit or False}
@@ -97,7 +104,7 @@ def deposit_addresses(venue: Venue, key: ApiKey, params: Params) -> Any:
     new = params.flag("new") or not known
     if new:
         if known >= ADDRESSES:
-            raise VenueError("EFunding:Too many addresses")
+            raise VenueError("EFunding:Too many addresses", "there are {}", known)
         known = counts[asset.id, method.name] = known + 1
     rows = []
     for number in range(known, 0, -1):
@@ -148,7 +155,7 @@ def _listed(venue: Venue, params: Params, movements: list[Movement], name: str, 
     first = 0
     if cursor.lower() != "true":
         if not _CURSOR.fullmatch(cursor):
-            raise bad_argument("cursor")
+            raise bad_value("cursor", cursor, "true, or next_cursor of the last page, is meant")
         first = int(cursor)
     rows = [_movement(venue, movement, name) for movement in found[first : first + limit]]
     following = str(first + limit) if first + limit < len(found) else None
@@ -227,7 +234,8 @@ def _saved(venue: Venue, params: Params, asset: Asset) -> tuple[SavedAddress, Me
     saved = next((s for s in venue.offers.keys if (s.name, s.asset) == (name, asset.id)), None)
     method = None if saved is None else venue.offers.method(asset.id, saved.method)
     if saved is None or method is None or not saved.verified:
-        raise VenueError("EFunding:Unknown withdraw key")
+        known = [each.name for each in venue.offers.keys if each.asset == asset.id and each.verified]
+        raise VenueError("EFunding:Unknown withdraw key", unknown, "verified key", name, known)
     return saved, method
 
 
@@ -250,12 +258,14 @@ def withdraw(venue: Venue, key: ApiKey, params: Params) -> Any:
     saved, method = _saved(venue, params, asset)
     amount, fee = _amount(params, asset), scaled(method.withdraw_fee, asset.decimals)
     if params.get("address") not in (None, saved.address):
-        raise VenueError("Invalid withdrawal address")
+        raise VenueError("Invalid withdrawal address", "it is not that of key {!r}", saved.name)
     most = params.get("max_fee")
     if most is not None and fee > _fee(most, asset):
-        raise VenueError("EFunding:Max fee exceeded")
+        raise VenueError("EFunding:Max fee exceeded", "the fee is {} {}", method.withdraw_fee, asset.altname)
     if amount < scaled(method.withdraw_minimum, asset.decimals) or amount <= fee:
-        raise VenueError("EFunding:Invalid amount")
+        why = "the minimum is {} {}, and more than the fee, {}"
+        least = (method.withdraw_minimum, asset.altname, method.withdraw_fee)
+        raise VenueError("EFunding:Invalid amount", why, *least)
     command = commands.Withdraw(
         account=key.account,
         asset=asset.id,
@@ -273,7 +283,7 @@ def _fee(value: str, asset: Asset) -> int:
     try:
         return units(value, asset.decimals, truncate=True)
     except ValueError:
-        raise bad_argument("max_fee") from None
+        raise bad_value("max_fee", value, "a decimal number is meant") from None
 
 
 def withdraw_cancel(venue: Venue, key: ApiKey, params: Params) -> Any:
@@ -291,9 +301,9 @@ def wallet_transfer(venue: Venue, key: ApiKey, params: Params) -> Any:
     asset = _asset(venue, params)
     amount = _amount(params, asset)
     if params.required("from") != "Spot Wallet":
-        raise bad_argument("from")
+        raise bad_value("from", params.get("from"), "Spot Wallet is meant")
     if params.required("to") != "Futures Wallet":
-        raise bad_argument("to")
+        raise bad_value("to", params.get("to"), "Futures Wallet is meant")
     return {"refid": moved(venue, commands.TransferToFutures(key.account, asset.id, amount))}
 
 
@@ -301,12 +311,14 @@ def create_subaccount(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``CreateSubaccount``: for master accounts."""
     name, account = params.required("username"), account_of(venue, key)
     if not _NAME.fullmatch(name):
-        raise bad_argument("username")
+        raise bad_value("username", name, "1 to 64 letters, digits or _.@- are meant")
     if "@" not in params.required("email"):
-        raise bad_argument("email")
+        raise bad_argument("email", "there is no @ in it")
     own = [other for other in venue.engine.accounts.values() if other.master == account.name]
     if account.master != account.name or len(own) > MOST_SUBACCOUNTS:
-        raise VenueError("EGeneral:Permission denied")
+        why = "{} is of master {}, which has {} of {} accounts; only a master makes more"
+        about = (account.name, account.master, len(own), MOST_SUBACCOUNTS)
+        raise VenueError("EGeneral:Permission denied", why, *about)
     moved(venue, commands.CreateSubaccount(account.name, name))
     return True
 
@@ -315,7 +327,8 @@ def account_transfer(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``AccountTransfer``: between a master account and its subaccounts, named by their IIBANs."""
     account, asset = account_of(venue, key), _asset(venue, params)
     if account.master != account.name:
-        raise VenueError("EGeneral:Permission denied")
+        why = "{} is of master {}: only that one transfers"
+        raise VenueError("EGeneral:Permission denied", why, account.name, account.master)
     own = {
         iiban(other.name).replace(" ", ""): other.name
         for other in venue.engine.accounts.values()
@@ -324,9 +337,9 @@ def account_transfer(venue: Venue, key: ApiKey, params: Params) -> Any:
     ends = [own.get(params.required(end).replace(" ", "").upper()) for end in ("from", "to")]
     for name, end in zip(("from", "to"), ends, strict=True):
         if end is None:
-            raise bad_argument(name)
+            raise bad_value(name, params.get(name), own)
     source, target = (str(end) for end in ends)
     if source == target:
-        raise bad_argument("to")
+        raise bad_value("to", params.get("to"), "another account than in from is meant")
     command = commands.TransferToAccount(account.name, source, target, asset.id, _amount(params, asset))
     return {"transfer_id": moved(venue, command), "status": "complete"}

@@ -6,10 +6,11 @@ from typing import Any
 from emulator.engine.fees import FeeSchedule
 from emulator.engine.instruments import Instrument
 from emulator.engine.ledger import LedgerEntry
-from emulator.gateways.errors import VenueError, bad_argument
+from emulator.gateways.errors import VenueError, bad_value
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import text
 from emulator.gateways.offers import iiban
+from emulator.gateways.order_reasons import unknown_asset
 from emulator.gateways.ordering import unknown_order
 from emulator.gateways.parameters import Params
 from emulator.gateways.permissions import all_of, allow
@@ -47,7 +48,7 @@ def ledgers(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``Ledgers``: 50 a page, newest first."""
     account, kind = account_of(venue, key), params.get("type") or "all"
     if kind not in _KINDS:
-        raise bad_argument("type")
+        raise bad_value("type", kind, _KINDS)
     assets = _assets(venue, params)
     after, until = (border(params, name, account, key) for name in ("start", "end"))
     found: Iterable[LedgerEntry] = reversed(account.ledger.values())
@@ -69,7 +70,7 @@ def _assets(venue: Venue, params: Params) -> frozenset[str] | None:
     for name in params.names("asset"):
         asset = venue.names.asset(name)
         if asset is None:
-            raise VenueError("EQuery:Unknown asset")
+            raise VenueError("EQuery:Unknown asset", unknown_asset, venue.engine, name)
         found.add(asset.id)
     return frozenset(found)
 
@@ -80,7 +81,7 @@ def query_ledgers(venue: Venue, key: ApiKey, params: Params) -> Any:
     entries = account_of(venue, key).ledger
     rows = {id_: entry_object(venue, entries[id_]) for id_ in asked if id_ in entries}
     if not rows:
-        raise VenueError("EQuery:Unknown ledger")
+        raise VenueError("EQuery:Unknown ledger", "{} has none of these", key.account)
     return rows
 
 
@@ -172,7 +173,7 @@ def order_amends(venue: Venue, key: ApiKey, params: Params) -> Any:
     account, asked = account_of(venue, key), params.required("order_id")
     order = account.find(asked)
     if order is None:
-        raise unknown_order(asked)
+        raise unknown_order(account, asked)
     allow(key, all_of("query-open-trades" if asked in account.open else "query-closed-trades"))
     pair = order.instrument
     rows = []

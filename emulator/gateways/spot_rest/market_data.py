@@ -9,9 +9,10 @@ import msgspec
 
 from emulator.engine.fees import FeeSchedule
 from emulator.engine.instruments import Asset, Instrument, rescale_half_up
-from emulator.gateways.errors import VenueError, bad_argument
+from emulator.gateways.errors import VenueError, bad_value
 from emulator.gateways.numbers import rfc3339, text
 from emulator.gateways.order_params import time_ns
+from emulator.gateways.order_reasons import unknown_asset, unknown_pair
 from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.tape import INTERVALS
@@ -21,6 +22,7 @@ DEEPEST = 500
 MOST_TRADES = 1_000
 _BOOK_DECIMALS = 3
 """Volumes of the old public book have exactly three decimals."""
+_NO_TOKENIZED = "there are no tokenized assets here"
 _CLASSES = ("currency", "forex", "tokenized_asset")
 _COUNTRY = re.compile("[A-Za-z]{2}")
 _SECONDS_BELOW = 10**12
@@ -44,7 +46,7 @@ def how_many(params: Params, name: str, usual: int, most: int) -> int:
     """Return how many rows are wanted: more than there may be is cut, less than one refused."""
     count = params.integer(name, usual)
     if count is None or count < 1:
-        raise bad_argument(name)
+        raise bad_value(name, count, "1 or more is meant")
     return min(count, most)
 
 
@@ -57,7 +59,7 @@ def find_pair(venue: Venue, name: str) -> Instrument:
     if pair is None or (
         "/" in name and name.upper() != pair.symbol.upper() and venue.wires.slashed_pairs == "modern"
     ):
-        raise VenueError("EQuery:Unknown asset pair")
+        raise VenueError("EQuery:Unknown asset pair", unknown_pair, venue.engine, name)
     return pair
 
 
@@ -72,7 +74,7 @@ def _tokenized(params: Params, name: str) -> bool:
     """Tell whether tokenized assets are asked for: there are none here."""
     value = params.get(name) or "currency"
     if value not in _CLASSES:
-        raise bad_argument(name)
+        raise bad_value(name, value, _CLASSES)
     return value == "tokenized_asset"
 
 
@@ -80,7 +82,7 @@ def one_pair(venue: Venue, params: Params) -> tuple[Instrument, str]:
     """Return the pair that was asked for, and its key in a result."""
     asked = params.required("pair")
     if _tokenized(params, "asset_class"):
-        raise VenueError("EQuery:Unknown asset pair")
+        raise VenueError("EQuery:Unknown asset pair", _NO_TOKENIZED)
     pair = find_pair(venue, asked)
     return pair, _key(pair, asked, params)
 
@@ -91,7 +93,7 @@ def _pairs(venue: Venue, params: Params) -> dict[str, Instrument]:
     if params.get("pair") is None:
         return {_key(pair, pair.id, params): pair for pair in venue.engine.catalogue.pairs.values()}
     if not asked:
-        raise VenueError("EQuery:Unknown asset pair")
+        raise VenueError("EQuery:Unknown asset pair", "pair names none")
     found = ((find_pair(venue, name), name) for name in asked)
     return {_key(pair, name, params): pair for pair, name in found}
 
@@ -108,7 +110,7 @@ def assets(venue: Venue, params: Params) -> Any:
     for name in asked:
         asset = venue.names.asset(name)
         if asset is None:
-            raise VenueError("EQuery:Unknown asset")
+            raise VenueError("EQuery:Unknown asset", unknown_asset, venue.engine, name)
         found.append(asset)
     chosen = found if asked else list(venue.engine.catalogue.assets.values())
     modern = params.flag("assetVersion")
@@ -134,9 +136,9 @@ def asset_pairs(venue: Venue, params: Params) -> Any:
     """``AssetPairs``."""
     view = _VIEWS.get(params.get("info") or "info")
     if view is None:
-        raise bad_argument("info")
+        raise bad_value("info", params.get("info"), _VIEWS)
     if not _COUNTRY.fullmatch(params.get("country_code") or "AA"):
-        raise bad_argument("country_code")
+        raise bad_value("country_code", params.get("country_code"), "two letters are meant")
     elsewhere = "international" not in (params.names("execution_venue") or ["international"])
     if _tokenized(params, "aclass_base") or elsewhere:
         return {}
@@ -218,7 +220,7 @@ def ticker(venue: Venue, params: Params) -> Any:
     """``Ticker``."""
     if _tokenized(params, "asset_class"):
         if params.get("pair") is not None:
-            raise VenueError("EQuery:Unknown asset pair")
+            raise VenueError("EQuery:Unknown asset pair", _NO_TOKENIZED)
         return {}
     return {key: _ticker(venue, pair) for key, pair in _pairs(venue, params).items()}
 
@@ -259,7 +261,7 @@ def ohlc(venue: Venue, params: Params) -> Any:
     pair, key = one_pair(venue, params)
     interval = params.integer("interval", 1)
     if interval not in INTERVALS:
-        raise bad_argument("interval")
+        raise bad_value("interval", interval, INTERVALS)
     since = _since_ns(params.get("since") or "0") // 10**9
     candles = venue.tape.pairs[pair.id].filled_candles(interval, venue.clock.now_ns())
     later = (candle for candle in candles if candle.start_s > since)

@@ -7,9 +7,10 @@ from typing import Any
 
 from emulator.engine.instruments import Asset, Instrument, rescale_half_up
 from emulator.engine.margin import Position, market_price
-from emulator.gateways.errors import VenueError, bad_argument
+from emulator.gateways.errors import VenueError, bad_value
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import text
+from emulator.gateways.order_reasons import unknown_asset
 from emulator.gateways.parameters import Params
 from emulator.gateways.spot_rest import codec
 from emulator.gateways.spot_rest.account import account_of
@@ -24,7 +25,8 @@ def trade_balance(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``TradeBalance``: what the account has, uses and may still use, valued in one asset at last prices."""
     asset = venue.names.asset(params.get("asset") or "ZUSD")
     if asset is None:
-        raise VenueError("EQuery:Unknown asset")
+        asked = params.get("asset")
+        raise VenueError("EQuery:Unknown asset", unknown_asset, venue.engine, asked)
     now = venue.engine.balance(account_of(venue, key), asset.id)
     values = {
         "eb": now.equivalent,
@@ -48,7 +50,7 @@ def open_positions(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``OpenPositions``: one by one, or together per pair and side with ``consolidation=market``."""
     consolidation, wanted = params.get("consolidation"), params.names("txid")
     if consolidation not in (None, "market"):
-        raise bad_argument("consolidation")
+        raise bad_value("consolidation", consolidation, "market, or nothing, is meant")
     calculate = params.flag("docalcs")
     positions = [p for p in account_of(venue, key).positions.values() if not wanted or p.id in wanted]
     if consolidation is None:

@@ -1,6 +1,7 @@
 """Private endpoints that trade.  The table is in endpoints."""
 
 import asyncio
+import logging
 from typing import Any
 
 from emulator.engine import commands, rules
@@ -9,8 +10,8 @@ from emulator.engine.events import Accepted, Amended, CancelAfterSet, CancelledA
 from emulator.engine.instruments import Instrument
 from emulator.engine.orders import Order
 from emulator.engine.spot import BATCH
-from emulator.gateways import descriptions, ordering
-from emulator.gateways.errors import VenueError, bad_argument
+from emulator.gateways import descriptions, order_reasons, ordering
+from emulator.gateways.errors import VenueError, bad_argument, explained
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import rfc3339
 from emulator.gateways.order_params import deadline, flags, place_order
@@ -20,6 +21,8 @@ from emulator.gateways.spot_rest.account import account_of
 from emulator.gateways.spot_rest.market_data import find_pair
 from emulator.gateways.venue import Venue
 
+_log = logging.getLogger(__name__)
+
 
 def add_order(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``AddOrder``."""
@@ -28,7 +31,7 @@ def add_order(venue: Venue, key: ApiKey, params: Params) -> Any:
     if params.flag("validate"):
         ordering.check(venue.engine, command, venue.clock.now_ns())
         return {"descr": _described(descriptions.of_command(pair, command), pair, command)}
-    order = _accepted(venue.execute(command))
+    order = _accepted(venue.execute(command), venue, command)
     return {"txid": [order.txid], "descr": _described(descriptions.of_order(order), pair, command)}
 
 
@@ -37,8 +40,8 @@ def _described(text: str, pair: Instrument, command: commands.PlaceOrder) -> dic
     return {"order": text, "close": close} if close else {"order": text}
 
 
-def _accepted(events: list[Event]) -> Order:
-    accepted = ordering.answer(events)
+def _accepted(events: list[Event], venue: Venue, command: commands.Command) -> Order:
+    accepted = ordering.answer(events, venue.engine, command)
     assert isinstance(accepted, Accepted)  # noqa: S101 - the only answer to these commands
     return accepted.order
 
@@ -48,7 +51,7 @@ def add_order_batch(venue: Venue, key: ApiKey, params: Params) -> Any:
     pair = find_pair(venue, params.required("pair"))
     deadline_ns, orders = deadline(venue, params), params.items("orders")
     if len(orders) not in BATCH or not all(isinstance(order, dict) for order in orders):
-        raise bad_argument("orders")
+        raise bad_argument("orders", ordering.BATCH_MEANT, len(orders))
     validate, now_ns = params.flag("validate"), venue.clock.now_ns()
     rows: list[dict[str, Any]] = []
     batch: list[commands.PlaceOrder] = []
@@ -59,13 +62,19 @@ def add_order_batch(venue: Venue, key: ApiKey, params: Params) -> Any:
                 ordering.check(venue.engine, command, now_ns)
         except VenueError as error:
             rows.append({"error": str(error)})
+            _log_row(key, error)
         else:
             rows.append(_entry(descriptions.of_command(pair, command), pair, command))
             batch.append(command)
     if not validate:
         sound = [row for row in rows if "error" not in row]
         for row, command, events in zip(sound, batch, venue.execute_all(batch), strict=True):
-            _enter_outcome(row, pair, command, events)
+            try:
+                _enter_outcome(row, pair, command, _accepted(events, venue, command))
+            except VenueError as error:
+                row.clear()
+                row["error"] = str(error)
+                _log_row(key, error)
     return {"orders": rows}
 
 
@@ -76,17 +85,16 @@ def _entry(text: str, pair: Instrument, command: commands.PlaceOrder) -> dict[st
     return entry | {"close": close} if close else entry
 
 
-def _enter_outcome(
-    row: dict[str, Any], pair: Instrument, command: commands.PlaceOrder, events: list[Event]
-) -> None:
+def _enter_outcome(row: dict[str, Any], pair: Instrument, command: commands.PlaceOrder, order: Order) -> None:
     """Make ``row`` what became of a sound order of a batch."""
     row.clear()
-    try:
-        order = _accepted(events)
-    except VenueError as error:
-        row["error"] = str(error)
-    else:
-        row |= {"txid": order.txid} | _entry(descriptions.of_order(order), pair, command)
+    row |= {"txid": order.txid} | _entry(descriptions.of_order(order), pair, command)
+
+
+def _log_row(key: ApiKey, error: VenueError) -> None:
+    """Tell whoever reads the log of an order of a batch that is refused, and why."""
+    if _log.isEnabledFor(logging.DEBUG):
+        _log.debug("an order of %s in AddOrderBatch refused: %s", key.account, explained(error))
 
 
 def amend_order(venue: Venue, key: ApiKey, params: Params) -> Any:
@@ -101,7 +109,7 @@ def amend_order(venue: Venue, key: ApiKey, params: Params) -> Any:
         post_only=params.flag("post_only"),
         deadline_ns=deadline(venue, params),
     )
-    amended = ordering.answer(venue.execute(command))
+    amended = ordering.answer(venue.execute(command), venue.engine, command)
     assert isinstance(amended, Amended)  # noqa: S101 - the only answer to an AmendOrder
     return {"amend_id": amended.amend_id}
 
@@ -110,9 +118,10 @@ def edit_order(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``EditOrder``: cancel and replace."""
     pair = find_pair(venue, params.required("pair"))
     asked = params.required("txid")
-    matches = ordering.named_orders(account_of(venue, key), asked)
+    account = account_of(venue, key)
+    matches = ordering.named_orders(account, asked)
     if len(matches) != 1 or matches[0].instrument is not pair:
-        raise ordering.unknown_order(None if ordering.is_userref(asked) else asked)
+        raise ordering.none_named(account, asked)
     old = matches[0]
     limit, trigger = ordering.legacy_prices(old, params.get("price"), params.get("price2"))
     command = ordering.edit(
@@ -137,7 +146,7 @@ def edit_order(venue: Venue, key: ApiKey, params: Params) -> Any:
             first, second = place.trigger, place.price
         prices = descriptions.price_text(pair, first), descriptions.price_text(pair, second)
     else:
-        new = _accepted(venue.execute(command))
+        new = _accepted(venue.execute(command), venue, command)
         answer["txid"] = new.txid
         text, prices = descriptions.of_order(new), descriptions.prices(new)
     answer |= {
@@ -159,8 +168,8 @@ def edit_order(venue: Venue, key: ApiKey, params: Params) -> Any:
 def _cancel(venue: Venue, account: Account, orders: list[Order], *, batch: bool = False) -> Any:
     """Cancel ``orders``; a batch is carried out whatever the rate counter says."""
     txids = tuple(order.txid for order in orders)
-    events = venue.execute(commands.CancelOrders(account=account.name, txids=txids, batch=batch))
-    return _when_cancelled(account, ordering.cancelled(events))
+    command = commands.CancelOrders(account=account.name, txids=txids, batch=batch)
+    return _when_cancelled(account, ordering.cancelled(venue.execute(command), venue.engine, command))
 
 
 def _when_cancelled(account: Account, count: int) -> Any:
@@ -181,11 +190,12 @@ def cancel_order(venue: Venue, key: ApiKey, params: Params) -> Any:
     if asked is None:
         cl_ord_id = params.get("cl_ord_id")
         if cl_ord_id is not None and cl_ord_id not in account.by_cl_ord_id:
-            raise VenueError("EOrder:Invalid order")  # also one that is gone; WebSocket: Unknown order
+            # also one that is gone; WebSocket: Unknown order
+            raise VenueError("EOrder:Invalid order", order_reasons.unknown_order, account, None, cl_ord_id)
         return _cancel(venue, account, [ordering.open_order(account, None, cl_ord_id)])
     matches = ordering.named_orders(account, asked)
     if not matches:
-        raise ordering.unknown_order(None if ordering.is_userref(asked) else asked)
+        raise ordering.none_named(account, asked)
     return _cancel(venue, account, matches)
 
 
@@ -194,7 +204,7 @@ def cancel_order_batch(venue: Venue, key: ApiKey, params: Params) -> Any:
     account = account_of(venue, key)
     orders, cl_ord_ids = params.items("orders"), params.items("cl_ord_ids")
     if not 0 < len(orders) + len(cl_ord_ids) <= ordering.MOST_CANCELS:
-        raise bad_argument("orders")
+        raise bad_argument("orders", ordering.CANCELS_MEANT, len(orders) + len(cl_ord_ids))
     found: dict[str, Order] = {}
     for item in (*orders, *({"cl_ord_id": value} for value in cl_ord_ids)):
         fields = Params(item if isinstance(item, dict) else {"txid": item})
@@ -206,7 +216,8 @@ def cancel_order_batch(venue: Venue, key: ApiKey, params: Params) -> Any:
 
 def cancel_all(venue: Venue, key: ApiKey, _: Params) -> Any:
     """``CancelAll``."""
-    done = ordering.answer(venue.execute(commands.CancelAll(key.account)))
+    command = commands.CancelAll(key.account)
+    done = ordering.answer(venue.execute(command), venue.engine, command)
     assert isinstance(done, CancelledAll)  # noqa: S101 - the only answer to a CancelAll
     return _when_cancelled(account_of(venue, key), done.count)
 
@@ -215,10 +226,11 @@ def cancel_all_orders_after(venue: Venue, key: ApiKey, params: Params) -> Any:
     """``CancelAllOrdersAfter``: the dead man's switch."""
     timeout = params.integer("timeout")
     if timeout is None or timeout < 0:
-        raise bad_argument("timeout")
+        raise bad_argument("timeout", "{}: seconds, 0 to disarm, are meant", timeout)
     if timeout >= ordering.LONGEST_TIMEOUT_S:
-        raise VenueError("EGeneral:Invalid timeout argument:above max")
-    done = ordering.answer(venue.execute(commands.CancelAllAfter(key.account, timeout)))
+        raise VenueError(ordering.TIMEOUT_ABOVE_MAX, ordering.TIMEOUT_MEANT, timeout)
+    command = commands.CancelAllAfter(key.account, timeout)
+    done = ordering.answer(venue.execute(command), venue.engine, command)
     assert isinstance(done, CancelAfterSet)  # noqa: S101 - the only answer to a CancelAllAfter
     trigger = rfc3339(done.trigger_ns, 0) if done.trigger_ns else "0"
     return {"currentTime": rfc3339(done.time_ns, 0), "triggerTime": trigger}

@@ -8,7 +8,7 @@ from emulator.gateways.errors import VenueError
 from emulator.gateways.spot_ws_v1.private import ORDERS, TRADES
 from emulator.gateways.spot_ws_v1.publisher import DEPTHS
 from emulator.gateways.tape import INTERVALS
-from emulator.words import unknown
+from emulator.words import listed, unknown
 
 
 class Channel(msgspec.Struct, frozen=True):
@@ -31,7 +31,9 @@ class Channel(msgspec.Struct, frozen=True):
         if type(value) is not int:
             raise VenueError(self.not_an_integer)
         if value not in self.choices:
-            raise VenueError(self.not_offered, "{} {}; there are: {}", self.detail, value, self.choices)
+            raise VenueError(
+                self.not_offered, "{} {}; there are: {}", self.detail, value, listed(self.choices)
+            )
         return value
 
     def title(self, value: int) -> str:

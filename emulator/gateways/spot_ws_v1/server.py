@@ -1,5 +1,7 @@
 """Connections of WebSocket v1."""
 
+from collections.abc import Iterator
+
 from emulator.gateways import websocket
 from emulator.gateways.access import OPEN, Entrance
 from emulator.gateways.doors import Doors
@@ -11,8 +13,8 @@ from emulator.gateways.spot_ws_v1.session import Gateway, Session
 class Server(websocket.Server):
     """Makes connections that speak version 1."""
 
-    def __init__(self, gateway: Gateway, first_connection_id: int, doors: Doors | None = None) -> None:
-        super().__init__(codec.HEARTBEAT, first_connection_id, doors)
+    def __init__(self, gateway: Gateway, ids: Iterator[int], doors: Doors | None = None) -> None:
+        super().__init__(codec.HEARTBEAT, ids, doors)
         self.gateway = gateway
 
     def connection(self, role: Role, entrance: Entrance = OPEN) -> websocket.Connection:

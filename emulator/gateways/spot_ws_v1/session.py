@@ -7,6 +7,7 @@ from typing import Any
 from emulator.gateways.access import OPEN, Entrance
 from emulator.gateways.errors import PERMISSION_DENIED, VenueError, explained
 from emulator.gateways.keys import ApiKey
+from emulator.gateways.order_reasons import unknown_pair
 from emulator.gateways.outlet import Outlet
 from emulator.gateways.permissions import Deed, all_of, allow
 from emulator.gateways.roles import PRIVATE_ELSEWHERE, PUBLIC_ELSEWHERE, Role
@@ -118,7 +119,8 @@ class Session:
         """Tell whoever reads the log of a refusal, and why; nothing of the message but its event."""
         if _log.isEnabledFor(logging.DEBUG):
             event = str(message.get("event", "a message"))
-            _log.debug("WebSocket v1 connection %d: %.64r refused: %s", self._id, event, explained(error))
+            who = (self._id, self._outlet.peer)
+            _log.debug("WebSocket v1 connection %d of %s: %.64r refused: %s", *who, event, explained(error))
 
     def _status(self, message: dict[str, Any], status: str, **fields: Any) -> None:
         self.send(codec.control("subscriptionStatus", message, status=status, **fields))
@@ -171,7 +173,7 @@ class Session:
             problem = (
                 "Currency pair not supported" if known_form else "Currency pair not in ISO 4217-A3 format"
             )
-            raise VenueError(f"{problem} {name[:64]}")
+            raise VenueError(f"{problem} {name[:64]}", unknown_pair, self.venue.engine, name, "wsname")
         return pair.id
 
     def subscribe(self, message: dict[str, Any]) -> None:

@@ -15,6 +15,7 @@ from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
 from emulator.gateways.numbers import rfc3339
 from emulator.gateways.order_params import deadline, flags, place_order
+from emulator.gateways.order_reasons import unknown_pair
 from emulator.gateways.parameters import Params
 from emulator.gateways.permissions import AMEND, CANCEL, PLACE, REPLACE, Deed
 from emulator.gateways.spot_ws_v1 import codec
@@ -82,7 +83,7 @@ class Trader:
 
         def respond(events: list[Event]) -> None:
             try:
-                answer = ordering.answer(events)
+                answer = ordering.answer(events, self.venue.engine, command)
             except VenueError as error:
                 self.fail(message, error)
             else:
@@ -98,7 +99,8 @@ class Trader:
         """Return the pair of a request, by any of its names."""
         pair = self.venue.names.pair(params.required("pair"))
         if pair is None:
-            raise VenueError("EQuery:Unknown asset pair")
+            name = params.required("pair")
+            raise VenueError("EQuery:Unknown asset pair", unknown_pair, self.venue.engine, name)
         return pair
 
 
@@ -124,7 +126,7 @@ def add_order(trader: Trader, key: ApiKey, message: dict[str, Any]) -> None:
     params, venue = _params(message), trader.venue
     pair, kind = trader.pair(params), message["ordertype"]
     if kind == "iceberg":
-        raise bad_argument("ordertype")
+        raise bad_argument("ordertype", "WebSocket v1 has no icebergs; v2 and REST have")
     for name in _PRICES.get(kind, ()):
         if params.get(name) is None:
             raise missing(name)
@@ -148,9 +150,10 @@ def edit_order(trader: Trader, key: ApiKey, message: dict[str, Any]) -> None:
     """``editOrder``: cancel and replace."""
     params, venue = _params(message), trader.venue
     pair, asked = trader.pair(params), params.required("orderid")
-    matches = ordering.named_orders(trader.account(key), asked)
+    account = trader.account(key)
+    matches = ordering.named_orders(account, asked)
     if len(matches) != 1 or matches[0].instrument is not pair:
-        raise ordering.unknown_order(None if ordering.is_userref(asked) else asked)
+        raise ordering.none_named(account, asked)
     [old] = matches
     limit, trigger = ordering.legacy_prices(old, params.get("price"), params.get("price2"))
     command = ordering.edit(
@@ -207,7 +210,7 @@ def cancel_order(trader: Trader, key: ApiKey, message: dict[str, Any]) -> None:
     named = [(value, "txid") for value in params.items("txid")]
     named += [(value, "cl_ord_id") for value in params.items("cl_ord_id")]
     if not 0 < len(named) <= ordering.MOST_CANCELS:
-        raise VenueError(BAD_ARGUMENTS)
+        raise VenueError(BAD_ARGUMENTS, ordering.CANCELS_MEANT, len(named))
     for value, kind in named:
         if type(value) is not str:
             raise VenueError(f"{kind.capitalize()} field must be {ARRAY.name}")
@@ -218,8 +221,13 @@ def cancel_order(trader: Trader, key: ApiKey, message: dict[str, Any]) -> None:
         else:
             found = ordering.named_orders(account, value)
         if not found:
-            is_txid = kind == "txid" and not ordering.is_userref(value)
-            trader.fail(message, ordering.unknown_order(value if is_txid else None))
+            by_name = kind == "cl_ord_id"
+            unknown = (
+                ordering.unknown_order(account, None, value)
+                if by_name
+                else ordering.none_named(account, value)
+            )
+            trader.fail(message, unknown)
         for order in found:
             command = commands.CancelOrder(account=account.name, txid=order.txid)
             trader.execute(command, message, lambda _: trader.succeed(message))
@@ -239,7 +247,7 @@ def cancel_all_orders_after(trader: Trader, key: ApiKey, message: dict[str, Any]
     """``cancelAllOrdersAfter``: the dead man's switch."""
     timeout = _params(message).integer("timeout")
     if timeout is None or not 0 <= timeout < ordering.LONGEST_TIMEOUT_S:
-        raise bad_argument("timeout")
+        raise bad_argument("timeout", ordering.TIMEOUT_MEANT, timeout)
 
     def reply(answer: Event) -> None:
         assert isinstance(answer, CancelAfterSet)  # noqa: S101 - the only answer to a CancelAllAfter

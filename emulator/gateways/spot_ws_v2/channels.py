@@ -14,6 +14,7 @@ from emulator.gateways.spot_ws_v2.params import BOOL, INTEGER, STRING, Spec, mis
 from emulator.gateways.spot_ws_v2.private import Subscription
 from emulator.gateways.tape import INTERVALS
 from emulator.gateways.token_use import InvalidSessionError
+from emulator.words import listed
 
 if TYPE_CHECKING:
     from emulator.gateways.spot_ws_v2.publisher import FeedKey
@@ -68,7 +69,7 @@ def _detail(channel: Channel, params: dict[str, Any]) -> Any:
     value = params.get(channel.detail, channel.default)
     if type(value) is bool or value not in channel.choices:
         raise VenueError(
-            channel.refusal, "{} {!r:.40}; there are: {}", channel.detail, value, channel.choices
+            channel.refusal, "{} {!r:.40}; there are: {}", channel.detail, value, listed(channel.choices)
         )
     return value
 

@@ -7,7 +7,7 @@ from emulator.engine.instruments import Instrument, Side
 from emulator.engine.orders import CANCEL_NEWEST, GTC, Order, OrderType, SelfTrade
 from emulator.engine.triggers import Offset, Reference
 from emulator.gateways import order_fields
-from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument
+from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument, bad_value
 from emulator.gateways.numbers import parse_rfc3339, units
 from emulator.gateways.spot_ws_v2.params import (
     BOOL,
@@ -68,14 +68,14 @@ def price(
     if kind == "static" and not trails:
         return order_fields.price(digits, pair)
     if kind not in ("pct", "quote"):
-        raise bad_argument(f"{name}_type")
+        raise bad_value(f"{name}_type", kind, ("pct", "quote") if trails else ("static", "pct", "quote"))
     percent = kind == "pct"
     try:
         size = units(digits, order_fields.PERCENT_DECIMALS if percent else pair.price_decimals)
     except ValueError:
-        raise bad_argument(name) from None
+        raise bad_value(name, value, "a decimal number is meant, without exponent") from None
     if not size or (trails and size < 0):
-        raise bad_argument(name)
+        raise bad_value(name, value, "a distance that is not 0 is meant, above 0 for a trailing order")
     return Offset(size, percent)
 
 
@@ -101,7 +101,7 @@ def limit(params: dict[str, Any], pair: Instrument, type_: OrderType) -> int | O
     value = required(params, "limit_price")
     kind = params.get("limit_price_type", "quote" if type_.trails else "static")
     if type_.trails and kind == "static":
-        raise bad_argument("limit_price_type")
+        raise bad_value("limit_price_type", kind, ("pct", "quote"))
     return price(value, kind, pair, "limit_price")
 
 
@@ -128,7 +128,7 @@ def _margin(params: dict[str, Any], pair: Instrument, side: Side) -> int:
         return 0
     offered = pair.leverage_buy if side is Side.BUY else pair.leverage_sell
     if not offered:
-        raise bad_argument("leverage")
+        raise bad_argument("leverage", "{} has no margin to {}", pair.symbol, side)
     return max(offered)
 
 
@@ -138,7 +138,7 @@ def _cash(params: dict[str, Any], pair: Instrument) -> int:
     if cash is None:
         return 0
     if params.get("order_qty") is not None:
-        raise VenueError(BAD_ARGUMENTS)
+        raise VenueError(BAD_ARGUMENTS, "one of order_qty and cash_order_qty is meant, not both")
     return order_fields.cash(str(cash), pair)
 
 
@@ -159,7 +159,7 @@ def _rare_fields(
     if order_type.triggered:
         waits_for, reference = trigger(params, pair, order_type)
     elif params.get("triggers"):
-        raise bad_argument("trigger")
+        raise bad_argument("trigger", "a {} order waits for no price, and triggers came", order_type)
     display, starts = params.get("display_qty"), params.get("effective_time")
     return {
         "cash": _cash(params, pair),
@@ -232,4 +232,4 @@ def _time(value: str, name: str) -> int:
     try:
         return parse_rfc3339(value)
     except ValueError:
-        raise bad_argument(name) from None
+        raise bad_value(name, value, "an RFC 3339 time is meant, 2026-11-02T10:00:05Z") from None

@@ -9,9 +9,11 @@ from emulator.engine.commands import Command
 from emulator.engine.events import Event
 from emulator.engine.instruments import Instrument
 from emulator.engine.limits import Counter
+from emulator.gateways import ordering
 from emulator.gateways.access import OPEN, Entrance
 from emulator.gateways.errors import VenueError, explained
 from emulator.gateways.keys import ApiKey
+from emulator.gateways.order_reasons import unknown_pair
 from emulator.gateways.outlet import Outlet
 from emulator.gateways.permissions import Deed
 from emulator.gateways.roles import PRIVATE_ELSEWHERE, PUBLIC_ELSEWHERE, Role
@@ -81,7 +83,7 @@ class Session:
         except codec.MalformedError as error:
             out_ns = self.venue.clock.now_ns()
             self.send(codec.failure(codec.NO_METHOD, None, "Malformed request", in_ns, out_ns))
-            self._log_refusal("a message", VenueError("Malformed request", "{} bytes: {}", len(data), error))
+            self.log_refusal("a message", VenueError("Malformed request", "{} bytes: {}", len(data), error))
             return
         handler = _REQUESTS.get(request.method)
         try:
@@ -127,27 +129,29 @@ class Session:
         """Send a failure reply."""
         out_ns = self.venue.clock.now_ns()
         self.send(codec.failure(request.method, request.req_id, str(error), in_ns, out_ns, symbol))
-        self._log_refusal(request.method, error)
+        self.log_refusal(request.method, error)
 
     def refuse_token(self, request: Request, channel: str, error: InvalidSessionError, in_ns: int) -> None:
         """Send the refusal of a private subscription whose token is not valid."""
         self.send(codec.invalid_session(channel, request.req_id, in_ns, self.venue.clock.now_ns()))
-        self._log_refusal(f"subscribe {channel}", error)
+        self.log_refusal(f"subscribe {channel}", error)
 
-    def _log_refusal(self, what: str, error: VenueError | str) -> None:
+    def log_refusal(self, what: str, error: VenueError | str) -> None:
+        """Tell whoever reads the log what is refused, and why."""
         if _log.isEnabledFor(logging.DEBUG):
-            _log.debug("WebSocket v2 connection %d: %.64r refused: %s", self._id, what, explained(error))
+            who = (self._id, self._outlet.peer)
+            _log.debug("WebSocket v2 connection %d of %s: %.64r refused: %s", *who, what, explained(error))
 
-    def execute(
-        self, command: Command, request: Request, in_ns: int, reply: Callable[[list[Event]], None]
-    ) -> None:
+    def execute(self, command: Command, request: Request, in_ns: int, reply: Callable[[Event], None]) -> None:
         """Carry out ``command``; the answer goes out before anybody hears of it."""
 
         def respond(events: list[Event]) -> None:
             try:
-                reply(events)
+                answer = ordering.answer(events, self.venue.engine, command)
             except VenueError as error:
                 self.fail(request, error, in_ns)
+            else:
+                reply(answer)
 
         self.venue.execute(command, respond)
 
@@ -162,7 +166,7 @@ class Session:
             problem = (
                 "Currency pair not supported" if known_form else "Currency pair not in ISO 4217-A3 format"
             )
-            raise VenueError(f"{problem} {name[:64]}")
+            raise VenueError(f"{problem} {name[:64]}", unknown_pair, self.venue.engine, name)
         return pair
 
     def token(self, params: dict[str, object]) -> Token:

@@ -8,7 +8,7 @@ from emulator.engine.accounts import Account
 from emulator.engine.events import Accepted, Amended, CancelAfterSet, CancelledAll, Event
 from emulator.engine.instruments import Instrument
 from emulator.engine.orders import Order
-from emulator.engine.spot import BATCH, SpotEngine
+from emulator.engine.spot import BATCH
 from emulator.gateways import order_fields, ordering
 from emulator.gateways.errors import BAD_ARGUMENTS, VenueError, bad_argument
 from emulator.gateways.keys import ApiKey
@@ -113,8 +113,7 @@ def add_order(session: "Session", request: Request, in_ns: int) -> None:
         session.succeed(request, _ids(command, ""), in_ns)
         return
 
-    def reply(events: list[Event]) -> None:
-        accepted = ordering.answer(events)
+    def reply(accepted: Event) -> None:
         assert isinstance(accepted, Accepted)  # noqa: S101 - the only answer to a PlaceOrder
         session.succeed(request, _ids(accepted.order, accepted.order.txid), in_ns)
 
@@ -129,7 +128,7 @@ def batch_add(session: "Session", request: Request, in_ns: int) -> None:
     pair, deadline_ns = _pair(session, params), _deadline(session, params)
     rows = required(params, "orders")
     if len(rows) not in BATCH or not all(isinstance(row, dict) for row in rows):
-        raise bad_argument("orders")
+        raise bad_argument("orders", ordering.BATCH_MEANT, len(rows))
     batch = []
     for row in rows:
         check(row, orders.ORDER, _WHERE[request.method])
@@ -145,31 +144,40 @@ def batch_add(session: "Session", request: Request, in_ns: int) -> None:
 
     if params.get("validate"):
         now_ns = venue.clock.now_ns()
-        reply([_checked_row(venue.engine, command, now_ns) for command in batch])
+        reply([_checked_row(session, command, now_ns) for command in batch])
     else:
-        venue.execute_all(batch, lambda outcomes: reply([_placed_row(events) for events in outcomes]))
+        venue.execute_all(
+            batch,
+            lambda outcomes: reply(
+                [
+                    _placed_row(session, command, events)
+                    for command, events in zip(batch, outcomes, strict=True)
+                ]
+            ),
+        )
 
 
-def _checked_row(engine: SpotEngine, command: commands.PlaceOrder, now_ns: int) -> tuple[str, bool]:
+def _checked_row(session: "Session", command: commands.PlaceOrder, now_ns: int) -> tuple[str, bool]:
     """Return an order's row of the reply to a batch that is only validated, and whether it is sound."""
     try:
-        ordering.check(engine, command, now_ns)
+        ordering.check(session.venue.engine, command, now_ns)
     except VenueError as error:
-        return _refused_row(error), False
+        return _refused_row(session, error), False
     return '{"validation":"Validated Successfully"}', True
 
 
-def _placed_row(events: list[Event]) -> tuple[str, bool]:
+def _placed_row(session: "Session", command: commands.PlaceOrder, events: list[Event]) -> tuple[str, bool]:
     """Return an order's row of the reply to a batch, and whether it was placed."""
     try:
-        accepted = ordering.answer(events)
+        accepted = ordering.answer(events, session.venue.engine, command)
     except VenueError as error:
-        return _refused_row(error), False
+        return _refused_row(session, error), False
     assert isinstance(accepted, Accepted)  # noqa: S101 - the only answer to a PlaceOrder
     return _ids(accepted.order, accepted.order.txid), True
 
 
-def _refused_row(error: VenueError) -> str:
+def _refused_row(session: "Session", error: VenueError) -> str:
+    session.log_refusal("an order of batch_add", error)
     return f'{{"error":{codec.string(str(error))}}}'
 
 
@@ -190,8 +198,7 @@ def amend_order(session: "Session", request: Request, in_ns: int) -> None:
     )
     by = "order_id" if "order_id" in params else "cl_ord_id"
 
-    def reply(events: list[Event]) -> None:
-        amended = ordering.answer(events)
+    def reply(amended: Event) -> None:
         assert isinstance(amended, Amended)  # noqa: S101 - the only answer to an AmendOrder
         ids = f'"amend_id":"{amended.amend_id}","{by}":{codec.string(params[by])}'
         session.succeed(request, f"{{{ids}}}", in_ns)
@@ -205,9 +212,10 @@ def edit_order(session: "Session", request: Request, in_ns: int) -> None:
     params = request.params
     pair = _pair(session, params)
     txid = required(params, "order_id")
-    order = session.venue.engine.accounts[key.account].open.get(txid)
+    account = session.venue.engine.accounts[key.account]
+    order = account.open.get(txid)
     if order is None or order.instrument is not pair:
-        raise ordering.unknown_order(txid)
+        raise ordering.unknown_order(account, txid)
     preference = params.get("fee_preference")
     command = ordering.edit(
         order,
@@ -226,8 +234,7 @@ def edit_order(session: "Session", request: Request, in_ns: int) -> None:
         session.succeed(request, f'{{"order_id":"","original_order_id":"{txid}"}}', in_ns)
         return
 
-    def reply(events: list[Event]) -> None:
-        new = ordering.answer(events)
+    def reply(new: Event) -> None:
         assert isinstance(new, Accepted)  # noqa: S101 - the only answer to an EditOrder
         session.succeed(request, f'{{"order_id":"{new.order.txid}","original_order_id":"{txid}"}}', in_ns)
 
@@ -244,17 +251,16 @@ def cancel_order(session: "Session", request: Request, in_ns: int) -> None:
     params = request.params
     targets = [(name, value) for name, kind in _NAMED_BY.items() for value in elements(params, name, kind)]
     if not 0 < len(targets) <= ordering.MOST_CANCELS:
-        raise VenueError(BAD_ARGUMENTS)
+        raise VenueError(BAD_ARGUMENTS, ordering.CANCELS_MEANT, len(targets))
     account = session.venue.engine.accounts[key.account]
     for name, value in targets:
         for command, result in _cancels(account, name, value):
             if command is None:
-                unknown = ordering.unknown_order(value if name == "order_id" else None)
-                session.fail(request, unknown, in_ns)
+                txid, cl_ord_id = (None, value) if name == "cl_ord_id" else (value, None)
+                session.fail(request, ordering.unknown_order(account, txid, cl_ord_id), in_ns)
                 continue
 
-            def reply(events: list[Event], result: str = result) -> None:
-                ordering.answer(events)
+            def reply(_: Event, result: str = result) -> None:
                 session.succeed(request, result, in_ns)
 
             session.execute(command, request, in_ns, reply)
@@ -286,26 +292,27 @@ def batch_cancel(session: "Session", request: Request, in_ns: int) -> None:
     ids = elements(request.params, "orders", STRING)
     cl_ord_ids = elements(request.params, "cl_ord_id", STRING)
     if not 2 <= len(ids) + len(cl_ord_ids) <= ordering.MOST_CANCELS:
-        raise bad_argument("orders")
+        raise bad_argument("orders", ordering.CANCELS_MEANT, len(ids) + len(cl_ord_ids))
     account, venue = session.venue.engine.accounts[key.account], session.venue
     found = {order.txid: None for value in ids for order in ordering.named_orders(account, value)}
     for value in cl_ord_ids:
         if value in account.by_cl_ord_id:
             found[account.by_cl_ord_id[value].txid] = None
 
+    command = commands.CancelOrders(account=account.name, txids=tuple(found))
+
     def reply(events: list[Event]) -> None:
-        count = ordering.cancelled(events)
+        count = ordering.cancelled(events, venue.engine, command)
         session.send(codec.batch_cancelled(request.req_id, count, in_ns, venue.clock.now_ns()))
 
-    venue.execute(commands.CancelOrders(account=account.name, txids=tuple(found)), reply)
+    venue.execute(command, reply)
 
 
 def cancel_all(session: "Session", request: Request, in_ns: int) -> None:
     """``cancel_all``."""
     key = _checked(session, request, {"token": STRING}, CANCEL)
 
-    def reply(events: list[Event]) -> None:
-        done = ordering.answer(events)
+    def reply(done: Event) -> None:
         assert isinstance(done, CancelledAll)  # noqa: S101 - the only answer to a CancelAll
         session.succeed(request, f'{{"count":{done.count}}}', in_ns)
 
@@ -317,10 +324,9 @@ def cancel_all_orders_after(session: "Session", request: Request, in_ns: int) ->
     key = _checked(session, request, {"timeout": INTEGER, "token": STRING}, CANCEL)
     timeout = required(request.params, "timeout")
     if not 0 <= timeout < ordering.LONGEST_TIMEOUT_S:
-        raise bad_argument("timeout")
+        raise bad_argument("timeout", ordering.TIMEOUT_MEANT, timeout)
 
-    def reply(events: list[Event]) -> None:
-        done = ordering.answer(events)
+    def reply(done: Event) -> None:
         assert isinstance(done, CancelAfterSet)  # noqa: S101 - the only answer to a CancelAllAfter
         now, trigger = _whole(done.time_ns), _whole(done.trigger_ns) if done.trigger_ns else "0"
         session.succeed(request, f'{{"currentTime":"{now}","triggerTime":"{trigger}"}}', in_ns)
