@@ -12,6 +12,8 @@ END = b"\r\n\r\n"
 LARGEST_HEAD = 16 << 10
 _LONGEST_LINE = 4 << 10
 """Of a chunk's size with its extensions, and of a trailer."""
+MOST_CHUNKS = 8_192
+"""Of a body: each takes a hundred bytes or more to keep, however small it is."""
 _MOST_DIGITS = 16
 _POST = b"POST "
 _LENGTH, _CODED = b"\r\ncontent-length:", b"\r\ntransfer-encoding:"
@@ -47,12 +49,13 @@ _UNKNOWN: Final = _Part.UNKNOWN
 class Requests:
     """The requests of one connection."""
 
-    __slots__ = ("_left", "_line", "_part")
+    __slots__ = ("_chunks", "_left", "_line", "_part")
 
     def __init__(self) -> None:
         self._part = _HEAD
         self._left = 0
         self._line = b""
+        self._chunks = 0
 
     @property
     def in_body(self) -> bool:
@@ -95,7 +98,7 @@ class Requests:
         at = lower.find(_LENGTH)
         if _CODED in lower:
             whole = _CHUNKED.search(lower) and lower.count(_CODED) == 1 and at < 0
-            self._part, self._line = (_SIZE if whole else _UNKNOWN), b""
+            self._part, self._line, self._chunks = (_SIZE if whole else _UNKNOWN), b"", 0
         elif at >= 0:
             end = lower.find(b"\r\n", at + 2)
             length = lower[at + len(_LENGTH) : end].strip(b" \t")
@@ -143,7 +146,8 @@ class Requests:
 
     def _chunk(self, line: bytes) -> None:
         size = _SIZE_LINE.fullmatch(line)
-        if size is None:
+        self._chunks += 1
+        if size is None or self._chunks > MOST_CHUNKS:
             self.give_up()
         else:
             self._part = _CHUNK if self._set_left(int(size[1], 16)) else _TRAILER

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from emulator.gateways import http_connection, turns, websocket
+from emulator.gateways import http_connection, http_requests, turns, websocket
 from emulator.gateways.access import OPEN
 from emulator.gateways.doors import Doors
 from emulator.gateways.front.server import Server
@@ -136,6 +136,15 @@ def test_a_body_in_very_many_chunks_is_read_whole():
         return [(await peer.response())[2], (await peer.response())[0]]
 
     assert talk(conversation) == [[b'{"error":["EAPI:Invalid key"]}', 200]]
+
+
+def test_more_chunks_than_a_body_may_have_end_it():
+    async def conversation(peer):
+        head = b"POST /0/private/Balance HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        peer.send(head + b"1\r\na\r\n" * (http_requests.MOST_CHUNKS + 1))
+        return [(await peer.response())[2], await peer.rest()]
+
+    assert talk(conversation) == [[b'{"error":["EGeneral:Invalid arguments"]}', b""]]
 
 
 def test_clients_that_leave_while_they_wait_are_forgotten():
