@@ -122,6 +122,8 @@ class _Protocol(sslproto.SSLProtocol):
     While it shakes hands the connection counts as one that waits; after that its protocol has it counted.
     """
 
+    max_size = 64 << 10
+    """Bytes of the buffer that each connection reads into, a handshake's too; asyncio's own is 256 KiB."""
     _app_state: sslproto.AppProtocolState
     _outgoing: ssl.MemoryBIO
 
