@@ -225,7 +225,9 @@ def refused(
     """Say in plain words why a port cannot be listened at; ``host`` is the setting that gave its address."""
     if error.errno == errno.EADDRINUSE:
         return SettingsError(f"{port} is taken {other}")
-    reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror)
+    # Since Python 3.13 asyncio passes over what is no address of this machine, and has no number for it.
+    code = error.errno or errno.EADDRNOTAVAIL
+    reason = os.strerror(code) if code > 0 else str(error.strerror)
     if error.errno in (errno.EACCES, errno.EPERM):
         return SettingsError(f"{port} cannot be listened at: {reason}")
     return SettingsError(f"{settings.said(host)}: cannot be listened at: {reason}")
