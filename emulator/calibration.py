@@ -36,7 +36,7 @@ FEWEST, MOST = 20, 100
 ORDERS_TAKE_US = 300_000
 DOUBTFUL_US, TRIES = 300.0, 4
 """What is more than this is measured again, so many times in all: something else may have had the machine."""
-SPARE_US = 3.0
+SPARE_US = 5.0
 """A floor is this much less than the least that was seen: what is lighter than an order is not early then."""
 QUIET_S = 0.005
 SLOWER = 0.1
