@@ -82,12 +82,13 @@ class HttpConnection(asyncio.Protocol):
         visit = self._visit
         if visit is None:
             return
-        if self._inner is not None and not self._head and not self._left and self._requests.is_one(data):
+        if self._left:
+            self._left += data
+            self._held = False  # or it would not have come
+            self._transport.pause_reading()
+        elif self._inner is not None and not self._head and self.rest is None and self._requests.is_one(data):
             visit.within(IDLE_S, waits=True)
             self._inner.data_received(data)
-        elif self._left:
-            self._left += data
-            self._transport.pause_reading()
         elif len(data) > PIECE:
             self._left = data
             self._go_on()
@@ -110,7 +111,7 @@ class HttpConnection(asyncio.Protocol):
                 return
             if time.perf_counter() >= ends_s:
                 break
-        self._held = not transport.is_reading()
+        self._held = not transport.is_reading() and not self._unread
         transport.pause_reading()
         self._doors.turns.later(self._go_on)
 

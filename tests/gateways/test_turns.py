@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 
 import pytest
 
@@ -170,3 +171,88 @@ def test_a_client_that_asks_for_little_does_not_wait_for_those_that_ask_for_much
 
     talk(conversation, 3)
     assert done[3] == "2 done"
+
+
+class Wire(asyncio.Transport):
+    """A transport that is read from or not."""
+
+    def __init__(self):
+        super().__init__({"peername": ("127.0.0.1", 1)})
+        self.reads = True
+
+    def is_closing(self):
+        return False
+
+    def is_reading(self):
+        return self.reads
+
+    def pause_reading(self):
+        self.reads = False
+
+    def resume_reading(self):
+        self.reads = True
+
+
+def connected(hears):
+    """Return a connection whose bytes are heard by ``hears``, and the transport."""
+    wire = Wire()
+    connection = http_connection.HttpConnection(Doors(), None)
+    connection.connection_made(wire)
+    connection._inner = SimpleNamespace(data_received=hears, pause_writing=list, resume_writing=list)
+    return connection, wire
+
+
+POST = b"POST /0/private/Balance HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"
+
+
+def test_a_request_behind_an_upgrade_is_none():
+    async def run():
+        heard = []
+        connection, _ = connected(heard.append)
+        connection.rest = b""
+        connection.data_received(POST)
+        assert (heard, connection.rest) == ([], POST)
+
+    asyncio.run(run())
+
+
+async def turn():
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+
+
+def test_whoever_was_held_by_aiohttp_is_read_from_when_it_lets_go():
+    async def run():
+        heard = []
+
+        def hears(data):
+            heard.append(data)
+            if len(heard) == 1:
+                wire.pause_reading()
+
+        connection, wire = connected(hears)
+        connection.data_received(POST * 200)
+        assert connection._left
+        wire.resume_reading()  # aiohttp lets go, and more comes before the next turn
+        connection.data_received(POST)
+        while connection._left:
+            await turn()
+        assert b"".join(heard) == POST * 201
+        assert wire.reads
+
+    asyncio.run(run())
+
+
+def test_whoever_did_not_read_is_read_from_when_he_does():
+    async def run():
+        connection, wire = connected(lambda _: None)
+        connection.pause_writing()
+        connection.data_received(POST * 200)
+        await turn()
+        connection.resume_writing()
+        connection.data_received(POST)
+        while connection._left:
+            await turn()
+        assert wire.reads
+
+    asyncio.run(run())
