@@ -221,6 +221,18 @@ async def test_who_has_just_come_or_has_answers_to_read_does_not_give_way(kraken
 
 
 @in_loop
+async def test_who_does_not_send_the_rest_of_a_body_gives_way(kraken):
+    house, pipe = Doors(1), Stranger("127.0.0.1")
+    connection = http_connection.HttpConnection(house, None)
+    connection.connection_made(pipe)
+    connection._inner = asyncio.Protocol()
+    connection.data_received(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nx")
+    looked(house)
+    assert house.enter(Stranger("127.0.0.1")) is not None
+    assert pipe.closed
+
+
+@in_loop
 async def test_refusals_are_a_line_a_second(kraken, caplog):
     house = Doors(1)
     house.enter(Stranger("127.0.0.1"))
